@@ -16,7 +16,7 @@ from agent.ledger.file import (
     repair_is_unfinished,
     unfinished_repair_message,
 )
-from agent.ledger.tables import SCHEMA
+from agent.ledger.tables import ADDED, SCHEMA
 from common.errors import BadInput
 from common.sqlite import row_digests
 from common.sqlite.shared import open_to_read
@@ -100,8 +100,9 @@ class LedgerDatabase:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
-            self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")  # a ledger from before there was one
+        for table, name, kind in ADDED:
+            if name not in {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
         row_digests.record_digests(self._db)
 
     def _changed_row(self, table: str, name: str) -> BadInput:

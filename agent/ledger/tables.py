@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS proposals (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, parent TEXT NOT NULL,
     child TEXT NOT NULL, lane TEXT NOT NULL, knob TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
     hypothesis TEXT NOT NULL, predicted REAL, proposer TEXT NOT NULL, dollars REAL NOT NULL, time TEXT NOT NULL,
-    UNIQUE (session, turn));
+    prompt_tokens INTEGER, completion_tokens INTEGER, UNIQUE (session, turn));
 CREATE TABLE IF NOT EXISTS probes (
     id TEXT NOT NULL, session TEXT NOT NULL REFERENCES sessions, recipe TEXT NOT NULL, key TEXT NOT NULL,
     seed INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, seconds REAL NOT NULL, time TEXT NOT NULL,
@@ -45,6 +45,12 @@ CREATE INDEX IF NOT EXISTS checks_by_kind ON checks (kind, session);
 CREATE INDEX IF NOT EXISTS examinations_of ON examinations (session, turn);
 CREATE INDEX IF NOT EXISTS sessions_asking ON sessions (question, key);
 """
+ADDED = (
+    ("decisions", "course", "TEXT"),
+    ("proposals", "prompt_tokens", "INTEGER"),
+    ("proposals", "completion_tokens", "INTEGER"),
+)
+"""Columns that a ledger of an older version lacks: table, name, type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +73,8 @@ class SessionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalRow:
-    """A mutation with its hypothesis, predicted effect and proposer; ``parent`` and ``child`` are recipe digests."""
+    """A mutation with its hypothesis, predicted effect and proposer; ``parent`` and ``child`` are recipe digests. The
+    tokens that it took, where a proposer counted some, are None in older versions, too."""
 
     id: str
     session: str
@@ -83,6 +90,8 @@ class ProposalRow:
     proposer: str
     dollars: float
     time: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 RETRACTION = "-retract"

@@ -14,6 +14,7 @@ from agent.proposers.reply import Refused, chosen_move, read_reply
 from agent.study.schema import ProposerSettings
 from probes.endpoint.client import Completion, Endpoint, EndpointSettings
 from probes.endpoint.no_reply import NoReply
+from probes.endpoint.spending import NO_USAGE, Usage
 from probes.endpoint.trial import Trial, try_chat
 
 ATTEMPTS = 2
@@ -55,7 +56,7 @@ class LanguageModelProposer:
 
         def problem_of(completion: Completion) -> str:
             try:
-                self._suggestion(completion, situation, 0.0)
+                self._suggestion(completion, situation, NO_USAGE)
             except Refused as refused:
                 return str(refused)
             return ""
@@ -65,31 +66,44 @@ class LanguageModelProposer:
 
     def propose(self, situation: Situation) -> Suggestion | Declined:
         messages, end = conversation(situation), time.monotonic() + self.settings.timeout
-        dollars, why = 0.0, ""
+        used, why = NO_USAGE, ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 left = end - time.monotonic()
                 completion = self._endpoint.ask(messages, response_format(situation), seconds=left, note=self.note)
             except NoReply as error:
                 self.note(f"the language model gave no reply ({error}); the next proposer has this turn")
-                return Declined(dollars, f"no reply: {error}")
-            dollars += completion.dollars
+                return _declined(used, f"no reply: {error}")
+            used += completion.usage
             try:
-                return self._suggestion(completion, situation, dollars)
+                return self._suggestion(completion, situation, used)
             except Refused as refused:
                 why = f"{ATTEMPTS} replies refused, the last: {refused}"
                 then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
                 self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
                 messages += _correction(completion.text, str(refused))
-        return Declined(dollars, why)
+        return _declined(used, why)
 
-    def _suggestion(self, completion: Completion, situation: Situation, dollars: float) -> Suggestion:
+    def _suggestion(self, completion: Completion, situation: Situation, used: Usage) -> Suggestion:
         if completion.cut_off:
             limit = self.settings.max_tokens
             raise Refused(f"it was cut off at max_tokens={limit} (raise it under [proposer]); answer more briefly")
         reply = read_reply(completion.text)
         move = chosen_move(reply, situation.moves)
-        return Suggestion(reply.move.knob, move, reply.hypothesis, reply.predicted_delta, self.name, dollars)
+        return Suggestion(
+            knob=reply.move.knob,
+            value=move,
+            hypothesis=reply.hypothesis,
+            predicted=reply.predicted_delta,
+            proposer=self.name,
+            dollars=used.dollars,
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+        )
+
+
+def _declined(used: Usage, why: str) -> Declined:
+    return Declined(used.dollars, why, used.prompt_tokens, used.completion_tokens)
 
 
 def _correction(text: str, refused: str) -> list[dict[str, str]]:

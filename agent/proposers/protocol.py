@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lanes import Recipe, SearchSpace, Value
+from probes.endpoint.spending import Usage
 
 Move = tuple[str, Value]
 """A knob and the value that it is set to."""
@@ -69,7 +70,8 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A knob and one of its legal values, with a hypothesis and a predicted effect; ``dollars``: what it cost."""
+    """A knob and one of its legal values, with a hypothesis and a predicted effect; ``dollars`` and the tokens: what it
+    cost."""
 
     knob: str
     value: Value
@@ -77,15 +79,31 @@ class Suggestion:
     predicted: float | None
     proposer: str
     dollars: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def used(self) -> Usage:
+        return _usage(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """No suggestion this turn: the wave is drawn without it. ``dollars``: what the attempt cost. ``why``: in one line,
-    for the report."""
+    """No suggestion this turn: the wave is drawn without it. ``dollars`` and the tokens: what the attempt cost;
+    ``why``: in one line, for the report."""
 
     dollars: float = 0.0
     why: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def used(self) -> Usage:
+        return _usage(self)
+
+
+def _usage(answer: Suggestion | Declined) -> Usage:
+    return Usage(dollars=answer.dollars, prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
 
 
 class Proposer(Protocol):

@@ -31,6 +31,7 @@ from probes.endpoint.no_reply import (
     status_kind,
 )
 from probes.endpoint.retry import to_log
+from probes.endpoint.spending import Usage
 
 FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client cannot be made without a key
@@ -71,6 +72,15 @@ class Completion:
     completion_tokens: int = 0
     counted: bool = True
     schema_refused: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            calls=1,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            dollars=self.dollars,
+        )
 
 
 class Endpoint:

@@ -1,5 +1,6 @@
 """A sampled answer with the reason why it ended. Imports no torch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,10 +11,20 @@ end in the middle of a sentence. There is no third: a probe in which an answer i
 
 @dataclass(frozen=True, slots=True)
 class SampledText:
+    """``tokens``: how many were generated, with the one that ended it; None where nobody counted."""
+
     text: str
     finish_reason: FinishReason
+    tokens: int | None = None
 
     @property
     def cut(self) -> bool:
         """Whether it was cut at max_new_tokens."""
         return self.finish_reason == "length"
+
+
+def tokens_of(answers: Iterable[SampledText]) -> int | None:
+    """How many were generated for all answers; None if one was not counted."""
+    counts = [one.tokens for one in answers]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

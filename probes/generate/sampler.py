@@ -85,7 +85,22 @@ def sample(
 def _sampled(renderer: Renderer, question: Question, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
     """The answer in the ids that were drawn behind a question. Behind its end, the batch may have padded it."""
     ended = not ends.isdisjoint(ids) or renderer.holds_stop_text(question, ids)
-    return SampledText(renderer.answer(question, ids), "stop" if ended else "length")
+    return SampledText(renderer.answer(question, ids), "stop" if ended else "length", _drawn(renderer, ids, ends))
+
+
+def _drawn(renderer: Renderer, ids: Sequence[int], ends: frozenset[int]) -> int:
+    """How many of the ids were drawn, to the end token; those behind it, or behind a stop text, are padding."""
+    for place, token in enumerate(ids, 1):
+        if token in ends:
+            return place
+    fill = _fill(renderer)
+    return next((place for place in range(len(ids), 0, -1) if ids[place - 1] != fill), 0)
+
+
+def _fill(renderer: Renderer) -> int:
+    """The token that pads a batch."""
+    known = renderer.tokenizer.pad_token_id
+    return 0 if known is None else int(known)
 
 
 def _generate_batch(
@@ -94,7 +109,7 @@ def _generate_batch(
     """The ids that were drawn behind each question."""
     tokenizer, width = renderer.tokenizer, max(len(question.ids) for question, _ in rows)
     padding = [width - len(question.ids) for question, _ in rows]
-    fill = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    fill = _fill(renderer)
     ids = [[fill] * pad + list(question.ids) for pad, (question, _) in zip(padding, rows, strict=True)]
     mask = [[0] * pad + [1] * (width - pad) for pad in padding]
     encoded = {

@@ -210,7 +210,8 @@ class AnswerServer:
 
         def ask() -> SampledText:
             completion = self._endpoint.complete(adapter.name, list(question.ids), *asked)
-            return SampledText(completion.text, "length" if completion.cut_off else "stop")
+            tokens = completion.completion_tokens if completion.counted else None
+            return SampledText(completion.text, "length" if completion.cut_off else "stop", tokens)
 
         def ask_or_load() -> SampledText:
             try:

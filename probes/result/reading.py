@@ -116,7 +116,8 @@ class Reading:
 
     ``final``: the last line of the training log (loss, token_accuracy, grad_norm ...); train.jsonl has all lines.
     ``tokens``: training tokens. ``peak_gb``: the worker's peak memory, on the GPU if it has one. ``judging``: what a
-    judge used for it. ``cut``: answers that reached max_new_tokens; None of a version or a runner that does not say.
+    judge used for it. ``cut``: answers that reached max_new_tokens; ``answer_tokens``: generated for all answers; None
+    of a version or a runner that does not say.
     """
 
     probe: str
@@ -131,6 +132,7 @@ class Reading:
     missing: tuple[Unscored, ...] = ()
     judging: Usage = NO_USAGE
     cut: int | None = None
+    answer_tokens: int | None = None
 
     def mean(self, category: str = "overall") -> float:
         values = [s.value for s in self.scores if category in ("overall", s.category)]

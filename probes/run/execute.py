@@ -20,7 +20,7 @@ from common.errors import NightlaneError
 from common.redaction import redacted
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
-from probes.generate.sampled_text import SampledText
+from probes.generate.sampled_text import SampledText, tokens_of
 from probes.inputs.material import Material
 from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import order
@@ -189,6 +189,7 @@ class _Measurement:
             missing=missing,
             judging=self.meter.spent,
             cut=sum(one.cut for *_, one in asked),
+            answer_tokens=tokens_of([one for *_, one in asked]),
         )
 
     def _trained(self, base: Base) -> "Trained":

@@ -291,12 +291,14 @@ def cutting(folder: Path, text: Callable[[Probe, Score], str] | None = None) -> 
 
 
 def older(workspace: Workspace) -> None:
-    """Make the ledger one of an older version: what decisions rest on, checks and checksums are missing, and the study
-    has keys that are gone."""
+    """Make the ledger one of an older version: what decisions rest on, the proposers' tokens, checks and checksums
+    are missing, and the study has keys that are gone."""
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")
         database.execute("ALTER TABLE decisions DROP COLUMN course")
+        for name in ("prompt_tokens", "completion_tokens"):
+            database.execute(f"ALTER TABLE proposals DROP COLUMN {name}")
         database.execute("DROP TABLE checks")
         policy = json.dumps(
             {"confidence": 0.95, "smallest_effect": 0.0, "target": "lists", "guards": {"arithmetic": 1.5}}

@@ -109,7 +109,7 @@ def noise_sources_chart(parts: Sequence[NoisePart]) -> Chart | None:
 
 def time_chart(cost: Cost) -> Chart | None:
     """The time of all probes by phase; None of simulated ones, which take none."""
-    parts = [(phase.name, phase.seconds) for phase in cost.phases if phase.seconds and phase.name != "the machine"]
+    parts = [(phase.name, phase.seconds) for phase in cost.phases if phase.seconds and phase.of_probes]
     if not cost.total or not parts:
         return None
     return Chart(

@@ -172,19 +172,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """What one part of the work took. ``seconds``: of a probe's phases, summed over all workers; ``tokens``: trained
-    on, or sent and received. None where it is not known or has no price."""
+    """What one part of the work took. ``seconds``: of a probe's phases and of waiting, summed over all workers;
+    ``tokens_in``: trained on, or sent; ``tokens_out``: generated, or received. None where it is not known or has no
+    price. ``of_probes``: a part of the time of probes with a reading."""
 
     name: str
     seconds: float | None = None
-    tokens: int | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
     dollars: float | None = None
+    of_probes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Time in seconds, by phase summed over the readings this session measured; dollars only when priced.
-    ``phases``: those of a probe, then the machine as a whole, the judge and the proposer, as far as there were any."""
+    ``phases``: those of a probe and waiting; then the machine, whose dollars are those of the phases before it, the
+    judge and the proposer, as far as there were any."""
 
     active: float
     probes: int

@@ -1,6 +1,7 @@
 """What a session took: time by phase, tokens, memory and dollars."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from probes.endpoint.spending import NO_USAGE, Usage
 from probes.result.reading import Reading, Timing
@@ -33,28 +34,64 @@ def session_cost(record: SessionRecord) -> Cost:
         tokens_per_second=tokens / time.train if time.train else None,
         peak_gb=max((reading.peak_gb for reading in readings), default=None),
         dollars=record.spent.dollars if record.priced else None,
-        phases=_phases(record, time, tokens, sum((reading.judging for reading in readings), NO_USAGE)),
+        phases=(*_machine(record, time, readings), *_tokens(record, readings)),
     )
 
 
-def _phases(record: SessionRecord, time: Timing, tokens: int, judging: Usage) -> tuple[Phase, ...]:
-    """Dollars only of what has a price; a simulated probe took no time."""
-    found = [
-        Phase(name="training", seconds=time.train, tokens=tokens),
-        Phase(name="generation", seconds=time.generate),
-        Phase(name="scoring", seconds=time.score),
-        Phase(name="outside these three", seconds=max(0.0, time.other_share) * time.total),
-    ]
-    found = found if time.total else []
-    hourly = record.budget.dollars_per_hour
-    found.append(
-        Phase(
-            name="the machine", seconds=record.active_seconds, dollars=record.spent.hours * hourly if hourly else None
+def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -> Iterator[Phase]:
+    """The machine's dollars, split over what its workers did; a simulated probe took no time."""
+    active, hourly = record.active_seconds, record.budget.dollars_per_hour
+    paid = record.spent.hours * hourly if hourly else None
+    offered = active * _workers(record, time)
+    answered = [reading.answer_tokens for reading in readings]
+    known = [tokens for tokens in answered if tokens is not None]
+    parts = (
+        ("training", time.train, sum(reading.tokens for reading in readings), None),
+        ("generation", time.generate, None, sum(known) if known else None),
+        ("judging" if _judging(record, readings) else "scoring", time.score, None, None),
+        ("outside these three", max(0.0, time.other_share) * time.total, None, None),
+        ("waiting", max(0.0, offered - time.total), None, None),
+    )
+    for name, seconds, tokens_in, tokens_out in parts if time.total else ():
+        yield Phase(
+            name=name,
+            seconds=seconds,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            dollars=None if paid is None else paid * seconds / max(offered, time.total),
+            of_probes=name != "waiting",
         )
-    )
-    if judging != NO_USAGE or record.judging_dollars:
-        used = judging.prompt_tokens + judging.completion_tokens
+    yield Phase(name="the machine", seconds=active, dollars=paid)
+
+
+def _workers(record: SessionRecord, time: Timing) -> int:
+    """Those of the command or the study; where neither says, as few as could do that work."""
+    given = record.session.limits.get("workers") or record.study.file.runner.workers
+    return max(1, given or math.ceil(time.total / record.active_seconds if record.active_seconds else 0.0))
+
+
+def _tokens(record: SessionRecord, readings: Sequence[Reading]) -> Iterator[Phase]:
+    """Dollars only of what has a price."""
+    if judging := _judging(record, readings):
         dollars = record.judging_dollars if record.study.scorer.priced else None
-        found.append(Phase(name="the judge", tokens=used, dollars=dollars))
-    proposing = sum(row.dollars for row in record.proposals.values())
-    return tuple([*found, Phase(name="the proposer", dollars=proposing)] if proposing else found)
+        yield _asked("the judge", judging, dollars)
+    proposing = Usage(
+        dollars=sum(row.dollars for row in record.proposals.values()),
+        prompt_tokens=sum(row.prompt_tokens or 0 for row in record.proposals.values()),
+        completion_tokens=sum(row.completion_tokens or 0 for row in record.proposals.values()),
+    )
+    if proposing != NO_USAGE:
+        yield _asked("the proposer", proposing, proposing.dollars or None)
+
+
+def _judging(record: SessionRecord, readings: Sequence[Reading]) -> Usage | None:
+    """None of a session without a judge."""
+    used = sum((reading.judging for reading in readings), NO_USAGE)
+    return used if used != NO_USAGE or record.judging_dollars else None
+
+
+def _asked(name: str, used: Usage, dollars: float | None) -> Phase:
+    """Of a model that was asked at an endpoint. An older session has no tokens of the proposer."""
+    return Phase(
+        name=name, tokens_in=used.prompt_tokens or None, tokens_out=used.completion_tokens or None, dollars=dollars
+    )

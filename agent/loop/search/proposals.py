@@ -18,6 +18,7 @@ from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.interrupts import uninterrupted
 from lanes import Recipe, Value, show
+from probes.endpoint.spending import NO_USAGE, Usage
 
 AA_HYPOTHESIS = "the incumbent against itself under other seeds, decided on like a stack: nothing can be kept"
 Expectations = dict[Move, Expected]
@@ -25,14 +26,14 @@ Expectations = dict[Move, Expected]
 
 @dataclass
 class Proposals:
-    """``_search``: what was proposed and decided; ``_dollars``: cost of requests without a suggestion, which the next
+    """``_search``: what was proposed and decided; ``_used``: cost of requests without a suggestion, which the next
     proposal carries; ``declined``: why turns of the last wave brought no suggestion, a line each."""
 
     measurements: Measurements
     proposers: Chain
     declined: list[str] = field(default_factory=list, init=False)
     _search: Search | None = field(default=None, init=False)
-    _dollars: float = field(default=0.0, init=False)
+    _used: Usage = field(default=NO_USAGE, init=False)
 
     @property
     def search(self) -> Search:
@@ -80,7 +81,7 @@ class Proposals:
             if isinstance(answer, Suggestion):
                 made[place] = self.make(incumbent, answer)
             else:
-                self._dollars += answer.dollars
+                self._used += answer.used
                 self.declined.append(answer.why or "it declined")
         return made
 
@@ -131,7 +132,7 @@ class Proposals:
         return self._record(incumbent, incumbent, CALIBRATION, "incumbent", suggestion)
 
     def _record(self, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion) -> ProposalRow:
-        turn = self.search.last_turn + 1
+        turn, used = self.search.last_turn + 1, suggestion.used + self._used
         proposal = ProposalRow(
             id=f"{self.measurements.row.id}-{turn:03d}",
             session=self.measurements.row.id,
@@ -145,12 +146,14 @@ class Proposals:
             hypothesis=" ".join(suggestion.hypothesis.split())[:1000],
             predicted=suggestion.predicted,
             proposer=suggestion.proposer,
-            dollars=suggestion.dollars + self._dollars,
+            dollars=used.dollars,
+            prompt_tokens=used.prompt_tokens or None,
+            completion_tokens=used.completion_tokens or None,
             time=now(),
         )
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             recorded = self.measurements.ledger.record_proposal(proposal, child)
-        self._dollars = 0.0
+        self._used = NO_USAGE
         return recorded
 
 

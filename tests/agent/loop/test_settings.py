@@ -171,7 +171,9 @@ class Naming:
     def propose(self, situation: Situation) -> Suggestion | Declined:
         self.asked += 1
         knob, values = next(iter(situation.moves.items()))
-        return Declined(0.01) if self.declines else Suggestion(knob, values[-1], "it may help", 0.1, self.name)
+        if self.declines:
+            return Declined(0.01, prompt_tokens=5)
+        return Suggestion(knob, values[-1], "it may help", 0.1, self.name, prompt_tokens=7, completion_tokens=2)
 
 
 @pytest.mark.parametrize(("share", "declines"), [(0.5, False), (1.0, False), (1.0, True)])
@@ -184,9 +186,13 @@ def test_a_proposer_of_another_package_names_changes_in_its_share_of_the_turns_o
     begin(asked, workspace, Overrides(), nights.Silent(), write_report, runner=runner, proposers=chain)
     assert what_happened(workspace) >= {"KEEP"}
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        named = [proposal for proposal in ledger.proposals() if proposal.proposer == naming.name]
+        proposals = ledger.proposals()
+        named = [proposal for proposal in proposals if proposal.proposer == naming.name]
         first = len(ledger.checks(ledger.sessions()[0], "wave")[0].data["recipes"])
     assert bool(named) != declines
+    assert {(row.prompt_tokens, row.completion_tokens) for row in named} <= {(7, 2)}
+    carried = sum(row.prompt_tokens or 0 for row in proposals if row.proposer != naming.name)
+    assert (carried > 0) == declines, "what was paid for nothing stands at the next proposal"
     assert naming.asked >= (first if declines else 3)
     see(workspace)
 

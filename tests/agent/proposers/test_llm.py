@@ -44,6 +44,12 @@ class Asked:
         return self.proposer.propose(situation)
 
 
+def free(answer: Suggestion | Declined) -> Suggestion | Declined:
+    """The answer without the tokens that it took."""
+    assert answer.prompt_tokens > 0
+    return replace(answer, prompt_tokens=0, completion_tokens=0)
+
+
 def cost_of_declined(answer: Suggestion | Declined) -> float:
     """Of a turn without a suggestion that says why."""
     assert isinstance(answer, Declined)
@@ -99,7 +105,7 @@ def opened() -> Iterator[Any]:
 )
 def test_a_reply_is_read_at_the_first_attempt_and_names_the_ladders_own_value(opened: Any, text: str) -> None:
     asked = opened(text)
-    assert asked.propose() == Suggestion("beta", 0.15, "more contrast", 0.4, "language_model", 0.0)
+    assert free(asked.propose()) == Suggestion("beta", 0.15, "more contrast", 0.4, "language_model", 0.0)
     assert asked.notes == []
     assert len(asked.endpoint.requests) == 1
 
@@ -160,7 +166,7 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
 def test_a_refused_reply_is_asked_again_once_and_told_why(opened: Any, text: str, why: str) -> None:
     asked = opened(text, good())
-    assert asked.propose() == Suggestion("beta", 0.15, "more contrast", 0.4, "language_model", 0.0)
+    assert free(asked.propose()) == Suggestion("beta", 0.15, "more contrast", 0.4, "language_model", 0.0)
     assert len(asked.notes) == 1
     assert asked.notes[0].startswith("reply 1 of 2 refused: ")
     assert why in asked.notes[0]
@@ -206,7 +212,7 @@ def test_after_a_second_refusal_the_next_proposer_has_the_turn(opened: Any) -> N
 # what it costs
 
 
-def test_dollars_are_those_of_the_usage_of_every_reply(opened: Any) -> None:
+def test_dollars_and_tokens_are_those_of_the_usage_of_every_reply(opened: Any) -> None:
     """The scripted endpoint counts words as tokens."""
     prices = {"dollars_per_million_input": 3.0, "dollars_per_million_output": 15.0}
     asked = opened("no", good(), "no", "no", settings=prices)
@@ -215,6 +221,8 @@ def test_dollars_are_those_of_the_usage_of_every_reply(opened: Any) -> None:
     assert suggestion.dollars == pytest.approx((sum(words_in[:2]) * 3 + (1 + len(good().split())) * 15) / 1e6)
     assert isinstance(declined, Declined)
     assert declined.dollars == pytest.approx((sum(words_in[2:]) * 3 + 2 * 15) / 1e6)
+    tokens = [(one.prompt_tokens, one.completion_tokens) for one in (suggestion, declined)]
+    assert tokens == [(sum(words_in[:2]), 1 + len(good().split())), (sum(words_in[2:]), 2)]
 
 
 def test_a_server_that_states_no_usage_is_free(opened: Any) -> None:

@@ -45,10 +45,10 @@ def test_the_same_seed_gives_the_same_answers_and_another_seed_others(base: Base
 
 
 def test_an_answer_depends_on_neither_its_batch_nor_the_other_prompts(base: Base) -> None:
-    together = answers(base, PROMPTS, samples=3)
-    assert [answers(base, [prompt], samples=3)[0] for prompt in PROMPTS] == together
-    assert answers(base, PROMPTS[::-1], samples=3)[::-1] == together
-    assert answers(base, PROMPTS, samples=3, batch_size=2) == together
+    together = sampled(base, PROMPTS, samples=3)
+    assert [sampled(base, [prompt], samples=3)[0] for prompt in PROMPTS] == together
+    assert sampled(base, PROMPTS[::-1], samples=3)[::-1] == together
+    assert sampled(base, PROMPTS, samples=3, batch_size=2) == together
 
 
 def test_samples_of_one_prompt_differ_and_more_samples_keep_the_first(base: Base) -> None:
@@ -142,3 +142,4 @@ def test_no_token_is_generated_after_the_end_of_turn(
     for limit, reason in ((needed, "stop"), (needed - 1, "length")):
         [[one]] = sampled(base, ["Two?"], samples=1, max_new_tokens=limit)
         assert one.finish_reason == reason, f"an end of {needed} tokens and a limit of {limit}"
+        assert one.tokens == limit

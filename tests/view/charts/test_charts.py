@@ -179,7 +179,10 @@ def test_nothing_to_show_is_no_chart(fruitless: Figures) -> None:
 
 def test_the_time_of_all_probes_is_one_bar(fruitless: Figures) -> None:
     assert time_chart(fruitless.cost) is None, "these probes took no time"
-    phases = (Phase(name="training", seconds=6.0, tokens=9), Phase(name="scoring", seconds=2.0))
+    phases = (
+        Phase(name="training", seconds=6.0, of_probes=True),
+        Phase(name="scoring", seconds=2.0, of_probes=True),
+    )
     cost = replace(fruitless.cost, total=8.0, phases=(*phases, Phase(name="the machine", seconds=5.0)))
     chart = time_chart(cost)
     assert chart is not None

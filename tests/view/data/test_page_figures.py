@@ -1,6 +1,7 @@
 """Figures that the page asked for: progress, categories, phases, what it takes to reproduce a row."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -8,8 +9,10 @@ import nights
 import pytest
 
 from agent.workspace.folder import Workspace
+from probes.result.reading import Reading, Timing
 from view.data.changes import Change, reach
 from view.data.search.incumbents import added
+from view.data.session_cost import session_cost
 from view.data.session_figures import session_figures
 from view.data.session_record import load_record
 from view.report.report import report_markdown
@@ -77,8 +80,50 @@ def test_a_starting_recipe_that_stands_has_no_after(tmp_path: Path) -> None:
 def test_the_phases_of_the_cost_add_up(climbing: Workspace) -> None:
     cost = session_figures(load_record(climbing, None)).cost
     seconds = {phase.name: phase.seconds or 0.0 for phase in cost.phases}
-    assert seconds.pop("the machine") == cost.active
-    assert sum(seconds.values()) == pytest.approx(cost.total)
+    assert seconds["the machine"] == cost.active
+    assert sum(phase.seconds or 0.0 for phase in cost.phases if phase.of_probes) == pytest.approx(cost.total)
+
+
+def test_the_machine_is_paid_by_phase_and_tokens_are_those_of_readings_and_proposals(climbing: Workspace) -> None:
+    record = load_record(climbing, None)
+    budget = record.budget.model_copy(update={"dollars_per_hour": 3600.0})
+    outcomes = {
+        row.id: replace(reading, timing=Timing(2.0, 1.0, 0.5, 4.0), tokens=100, answer_tokens=30)
+        for row in record.probes
+        if isinstance(reading := record.outcomes.get(row.id), Reading)
+    }
+    proposals = {
+        name: replace(row, prompt_tokens=50, completion_tokens=7 if place else None, dollars=0.25)
+        for place, (name, row) in enumerate(record.proposals.items())
+    }
+    active, number = 4.0 * len(outcomes), len(outcomes)
+    spent = replace(record.spent, hours=active / 3600)
+    session = replace(record.session, limits={**record.session.limits, "workers": 2})
+    changed = replace(
+        record,
+        budget=budget,
+        outcomes=outcomes,
+        proposals=proposals,
+        spent=spent,
+        session=session,
+        active_seconds=active,
+    )
+    phases = {one.name: one for one in session_cost(changed).phases}
+    dollars = {name: one.dollars for name, one in phases.items()}
+    assert dollars.pop("the proposer") == pytest.approx(0.25 * len(proposals))
+    assert dollars.pop("the machine") == pytest.approx(active)
+    assert dollars == pytest.approx(
+        {
+            "training": number,
+            "generation": 0.5 * number,
+            "scoring": 0.25 * number,
+            "outside these three": 0.25 * number,
+            "waiting": 2.0 * number,  # one of the two workers had nothing to do
+        }
+    )
+    assert (phases["training"].tokens_in, phases["generation"].tokens_out) == (100 * number, 30 * number)
+    proposer = phases["the proposer"]
+    assert (proposer.tokens_in, proposer.tokens_out) == (50 * len(proposals), 7 * (len(proposals) - 1))
 
 
 def test_the_probes_behind_a_stack_are_named_and_are_there(climbing: Workspace) -> None:

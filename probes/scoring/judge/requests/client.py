@@ -60,7 +60,7 @@ class JudgeClient:
             asked = _Asked(messages, kind.response_format, tokens, note)
             try:
                 completion = self._completion(asked, backoff, meter)
-                taken += _cost(completion)
+                taken += completion.usage
                 return read_completion(completion, tokens, kind), taken
             except Unreadable as error:
                 why = str(error)
@@ -122,7 +122,7 @@ class JudgeClient:
             except NoReply as error:
                 taken += [Usage(dollars=at_most)] if error.may_cost else []
                 raise
-            cost = _cost(completion)
+            cost = completion.usage
             taken.append(cost if completion.counted else replace(cost, dollars=at_most))
         return completion
 
@@ -142,13 +142,3 @@ def read_completion(completion: Completion, tokens: int, kind: QuestionKind[T]) 
     if completion.cut_off:
         raise Unreadable(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")
     return kind.read(completion.text)
-
-
-def _cost(completion: Completion) -> Usage:
-    return Usage(
-        calls=1,
-        cache_hits=0,
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
-        dollars=completion.dollars,
-    )
