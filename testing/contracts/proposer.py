@@ -81,6 +81,7 @@ class ProposerContract(ABC):
         reply = self.proposer().propose(situation)
         assert math.isfinite(reply.dollars)
         assert reply.dollars >= 0
+        assert min(reply.prompt_tokens, reply.completion_tokens) >= 0
 
     def test_it_changes_nothing_of_what_it_is_shown(self, situation: Situation) -> None:
         shown = (copy.deepcopy(dict(situation.moves)), list(situation.history), situation.incumbent.digest)
