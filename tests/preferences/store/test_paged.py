@@ -71,10 +71,11 @@ def test_a_vote_by_page_is_a_vote_of_the_stores(found: Stores) -> None:
 
 def test_what_no_flip_may_choose_is_refused_by_page_too(found: Stores) -> None:
     paged = PagedStores(found)
-    found.add([pair(8, provenance=Provenance((side(), side("cut"))))])
+    cut = pair(8, provenance=Provenance((side(), side("cut"))))
+    found.add([cut])
     for row, told in (
         (pair(4).id, "mechanically made"),
-        (pair(8).id, "cut at its limit"),
+        (cut.id, "cut at its limit"),
         (pair(1, "orpo").id, "passed the gate"),
         (reward(3).id, "no sides"),
         ("nothing", "no row"),
