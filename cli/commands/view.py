@@ -22,13 +22,14 @@ def view(
 
     Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Needs no
     session and changes nothing; Ctrl-C ends it."""
-    from view.server.serve import listening, serve, token_and_address
+    from view.server.serve import address_with, listening, new_token, serve
 
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
     with listening(port) as socket:
-        token, address = token_and_address(port)
+        token = new_token()
+        address = address_with(token, port)
         print_result(address)
         print_message("Ctrl-C ends it")
         if browser:

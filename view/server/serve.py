@@ -19,10 +19,13 @@ HOST = "127.0.0.1"
 SECONDS_TO_CLOSE = 1
 
 
-def token_and_address(port: int) -> tuple[str, str]:
-    """A new token, and the address with it."""
-    token = secrets.token_urlsafe(24)
-    return token, f"http://{HOST}:{port}{OPEN}{token}"
+def new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def address_with(token: str, port: int) -> str:
+    """What a person opens: it has the token."""
+    return f"http://{HOST}:{port}{OPEN}{token}"
 
 
 @contextmanager
@@ -39,27 +42,33 @@ def listening(port: int) -> Iterator[socket.socket]:
         yield made
 
 
-def serve(workspace: Workspace, token: str, port: int, at: socket.socket) -> None:
-    """Returns after Ctrl-C; pages that are open then are told nothing more."""
-    app = create_app(workspace, token, port)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_CLOSE,
-    )
-    with suppress(KeyboardInterrupt):
-        _Server(config, app.state.site.changes).run(sockets=[at])
+class Server(uvicorn.Server):
+    """Ends the streams of events before it waits for connections to close."""
 
+    def __init__(self, workspace: Workspace, token: str, port: int) -> None:
+        app = create_app(workspace, token, port)
+        self._changes: Changes = app.state.site.changes
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=SECONDS_TO_CLOSE,
+            )
+        )
 
-class _Server(uvicorn.Server):
-    """Ends the streams of events first: they would keep it waiting."""
-
-    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
-        super().__init__(config)
-        self._changes = changes
+    def stop(self) -> None:
+        """From any thread."""
+        self._changes.end()
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._changes.end()
         super().handle_exit(sig, frame)
+
+
+def serve(workspace: Workspace, token: str, port: int, at: socket.socket) -> None:
+    """Returns after Ctrl-C; pages that are open then are told nothing more."""
+    with suppress(KeyboardInterrupt):
+        Server(workspace, token, port).run(sockets=[at])

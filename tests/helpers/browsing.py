@@ -1,0 +1,115 @@
+"""Debian's Chromium through Playwright, and the pages of a workspace as nightlane view serves them."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Playwright, Request
+
+from agent.workspace.folder import Workspace
+from view.server.serve import HOST, Server, address_with, listening
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+TOKEN = "a-token"
+PATIENCE = 120_000
+"""Milliseconds: other tests use the processor too."""
+
+
+def chromium(playwright: Playwright) -> Browser:
+    assert CHROMIUM is not None
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET])
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """``root``: the address of the server; ``entrance``: what is printed, with the token."""
+
+    root: str
+    entrance: str
+
+
+@contextmanager
+def served(workspace: Workspace) -> Iterator[Served]:
+    """On a free port, in a thread, until the block ends."""
+    with listening(0) as socket:
+        port = socket.getsockname()[1]
+        server = Server(workspace, TOKEN, port)
+        thread = Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            yield Served(f"http://{HOST}:{port}", address_with(TOKEN, port))
+        finally:
+            server.stop()
+            thread.join(60)
+
+
+@dataclass
+class Watched:
+    """A page of the browser, opened with the token, that remembers what must not happen."""
+
+    page: Page
+    served: Served
+    said: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", self._request)
+        self.page.goto(self.served.entrance)
+
+    def _request(self, request: Request) -> None:
+        self.requested.append(request.url)
+
+    def go(self, path: str) -> None:
+        self.page.goto(f"{self.served.root}{path}")
+
+    def require_clean(self) -> None:
+        """Nothing went wrong on any page so far, and no other host was asked."""
+        assert self.said == []
+        assert [url for url in self.requested if not url.startswith((self.served.root, "data:", "blob:"))] == []
+
+    def serious_findings(self) -> list[str]:
+        """What axe-core finds on this page, of serious or critical impact."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in found
+            for node in one["nodes"]
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    @property
+    def is_too_wide(self) -> bool:
+        """A person has to scroll sideways."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+@contextmanager
+def watched(browser: Browser, workspace: Workspace, width: int = 1440, scheme: str = "light") -> Iterator[Watched]:
+    """The pages of a workspace in the browser; on leaving, nothing must have gone wrong."""
+    with served(workspace) as at:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        try:
+            page = Watched(context.new_page(), at)
+            yield page
+            page.require_clean()
+        finally:
+            context.close()
+
+
+def added_curves(workspace: Workspace, steps: int = 40) -> None:
+    """Give every probe a train.jsonl, which simulated ones do not have."""
+    for place, folder in enumerate(sorted(Path(workspace.runs).glob("probe-*"))):
+        rows = [
+            {"step": step, "loss": 1.0 + place / 50 - step / (2 * steps), "token_accuracy": 0.5 + step / (4 * steps)}
+            for step in range(1, steps + 1)
+        ]
+        (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
