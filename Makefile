@@ -20,6 +20,7 @@ run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
+	.ci/packages
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 test-run: $(VENV)/.installed-test

@@ -20,8 +20,8 @@ def view(
 ) -> None:
     """Serve the pages of a workspace on this machine: sessions while they run, decisions, training and pairs.
 
-    Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Needs no
-    session and changes nothing; Ctrl-C ends it."""
+    Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Reads the
+    workspace, and writes nothing but your votes on pairs; Ctrl-C ends it."""
     from view.server.serve import address_with, listening, new_token, serve
 
     found = workspace_at(workspace)

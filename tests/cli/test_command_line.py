@@ -34,6 +34,7 @@ SURFACE = {
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
+    "view": "--workspace --port --open",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",

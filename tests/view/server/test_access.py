@@ -35,8 +35,8 @@ def test_the_printed_url_moves_its_token_into_a_cookie_that_only_this_site_sends
 @pytest.mark.parametrize("wrong", ["another-token", "", f"{TOKEN}x", "tökèn"])
 def test_another_token_opens_nothing(app_client: TestClient, wrong: str) -> None:
     assert app_client.get(f"{OPEN}{wrong}").status_code == 403
-    assert app_client.get("/sessions", headers={"Cookie": f"nightlane-{PORT}={wrong}".encode()}).status_code == 403
-    assert app_client.get("/sessions", headers={"Authorization": f"Bearer {wrong}".encode()}).status_code == 403
+    assert app_client.get("/sessions", headers=[(b"cookie", f"nightlane-{PORT}={wrong}".encode())]).status_code == 403
+    assert app_client.get("/sessions", headers=[(b"authorization", f"Bearer {wrong}".encode())]).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1:1", "127.0.0.1", ""])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import browsing
@@ -112,7 +113,7 @@ class Following(nights.Silent):
         self.watched, self.workspace = watched, workspace
         self.seen = list[str]()
 
-    def measuring(self, title: str, probes: list[Probe]) -> None:  # type: ignore[override]
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         if not self.seen:
             self.watched.go(f"/sessions/{session_of(self.workspace)}")
             self.seen.append("opened")

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Score
+from view.data.figures import shown
 from view.data.session_record import load_record
 from view.explain.explanation import explain, explain_data
 from view.report.report import report_data
@@ -37,12 +38,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def asking() -> Iterator[Asking]:
+def asking() -> Asking:
     def ask(workspace: Workspace) -> TestClient:
         headers = {"Authorization": "Bearer t"}
         return TestClient(create_app(workspace, "t", PORT), base_url=f"http://127.0.0.1:{PORT}", headers=headers)
 
-    yield ask
+    return ask
 
 
 def session_of(workspace: Workspace) -> str:
@@ -108,12 +109,21 @@ def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> N
 def test_knobs_are_tried_or_remain(asking: Asking, kept: Workspace, fruitless: Workspace) -> None:
     lanes = data(asking(kept), f"/sessions/{session_of(kept)}/knobs")["lanes"]
     states = {knob["knob"]: {one["value"]: one["state"] for one in knob["values"]} for knob in lanes[0]["knobs"]}
-    assert states["beta"] == {"0.1": "untried", "0.2": "stands"}
+    assert states["beta"] == {"0.1": "start", "0.2": "stands"}
     lanes = data(asking(fruitless), f"/sessions/{session_of(fruitless)}/knobs")["lanes"]
+    found = {
+        (knob["knob"], one["value"]): one["number"]
+        for lane in lanes
+        for knob in lane["knobs"]
+        for one in knob["values"]
+    }
     record = load_record(fruitless, None)
-    found = {(knob["knob"], one["number"]) for lane in lanes for knob in lane["knobs"] for one in knob["values"]}
+    last = {}
     for decision in record.decisions_on_changes:
-        assert (record.proposals[decision.id].knob, decision.id[-3:]) in found
+        proposal = record.proposals[decision.id]
+        last[proposal.knob, shown(proposal.after)] = decision.id.rpartition("-")[2]
+    assert last
+    assert {place: number for place, number in found.items() if number} == last
 
 
 def test_a_running_session_shows_its_probes_and_its_budget(asking: Asking, tmp_path: Path) -> None:

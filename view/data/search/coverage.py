@@ -2,15 +2,15 @@
 became of those that were."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.ledger.tables import DecisionRow, ProposalRow
-from lanes import Knob, Recipe, show
+from lanes import Knob, show
 from view.data.figures import shown
 from view.data.session_record import SessionRecord
 
-State = Literal["stands", "kept", "discarded", "crashed", "retracted", "not decided", "untried"]
+State = Literal["stands", "start", "kept", "discarded", "crashed", "retracted", "not decided", "untried"]
 STATES: Mapping[str, State] = {"KEEP": "kept", "DISCARD": "discarded", "CRASH": "crashed"}
 
 
@@ -27,7 +27,8 @@ class TriedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnobCoverage:
-    """``values``: the incumbent's, those that one change of it may set, and those that were tried, in their order."""
+    """``values``: the incumbent's, the starting recipe's, those that one change of the incumbent may set, and those
+    that were tried, in their order."""
 
     knob: str
     lane: str
@@ -35,7 +36,7 @@ class KnobCoverage:
 
     @property
     def tried(self) -> int:
-        return sum(one.state not in ("stands", "untried") or one.number is not None for one in self.values)
+        return sum(one.number is not None or one.state == "not decided" for one in self.values)
 
     @property
     def remaining(self) -> tuple[TriedValue, ...]:
@@ -60,13 +61,13 @@ class LaneCoverage:
 
 
 def coverage(record: SessionRecord) -> tuple[LaneCoverage, ...]:
-    space, incumbent, tried = record.study.lanes, record.incumbent, _tried(record)
+    space, tried = record.study.lanes, _tried(record)
     total = sum(space.shares.values())
     return tuple(
         LaneCoverage(
             lane=lane,
             share=share / total,
-            knobs=tuple(_knob(record, knob, incumbent, tried) for knob in space.knobs if knob.lane == lane),
+            knobs=tuple(_knob(record, knob, tried) for knob in space.knobs if knob.lane == lane),
         )
         for lane, share in space.shares.items()
     )
@@ -96,21 +97,15 @@ def _decided(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow
     )
 
 
-def _knob(record: SessionRecord, knob: Knob, incumbent: Recipe, tried: Tried) -> KnobCoverage:
-    here = show(knob.read(incumbent))
-    legal = record.study.lanes.moves(incumbent, knob.lane).get(knob.name, ())
-    own = {value for name, value in tried if name == knob.name} | {here}
+def _knob(record: SessionRecord, knob: Knob, tried: Tried) -> KnobCoverage:
+    here, start = show(knob.read(record.incumbent)), show(knob.read(record.start))
+    legal = record.study.lanes.moves(record.incumbent, knob.lane).get(knob.name, ())
+    own = {value for name, value in tried if name == knob.name} | {here, start}
     texts = [show(value) for value in knob.values if show(value) in own or value in legal]
     texts += sorted(own - set(texts))
     if knob.ordered:
         texts.sort(key=float)
-    values = tuple(_state(knob, text, here, tried) for text in texts)
+    untried = {text: TriedValue(value=text, state="start" if text == start else "untried") for text in texts}
+    found = [tried.get((knob.name, text), untried[text]) for text in texts]
+    values = tuple(replace(one, state="stands") if one.value == here else one for one in found)
     return KnobCoverage(knob=knob.name, lane=knob.lane, values=values)
-
-
-def _state(knob: Knob, text: str, here: str, tried: Tried) -> TriedValue:
-    found = tried.get((knob.name, text))
-    if text == here:
-        number, reason = (found.number, found.reason) if found else (None, "")
-        return TriedValue(value=text, state="stands", number=number, reason=reason)
-    return found or TriedValue(value=text, state="untried")
