@@ -75,9 +75,9 @@ def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float, s
 
 def _traces(name: str, line: Line, weight: float, colour: Colour, dash: str) -> list[go.Scatter]:
     """The line, and over it the smoothed one."""
-    raw = _trace(name, thinned(line), colour, width=1.6)
     if not weight:
-        return [raw]
+        return [_trace(name, thinned(line), colour, width=1.6, dash=dash)]
+    raw = _trace(name, thinned(line), colour, width=1.6)
     over = _trace(name, thinned(smoothed(line, weight)), colour, width=2, dash=dash)
     raw.update(opacity=RAW, line_width=1)
     return [raw, over.update(name=f"{name}, smoothed")]

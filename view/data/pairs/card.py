@@ -162,7 +162,6 @@ def _details(row: AnnotatedRow) -> Iterator[tuple[str, str]]:
     scoring = row.scoring
     named = {
         "session": how.session,
-        "decision": how.decision,
         "prompt": how.prompt,
         "scorer": how.scorer,
         "scored later": f"{scoring.kind} of {scoring.study}, {scoring.time}" if scoring else "",

@@ -39,9 +39,8 @@ def rows(site: Site, request: Request) -> Page:
     data, cards = _both(found.stores, shown)
     return Page(
         template="finetune/rl_data.html.jinja",
-        title=kind.upper(),
+        title=f"RL DATA: {kind.upper()}",
         place=PLACE,
-        crumbs=(("/rl-data", "RL DATA"),),
         data={"store": kind, "counts": _counts(found.stores), "matching": len(chosen), "page": number, "rows": data},
         values={
             "workspace": str(site.workspace.root),
