@@ -76,9 +76,10 @@ class Watched:
         assert self.said == []
         assert [url for url in self.requested if not url.startswith((self.served.root, "data:", "blob:"))] == []
 
-    def serious_findings(self) -> list[str]:
-        """What axe-core finds on this page, of serious or critical impact."""
-        found = Axe().run(self.page).response["violations"]
+    def serious_findings(self, *rules: str) -> list[str]:
+        """What axe-core finds on this page, of serious or critical impact, by these rules or all."""
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{one['id']}: {node['html'][:200]}"
             for one in found

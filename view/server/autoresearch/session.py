@@ -53,21 +53,32 @@ def study_of(site: Site, row: SessionRow) -> Study:
     return site.cached(("study", row.id), (), lambda: recorded_study(path, row.study_text))
 
 
-def decisions(site: Site, request: Request) -> Page:
-    name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
+def now(site: Site, request: Request) -> Page:
+    """What the session does now, without its decisions: cheap enough to be asked for every second."""
+    name = request.path_params["session"]
     with site.ledger() as ledger:
         row = row_of(ledger, name)
         line = session_line(site.workspace, ledger, row, ledger.status_counts().get(name, {}))
         doing = live(site.workspace, ledger, row, study_of(site, row), line.holder)
-    found = table(site, name)
+    return Page(
+        template="autoresearch/now.html.jinja",
+        title=f"Session {name} now",
+        place=PLACE,
+        data={"session": line, "go_on": _go_on(site, row, line), "live": doing},
+    )
+
+
+def decisions(site: Site, request: Request) -> Page:
+    name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
+    doing, found = now(site, request).data, table(site, name)
     return Page(
         template="autoresearch/session.html.jinja",
         title=f"Session {name}",
         subtitle=name,
         place=PLACE,
         crumbs=(("/sessions", "Sessions"),),
-        data={"session": line, "go_on": _go_on(site, row, line), "live": doing, "table": select(found.lines, query)},
         tabs=tabs(name, "decisions"),
+        data={**doing, "table": select(found.lines, query)},
         values={"scale": found.scale},
         scripts=("table.js",),
     )
@@ -90,4 +101,4 @@ def _go_on(site: Site, row: SessionRow, line: SessionLine) -> str | None:
     return resume_command(row, root) if line.state == "interrupted" else run_command(row.study_path, root)
 
 
-routes = (page_route("/sessions/{session}", decisions),)
+routes = (page_route("/sessions/{session}", decisions), page_route("/sessions/{session}/now", now))
