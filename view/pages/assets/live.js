@@ -59,14 +59,15 @@
 
   document.addEventListener("refresh", () => refresh());
   const source = new EventSource("/events");
-  let lost = false;
+  let lost = false, waiting = true;
   source.addEventListener("change", (event) => {
     refresh(JSON.parse(event.data));
   });
-  source.addEventListener("error", () => { lost = true; document.body.dataset.lost = ""; });
-  source.addEventListener("open", () => {
+  source.addEventListener("error", () => { lost = waiting = true; document.body.dataset.lost = ""; });
+  source.addEventListener("quiet", () => {
     delete document.body.dataset.lost;
-    if (lost) refresh();
-    lost = false;
+    // from now on no change is missed; what runs may have moved since this page was made
+    if (lost || (waiting && document.querySelector(".badge.running"))) refresh();
+    lost = waiting = false;
   });
 })();
