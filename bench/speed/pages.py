@@ -1,6 +1,6 @@
 """Measures how fast the pages of nightlane view open and turn in a real browser, with as many rows as anybody has.
 
-    python -m bench.speed.pages [--decisions 10000] [--rounds 5] [--json]
+    python -m bench.speed.pages [--decisions 10000] [--pairs 50000] [--rounds 5] [--json]
 
 The server is a process of its own, the browser Chromium through Playwright (pip install playwright; apt-get install
 chromium). A page is open when the browser has fired its load event and drawn; the first time includes reading all rows.
@@ -22,14 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin
-from agent.study.load import load_study
 from agent.workspace.folder import Workspace
-from bench.recorded.repeat import Silent
-from testing import simulated_study
-from testing.many_decisions import add_decisions
-from view.report.report import write_report
+from bench.speed.many_decisions import add_decisions
+from bench.speed.many_pairs import add_pairs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -69,22 +64,17 @@ class Figures:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    cases = [Case(name="decisions", rows=asked.decisions, make=many_decisions)]
-    found = [measured(case, asked.rounds) for case in cases]
+    cases = [
+        Case(name="decisions", rows=asked.decisions, make=add_decisions),
+        Case(name="pairs", rows=asked.pairs, make=add_pairs),
+    ]
+    found = [measured(case, asked.rounds) for case in cases if case.rows]
     print(json.dumps([asdict(one) for one in found], indent=2) if asked.json else table(found))
     return 0 if all(one.holds for one in found) else 1
-
-
-def many_decisions(workspace: Workspace, rows: int) -> str:
-    study = simulated_study.write_study(workspace.root / "study", simulated_study.STUDY)
-    simulated_study.write_data(workspace.root / "study")
-    begin(load_study(study), workspace, Overrides(), Silent(), write_report)
-    add_decisions(workspace, rows)
-    with Ledger(workspace.ledger, read_only=True) as ledger:
-        return f"/sessions/{ledger.sessions()[-1]}"
 
 
 def measured(case: Case, rounds: int) -> Figures:
