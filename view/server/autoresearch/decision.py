@@ -49,7 +49,13 @@ def decision(site: Site, request: Request) -> Page:
         subtitle=number,
         place=PLACE,
         crumbs=_crumbs(session),
-        data={"decision": explain_data(explained), "before": before, "after": after, **compared},
+        data={
+            "decision": explain_data(explained),
+            "baseline": [] if explained.turn else baseline_means(record),
+            "before": before,
+            "after": after,
+            **compared,
+        },
         values={
             "one": explained,
             "query": query,
