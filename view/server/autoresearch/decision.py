@@ -17,6 +17,7 @@ from view.data.sides import (
     PromptChange,
     Sides,
     answers_to,
+    baseline_means,
     probe_pairs,
     prompt_changes,
     sides_of_change,
