@@ -6,12 +6,13 @@ from pathlib import Path
 import browsing
 import finetune_workspace
 import pytest
-from finetune_workspace import DRIFTED, SCRIPT, write_curve
+from finetune_workspace import DRIFTED, SCRIPT
 from playwright.sync_api import Browser, expect
 from some_rows import pair
 
 from agent.workspace.folder import Workspace
 from preferences.store.stores import Stores
+from testing.workspace_files import write_curve
 from view.charts.palette import ACCENT, ALARM, BLUE, GREEN, ORANGE, PURPLE, Colour
 
 CHARTS = {"loss": ORANGE, "token_accuracy": GREEN, "grad_norm": PURPLE, "learning_rate": BLUE}

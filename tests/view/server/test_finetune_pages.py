@@ -11,6 +11,7 @@ from some_rows import pair, reward
 from starlette.testclient import TestClient
 
 from agent.workspace.folder import Workspace
+from testing.workspace_files import write_curve
 from view.server.app import create_app
 
 PORT = 8123
@@ -72,7 +73,7 @@ def test_a_run_that_trains_is_running_until_its_process_ends(tmp_path: Path) -> 
     with client(workspace.root) as pages, finetune_workspace.training(workspace.root) as folder:
         found = data(pages, "/training/runs/tonight.json")["run"]
         assert (found["status"], found["done"], found["seconds_left"]) == ("RUNNING", 5, 17.5)
-        finetune_workspace.write_curve(folder, [6], 40)
+        write_curve(folder, [6], 40)
         assert data(pages, "/training/runs/tonight.json")["run"]["done"] == 6
     with client(workspace.root) as pages:
         found = data(pages, "/training/runs/tonight.json")["run"]
@@ -81,8 +82,8 @@ def test_a_run_that_trains_is_running_until_its_process_ends(tmp_path: Path) -> 
 
 def test_a_run_has_four_charts_of_its_figures_and_says_why_it_failed(pages: TestClient) -> None:
     page = pages.get("/training/runs/collapsed").text
-    assert [name for name in ("loss", "token_accuracy", "grad_norm", "learning_rate") if f'id="chart-{name}"' in page]
-    assert "the loss is nan at step 12" in page
+    assert all(f'id="chart-{name}"' in page for name in ("loss", "token_accuracy", "grad_norm", "learning_rate"))
+    assert "The loss is nan at step 12" in page
     curves = data(pages, "/training/runs/collapsed.json")["curves"]
     assert curves["loss"]["step"] == list(range(1, 13))
     assert curves["grad_norm"]["value"][0] == 1.6
