@@ -6,6 +6,7 @@ from statistics import fmean
 
 from agent.ledger.tables import DecisionRow, ProbeRow
 from common.errors import BadInput
+from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from view.data.answer_pairs import AnswerPair, AnswerTexts, ShownAnswer, mean_change, places_of, shown_answer
 from view.data.search.replicates import measured_pairs
@@ -38,6 +39,19 @@ class PromptChange:
     after: float
     change: float
     answers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePair:
+    """A probe with the change, and the mean scores of it and of the incumbent's probe under the same seed, over the
+    prompts of the target."""
+
+    probe: str
+    recipe: str
+    seed: int
+    before: float
+    after: float
+    change: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +112,26 @@ def _change(prompt: str, places: Sequence[AnswerPair]) -> PromptChange:
         change=mean_change(places),
         answers=len(places),
     )
+
+
+def probe_pairs(sides: Sides, target: str) -> list[ProbePair]:
+    """In the order that they were measured; a pair that shares no prompt of the target is left out."""
+    found = []
+    for mine, theirs in sides.pairs:
+        own = [one for one in prompt_changes([(mine, theirs)]) if target in (OVERALL, one.category)]
+        if own:
+            before, after = fmean(one.before for one in own), fmean(one.after for one in own)
+            found.append(
+                ProbePair(
+                    probe=mine.probe,
+                    recipe=mine.recipe,
+                    seed=mine.seed,
+                    before=before,
+                    after=after,
+                    change=after - before,
+                )
+            )
+    return found
 
 
 def answers_to(

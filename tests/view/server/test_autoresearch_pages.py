@@ -95,7 +95,22 @@ def test_a_decision_and_a_stack_say_what_explain_says(asking: Asking, kept: Work
 def test_the_prompts_differences_add_up_to_the_stacks_effect(asking: Asking, kept: Workspace) -> None:
     found = asking(kept).get(f"/sessions/{session_of(kept)}/stacks/1.json?prompts=all").json()
     target = [row["change"] for row in found["prompts"] if row["category"] == found["stack"]["target"]]
-    assert sum(target) / len(target) == pytest.approx(found["stack"]["effect"]["delta"])
+    effect = pytest.approx(found["stack"]["effect"]["delta"])
+    assert sum(target) / len(target) == effect
+    pairs = [pair["change"] for pair in found["pairs"]]
+    assert pairs == pytest.approx([pair["difference"] for pair in found["stack"]["replicates"]])
+    assert sum(pairs) / len(pairs) == effect
+
+
+def test_a_change_that_was_not_confirmed_shows_the_probes_that_carried_it(asking: Asking, fruitless: Workspace) -> None:
+    record, client = load_record(fruitless, None), asking(fruitless)
+    decision = next(one for one in record.decisions_on_changes if one.basis and one.basis.stack is None)
+    address = f"/sessions/{record.session.id}/decisions/{decision.id.rpartition('-')[2]}"
+    found = data(client, address)
+    assert found["pairs"]
+    assert {pair["recipe"] for pair in found["pairs"]} <= set(record.carriers[decision.id])
+    assert {pair["seed"] for pair in found["pairs"]} <= {wave.seed for wave in record.waves}
+    assert "carries other changes too" in client.get(address).text
 
 
 def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> None:

@@ -13,7 +13,15 @@ from view.data.answer_pairs import wordings
 from view.data.listing.decisions import DecisionQuery, neighbours
 from view.data.search.stacks import Stack, stacks
 from view.data.session_record import SessionRecord
-from view.data.sides import PromptChange, Sides, answers_to, prompt_changes, sides_of_change, sides_of_stack
+from view.data.sides import (
+    PromptChange,
+    Sides,
+    answers_to,
+    probe_pairs,
+    prompt_changes,
+    sides_of_change,
+    sides_of_stack,
+)
 from view.explain.explanation import explain_data, explain_decision
 from view.explain.stack import explain_stack
 from view.server.autoresearch.session import PLACE, table
@@ -111,6 +119,7 @@ def _compared(record: SessionRecord, sides: Sides, parameters: Mapping[str, str]
     chosen = parameters.get("prompt") or (max(changes, key=lambda one: abs(one.change)).prompt if changes else "")
     asked = wordings(record, sides.pairs[0][0].key.prompts).get(chosen) if changes else None
     return {
+        "pairs": probe_pairs(sides, record.study.target) if changes else [],
         "prompts": changes if parameters.get("prompts") == "all" else _ends(changes),
         "prompts_in_all": len(changes),
         "prompt": chosen,
