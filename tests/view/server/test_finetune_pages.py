@@ -213,3 +213,11 @@ def test_an_empty_workspace_says_what_to_run(tmp_path: Path) -> None:
     with client(tmp_path) as pages:
         assert "nightlane finetune STUDY" in pages.get("/training").text
         assert "nightlane pairs import FILE --kind dpo" in pages.get("/rl-data/dpo").text
+
+
+def test_a_run_that_has_just_begun_says_that_it_has_no_curve_yet(tmp_path: Path) -> None:
+    workspace = finetune_workspace.make(tmp_path)
+    finetune_workspace.run(workspace.root / "begun", 40, 0, None)
+    with client(workspace.root) as pages:
+        assert "has no whole row yet" in pages.get("/training/runs/begun").text
+        assert data(pages, "/training/runs/begun.json")["curves"]["loss"] == {"step": [], "value": []}
