@@ -1,5 +1,6 @@
 """A session: what it does now, and its decisions as a table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,7 +10,7 @@ from agent.ledger.tables import SessionRow
 from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from view.data.changes import Change, reach
-from view.data.listing.decisions import DecisionLine, DecisionQuery, decision_lines, select
+from view.data.listing.decisions import DecisionLine, DecisionQuery, choices, decision_lines, select
 from view.data.listing.live import live
 from view.data.listing.sessions import SessionLine, session_line
 from view.server.page import Page, Tab, page_route
@@ -21,9 +22,10 @@ PLACE = "autoresearch"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The decisions of a session, and how far the bars of their effects go."""
+    """The decisions of a session, the values that they may be filtered by, and how far the bars of their effects go."""
 
     lines: tuple[DecisionLine, ...]
+    choices: Mapping[str, tuple[str, ...]]
     scale: float
 
 
@@ -34,7 +36,7 @@ def table(site: Site, session: str) -> Table:
         with site.ledger() as ledger:
             lines = tuple(decision_lines(ledger, session))
         effects: list[Change] = [one.effect for one in lines if one.effect]
-        return Table(lines, reach(effects))
+        return Table(lines, choices(lines), reach(effects))
 
     return site.cached(("decisions", session), site.ledger_files, read)
 
@@ -78,7 +80,7 @@ def decisions(site: Site, request: Request) -> Page:
         place=PLACE,
         crumbs=(("/sessions", "Sessions"),),
         tabs=tabs(name, "decisions"),
-        data={**doing, "table": select(found.lines, query)},
+        data={**doing, "table": select(found.lines, query), "choices": found.choices},
         values={"scale": found.scale},
         scripts=("table.js",),
     )
