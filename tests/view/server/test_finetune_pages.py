@@ -11,6 +11,7 @@ from some_rows import pair, reward
 from starlette.testclient import TestClient
 
 from agent.workspace.folder import Workspace
+from preferences.store.stores import Stores
 from testing.workspace_files import write_curve
 from view.server.app import create_app
 
@@ -221,3 +222,14 @@ def test_a_run_that_has_just_begun_says_that_it_has_no_curve_yet(tmp_path: Path)
     with client(workspace.root) as pages:
         assert "has no whole row yet" in pages.get("/training/runs/begun").text
         assert data(pages, "/training/runs/begun.json")["curves"]["loss"] == {"step": [], "value": []}
+
+
+def test_a_secret_in_an_answer_is_shown_to_nobody(own: TestClient, tmp_path: Path) -> None:
+    secret = "sk-proj-" + "a1B2c3D4" * 6
+    row = pair(40, texts=(f"key = '{secret}'", "return 1"))
+    Stores(tmp_path / "runs" / "rl_data").add([row])
+    for address in (f"/rl-data/dpo/{row.id}", f"/rl-data/dpo/{row.id}.json", "/rl-data/dpo", "/rl-data/dpo.json"):
+        answer = own.get(address)
+        assert answer.status_code == 200
+        assert secret not in answer.text
+    assert secret not in cast(own, "up", row.id).text
