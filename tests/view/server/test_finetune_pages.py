@@ -226,7 +226,7 @@ def test_a_run_that_has_just_begun_says_that_it_has_no_curve_yet(tmp_path: Path)
 
 def test_a_secret_in_an_answer_is_shown_to_nobody(own: TestClient, tmp_path: Path) -> None:
     secret = "sk-proj-" + "a1B2c3D4" * 6
-    row = pair(40, texts=(f"key = '{secret}'", "return 1"))
+    row = pair(31, texts=(f"key = '{secret}'", "return 1"))
     Stores(tmp_path / "runs" / "rl_data").add([row])
     for address in (f"/rl-data/dpo/{row.id}", f"/rl-data/dpo/{row.id}.json", "/rl-data/dpo", "/rl-data/dpo.json"):
         answer = own.get(address)
