@@ -19,7 +19,7 @@ class FollowedFile:
 
     path: Path
     is_whole: Callable[[bytes], bool] = lambda _: False
-    _inode: int = field(default=-1, init=False)
+    _inode: int | None = field(default=None, init=False)
     _end: int = field(default=0, init=False)
     _seen: bytes = field(default=b"", init=False)
     _ended_early: bool = field(default=False, init=False)

@@ -106,8 +106,13 @@ def differing(before: str, after: str, whole: bool = False) -> tuple[Markup, Mar
 
 
 def _marked(pieces: Sequence[Piece], tag: str) -> Markup:
+    """Pieces that differ are within the tag, but for blanks at their ends."""
     opening, closing = Markup(f"<{tag}>"), Markup(f"</{tag}>")
-    found = [opening + piece.text + closing if piece.differs else escape(piece.text) for piece in pieces]
+    found = list[Markup]()
+    for piece in pieces:
+        words = piece.text.strip() or piece.text
+        before, _, after = piece.text.partition(words)
+        found.append(before + opening + words + closing + after if piece.differs else escape(piece.text))
     return Markup("").join(found)
 
 

@@ -5,6 +5,10 @@
 An area is one file with ``AREAS`` (what the navigation shows) and ``routes``, and an entry in ``PARTS``.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -31,6 +35,15 @@ def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
         routes=routes,
         middleware=[Middleware(Access, token=token, port=port), Middleware(JsonSuffix)],
         exception_handlers={404: nowhere},
+        lifespan=_prepared,
     )
     app.state.site = Site(workspace, areas())
     return app
+
+
+@asynccontextmanager
+async def _prepared(app: Starlette) -> AsyncIterator[None]:
+    """Reads long stores while the browser starts, so that their first page is at hand."""
+    reading = asyncio.create_task(asyncio.to_thread(finetune.prepare, app.state.site))
+    yield
+    await reading

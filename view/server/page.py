@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from common.errors import BadInput
+from common.printable import without_secrets
 from view.charts.chart import Chart
 from view.pages.environment import environment
 from view.pages.self_contained import chart_data
@@ -97,7 +98,7 @@ def nowhere(request: Request, error: Exception) -> Response:
 
 def respond(site: "Site", request: Request, page: Page) -> Response:
     if wants_json(request):
-        return JSONResponse(json.loads(json.dumps(page.data, default=_plain)), page.status)
+        return JSONResponse(without_secrets(json.loads(json.dumps(page.data, default=_plain))), page.status)
     return HTMLResponse(html(site, page), page.status)
 
 

@@ -1,20 +1,24 @@
 """TRAINING and RL DATA in a real browser: colours, charts, keys, votes, and what moves while a run trains."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import browsing
 import finetune_workspace
 import pytest
-from finetune_workspace import DRIFTED, SCRIPT, write_curve
-from playwright.sync_api import Browser, expect
+from finetune_workspace import DRIFTED, SCRIPT
+from playwright.sync_api import Browser, Page, expect
 from some_rows import pair
 
 from agent.workspace.folder import Workspace
 from preferences.store.stores import Stores
+from testing.workspace_files import write_curve
 from view.charts.palette import ACCENT, ALARM, BLUE, GREEN, ORANGE, PURPLE, Colour
 
 CHARTS = {"loss": ORANGE, "token_accuracy": GREEN, "grad_norm": PURPLE, "learning_rate": BLUE}
+SCALE = "name => document.getElementById('chart-' + name)._fullLayout.yaxis.type"
 RANGE = "name => document.getElementById('chart-' + name)._fullLayout.xaxis.range"
 DRAWN = "name => document.getElementById('chart-' + name).data.map((one) => [one.line.color, one.y.length])"
 
@@ -27,6 +31,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def rgb(colour: Colour) -> str:
     red, green, blue = (int(colour.light[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgb({red}, {green}, {blue})"
+
+
+def until(page: Page, condition: Callable[[], bool]) -> None:
+    """The page's security policy forbids what Playwright's own wait_for_function does."""
+    end = time.monotonic() + browsing.PATIENCE / 1000
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        page.wait_for_timeout(50)
 
 
 def test_the_sides_of_a_pair_have_their_colours_words_and_scores(browser: Browser, workspace: Workspace) -> None:
@@ -103,11 +115,11 @@ def test_the_charts_of_a_run_are_drawn_zoom_together_and_keep_the_zoom_on_a_log_
         page.mouse.down()
         page.mouse.move(place["x"] + 0.75 * place["width"], middle, steps=4)
         page.mouse.up()
-        page.wait_for_function(f"({RANGE})('learning_rate')[1] < 35")
+        until(page, lambda: page.evaluate(RANGE, "learning_rate")[1] < 35)
         zoom = page.evaluate(RANGE, "loss")
         assert all(page.evaluate(RANGE, name) == pytest.approx(zoom) for name in CHARTS)
         page.get_by_label("scale").select_option("log")
-        page.wait_for_function("document.getElementById('chart-loss')._fullLayout.yaxis.type === 'log'")
+        until(page, lambda: page.evaluate(SCALE, "loss") == "log")
         assert "scale=log" in page.url
         assert page.evaluate(RANGE, "loss") == pytest.approx(zoom)
 
@@ -138,7 +150,7 @@ def test_a_run_moves_on_its_page_while_it_trains(browser: Browser, tmp_path: Pat
         expect(page.locator(".badge.running")).to_have_text("RUNNING")
         write_curve(folder, range(10, 21), 40)
         expect(page.locator(".steps")).to_have_text("20 of 40")
-        page.wait_for_function(f"({DRAWN})('loss')[0][1] === 20")
+        until(page, lambda: page.evaluate(DRAWN, "loss")[0][1] == 20)
 
 
 PAGES = (

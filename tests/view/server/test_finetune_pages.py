@@ -11,6 +11,8 @@ from some_rows import pair, reward
 from starlette.testclient import TestClient
 
 from agent.workspace.folder import Workspace
+from preferences.store.stores import Stores
+from testing.workspace_files import write_curve
 from view.server.app import create_app
 
 PORT = 8123
@@ -72,7 +74,7 @@ def test_a_run_that_trains_is_running_until_its_process_ends(tmp_path: Path) -> 
     with client(workspace.root) as pages, finetune_workspace.training(workspace.root) as folder:
         found = data(pages, "/training/runs/tonight.json")["run"]
         assert (found["status"], found["done"], found["seconds_left"]) == ("RUNNING", 5, 17.5)
-        finetune_workspace.write_curve(folder, [6], 40)
+        write_curve(folder, [6], 40)
         assert data(pages, "/training/runs/tonight.json")["run"]["done"] == 6
     with client(workspace.root) as pages:
         found = data(pages, "/training/runs/tonight.json")["run"]
@@ -81,8 +83,8 @@ def test_a_run_that_trains_is_running_until_its_process_ends(tmp_path: Path) -> 
 
 def test_a_run_has_four_charts_of_its_figures_and_says_why_it_failed(pages: TestClient) -> None:
     page = pages.get("/training/runs/collapsed").text
-    assert [name for name in ("loss", "token_accuracy", "grad_norm", "learning_rate") if f'id="chart-{name}"' in page]
-    assert "the loss is nan at step 12" in page
+    assert all(f'id="chart-{name}"' in page for name in ("loss", "token_accuracy", "grad_norm", "learning_rate"))
+    assert "The loss is nan at step 12" in page
     curves = data(pages, "/training/runs/collapsed.json")["curves"]
     assert curves["loss"]["step"] == list(range(1, 13))
     assert curves["grad_norm"]["value"][0] == 1.6
@@ -212,3 +214,22 @@ def test_an_empty_workspace_says_what_to_run(tmp_path: Path) -> None:
     with client(tmp_path) as pages:
         assert "nightlane finetune STUDY" in pages.get("/training").text
         assert "nightlane pairs import FILE --kind dpo" in pages.get("/rl-data/dpo").text
+
+
+def test_a_run_that_has_just_begun_says_that_it_has_no_curve_yet(tmp_path: Path) -> None:
+    workspace = finetune_workspace.make(tmp_path)
+    finetune_workspace.run(workspace.root / "begun", 40, 0, None)
+    with client(workspace.root) as pages:
+        assert "has no whole row yet" in pages.get("/training/runs/begun").text
+        assert data(pages, "/training/runs/begun.json")["curves"]["loss"] == {"step": [], "value": []}
+
+
+def test_a_secret_in_an_answer_is_shown_to_nobody(own: TestClient, tmp_path: Path) -> None:
+    secret = "sk-proj-" + "a1B2c3D4" * 6
+    row = pair(31, texts=(f"key = '{secret}'", "return 1"))
+    Stores(tmp_path / "runs" / "rl_data").add([row])
+    for address in (f"/rl-data/dpo/{row.id}", f"/rl-data/dpo/{row.id}.json", "/rl-data/dpo", "/rl-data/dpo.json"):
+        answer = own.get(address)
+        assert answer.status_code == 200
+        assert secret not in answer.text
+    assert secret not in cast(own, "up", row.id).text

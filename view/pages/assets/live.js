@@ -59,15 +59,15 @@
 
   document.addEventListener("refresh", () => refresh());
   const source = new EventSource("/events");
-  let lost = false, waiting = true;
+  let lost = false, unsure = true;
   source.addEventListener("change", (event) => {
     refresh(JSON.parse(event.data));
   });
-  source.addEventListener("error", () => { lost = waiting = true; document.body.dataset.lost = ""; });
+  source.addEventListener("error", () => { lost = unsure = true; document.body.dataset.lost = ""; });
   source.addEventListener("quiet", () => {
     delete document.body.dataset.lost;
     // from now on no change is missed; what runs may have moved since this page was made
-    if (lost || (waiting && document.querySelector(".badge.running"))) refresh();
-    lost = waiting = false;
+    if (lost || (unsure && document.querySelector(".badge.running"))) refresh();
+    lost = unsure = false;
   });
 })();
