@@ -1,6 +1,6 @@
 """The two sides of a decision: the probes with the change and those of the incumbent, and how each prompt changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -55,7 +55,19 @@ class ProbePair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineMeans:
+    """A probe of the starting recipe: its mean score in the target, in each guard and over all."""
+
+    probe: str
+    seed: int
+    means: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersSideBySide:
+    """``probe``: that with the change."""
+
+    probe: str
     seed: int
     sample: int
     before: ShownAnswer
@@ -114,6 +126,16 @@ def _change(prompt: str, places: Sequence[AnswerPair]) -> PromptChange:
     )
 
 
+def baseline_means(record: SessionRecord) -> list[BaselineMeans]:
+    found = []
+    for reading in record.baseline_readings:
+        asked = {score.category for score in reading.scores}
+        names = dict.fromkeys([record.study.target, *record.study.guards, OVERALL])
+        means = {name: reading.mean(name) for name in names if name in asked or (name == OVERALL and asked)}
+        found.append(BaselineMeans(probe=reading.probe, seed=reading.seed, means=means))
+    return found
+
+
 def probe_pairs(sides: Sides, target: str) -> list[ProbePair]:
     """In the order that they were measured; a pair that shares no prompt of the target is left out."""
     found = []
@@ -148,6 +170,12 @@ def answers_to(
         if before and after:
             shown = shown_answer(before, place.before), shown_answer(after, place.after)
             found.append(
-                AnswersSideBySide(seed=place.mine.seed, sample=place.after.sample, before=shown[0], after=shown[1])
+                AnswersSideBySide(
+                    probe=place.mine.probe,
+                    seed=place.mine.seed,
+                    sample=place.after.sample,
+                    before=shown[0],
+                    after=shown[1],
+                )
             )
     return tuple(found)

@@ -91,7 +91,6 @@ def test_a_decision_shows_curves_and_both_answers_as_text(browser: Browser, kept
         expect(page.locator(".prompt-row[aria-current]")).to_have_count(1)
 
 
-PAGES = ("", "/decisions/001", "/stacks", "/stacks/1", "/knobs", "/report")
 RULES = {1440: (), 390: ("color-contrast",)}
 
 
@@ -100,9 +99,8 @@ def test_every_page_fits_and_can_be_used_by_everyone(
     browser: Browser, kept: Workspace, width: int, scheme: str
 ) -> None:
     """On a dark screen only the colours are others."""
-    session = session_of(kept)
     with browsing.watched(browser, kept, width, scheme) as watched:
-        for path in ("/sessions", "/reports", *(f"/sessions/{session}{one}" for one in PAGES)):
+        for path in browsing.pages_of(kept):
             watched.go(path)
             assert not watched.is_too_wide, path
             assert watched.serious_findings(*RULES[width]) == [], path

@@ -102,6 +102,15 @@ def test_the_prompts_differences_add_up_to_the_stacks_effect(asking: Asking, kep
     assert sum(pairs) / len(pairs) == effect
 
 
+def test_the_baseline_has_its_scores_seed_by_seed(asking: Asking, kept: Workspace) -> None:
+    record = load_record(kept, None)
+    found = data(asking(kept), f"/sessions/{record.session.id}/decisions/baseline")["baseline"]
+    assert [one["seed"] for one in found] == [reading.seed for reading in record.baseline_readings]
+    for one, reading in zip(found, record.baseline_readings, strict=True):
+        assert list(one["means"]) == ["lists", "arithmetic", "overall"]
+        assert one["means"]["lists"] == pytest.approx(reading.mean("lists"))
+
+
 def test_a_change_that_was_not_confirmed_shows_the_probes_that_carried_it(asking: Asking, fruitless: Workspace) -> None:
     record, client = load_record(fruitless, None), asking(fruitless)
     decision = next(one for one in record.decisions_on_changes if one.basis and one.basis.stack is None)

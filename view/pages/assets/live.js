@@ -5,19 +5,19 @@
 (function () {
   const parts = () => [...document.querySelectorAll("[data-live]")];
   if (!parts().length) return;
-  const waiting = new Set(); // addresses that are to be asked for
+  const queue = new Set(); // addresses that are to be asked for
   let asking = false;
 
   const addressOf = (part) => new URL(part.dataset.from ?? location.href, location.href).href;
   const concerns = (part, topics) => part.dataset.live.split(" ").some((topic) => topics.includes(topic));
 
   async function refresh(topics) {
-    for (const part of parts()) if (!topics || concerns(part, topics)) waiting.add(addressOf(part));
+    for (const part of parts()) if (!topics || concerns(part, topics)) queue.add(addressOf(part));
     if (asking) return;
     asking = true;
-    while (waiting.size) {
-      const [address] = waiting;
-      waiting.delete(address);
+    while (queue.size) {
+      const [address] = queue;
+      queue.delete(address);
       await ask(address);
     }
     asking = false;

@@ -17,6 +17,7 @@ from view.data.sides import (
     PromptChange,
     Sides,
     answers_to,
+    baseline_means,
     probe_pairs,
     prompt_changes,
     sides_of_change,
@@ -49,7 +50,13 @@ def decision(site: Site, request: Request) -> Page:
         subtitle=number,
         place=PLACE,
         crumbs=_crumbs(session),
-        data={"decision": explain_data(explained), "before": before, "after": after, **compared},
+        data={
+            "decision": explain_data(explained),
+            "baseline": [] if explained.turn else baseline_means(record),
+            "before": before,
+            "after": after,
+            **compared,
+        },
         values={
             "one": explained,
             "query": query,

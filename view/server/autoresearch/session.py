@@ -1,5 +1,6 @@
 """A session: what it does now, and its decisions as a table."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -97,10 +98,12 @@ def tabs(session: str, here: str) -> tuple[Tab, ...]:
 
 def _go_on(site: Site, row: SessionRow, line: SessionLine) -> str | None:
     """The command to type next."""
-    root = str(site.workspace.root)
+    root = site.workspace.root
     if line.state == "running":
         return None
-    return resume_command(row, root) if line.state == "interrupted" else run_command(row.study_path, root)
+    if line.state == "interrupted":
+        return resume_command(row, str(root))
+    return run_command(os.path.normpath(root / row.study_path), str(root))
 
 
 routes = (page_route("/sessions/{session}", decisions), page_route("/sessions/{session}/now", now))
