@@ -130,6 +130,42 @@ def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> N
     assert [one.text for one in page.with_id("main").all("h1")] == [f"Session {session}: 2 of 2 changes kept for lists"]
 
 
+@pytest.fixture(scope="module")
+def taken_back(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A night whose KEEPs are retracted, because they do not hold on the holdout prompts."""
+    text = nights.governed(nights.TWO_KNOBS, holdout_seeds="4")
+    return nights.night(tmp_path_factory.mktemp("taken"), text, world=nights.LYING, probes=60, step=nights.hasty())
+
+
+def every_page(client: TestClient, workspace: Workspace) -> list[str]:
+    """The statuses of the decisions, each of which has its page; so has each stack."""
+    record = load_record(workspace, None)
+    root, found = f"/sessions/{record.session.id}", list[str]()
+    for decision in record.decisions:
+        address = f"{root}/decisions/{decision.id.removeprefix(f'{record.session.id}-')}"
+        page = parsed(client.get(address).text)
+        assert decision.status in page.all("h1")[0].text
+        assert data(client, address)["decision"]["reason"] == decision.reason
+        found.append(decision.status)
+    for stack in record.stacks:
+        assert f"Stack {stack.number}" in parsed(client.get(f"{root}/stacks/{stack.number}").text).all("h1")[0].text
+    for path in ("", "/stacks", "/knobs", "/report"):
+        assert parsed(client.get(f"{root}{path}").text).all("h1"), path
+    return found
+
+
+def test_decisions_of_every_kind_have_pages(asking: Asking, fragile: Workspace, taken_back: Workspace) -> None:
+    assert "CRASH" in every_page(asking(fragile), fragile)
+    assert "RETRACT" in every_page(asking(taken_back), taken_back)
+
+
+def test_a_session_of_an_older_version_has_pages(asking: Asking, kept: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(kept.root.parent, tmp_path / "older")
+    workspace = Workspace(tmp_path / "older" / "workspace")
+    nights.older(workspace)
+    assert every_page(asking(workspace), workspace) == ["BASELINE", "KEEP", "KEEP"]
+
+
 def test_knobs_are_tried_or_remain(asking: Asking, kept: Workspace, fruitless: Workspace) -> None:
     lanes = data(asking(kept), f"/sessions/{session_of(kept)}/knobs")["lanes"]
     states = {knob["knob"]: {one["value"]: one["state"] for one in knob["values"]} for knob in lanes[0]["knobs"]}
