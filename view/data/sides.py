@@ -75,11 +75,12 @@ class AnswersSideBySide:
 
 
 def sides_of_stack(record: SessionRecord, stack: Stack) -> Sides:
-    """On the fresh seeds of its confirmation."""
+    """On the fresh seeds of its confirmation; of one that compared none, as where its recipe failed, all its probes."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
+    candidates = _rows(record, [stack.recipe], {own for own, _ in seeds} or None)
     return Sides(
-        candidates=_rows(record, [stack.recipe], {own for own, _ in seeds}),
-        incumbents=_rows(record, [stack.incumbent], {other for _, other in seeds}),
+        candidates=candidates,
+        incumbents=_rows(record, [stack.incumbent], {other for _, other in seeds} or {row.seed for row in candidates}),
         pairs=measured_pairs(record, stack),
         is_alone=True,
     )

@@ -156,7 +156,16 @@ def every_page(client: TestClient, workspace: Workspace) -> list[str]:
 
 def test_decisions_of_every_kind_have_pages(asking: Asking, fragile: Workspace, taken_back: Workspace) -> None:
     assert "CRASH" in every_page(asking(fragile), fragile)
-    assert "RETRACT" in every_page(asking(taken_back), taken_back)
+    crashed = next(one.id for one in load_record(fragile, None).decisions if one.status == "CRASH")
+    session, _, number = crashed.rpartition("-")
+    assert "(diverged)" in parsed(asking(fragile).get(f"/sessions/{session}/decisions/{number}").text).text
+    client, record = asking(taken_back), load_record(taken_back, None)
+    assert "RETRACT" in every_page(client, taken_back)
+    for decision in record.retractions.values():
+        number = decision.id.removeprefix(f"{record.session.id}-")
+        found = data(client, f"/sessions/{record.session.id}/decisions/{number}")
+        assert data(client, f"/sessions/{record.session.id}/decisions/{found['takes_back']}")["taken_back"] == number
+        assert "On the holdout prompts" in client.get(f"/sessions/{record.session.id}/decisions/{number}").text
 
 
 def test_a_session_of_an_older_version_has_pages(asking: Asking, kept: Workspace, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from agent.ledger.promotions import PROMOTION
+from agent.ledger.tables import RETRACTION
 from common.errors import BadInput
 from view.charts.chart import Chart
 from view.charts.sides import side_charts
@@ -53,6 +54,8 @@ def decision(site: Site, request: Request) -> Page:
         data={
             "decision": explain_data(explained),
             "baseline": [] if explained.turn else baseline_means(record),
+            "takes_back": number.removesuffix(RETRACTION) if explained.status == "RETRACT" else None,
+            "taken_back": f"{number}{RETRACTION}" if found.id in record.retractions else None,
             "before": before,
             "after": after,
             **compared,
