@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.workspace.folder import Workspace
+from common.errors import BadInput
 
 SECONDS = 1.0
 SILENCE = 15.0
@@ -93,8 +94,9 @@ class Changes:
 
     def seen(self) -> dict[str, Hashable]:
         """By topic, what its files are like now; whether a session runs is part of each."""
-        runs = self._workspace.runs
-        holder = self._workspace.holder()
+        runs, holder = self._workspace.runs, None
+        with suppress(BadInput):  # the pages themselves say that the user may not read it
+            holder = self._workspace.holder()
         return {
             topic: (holder, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
             for topic, patterns in self._topics.items()
