@@ -15,8 +15,8 @@ from view.data.pairs.scorer_notes import ScorerNotes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCard:
-    """``name``: chosen, rejected or completion. ``probe``: the id of the one that answered, "" for none. ``reasons``: of
-    the judge or the checker, as (what, value)."""
+    """``name``: chosen, rejected or completion. ``probe``: the id of the one that answered, "" for none.
+    ``reasons``: of the judge or the checker, as (what, value)."""
 
     name: str
     text: str

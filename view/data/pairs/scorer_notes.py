@@ -1,5 +1,5 @@
-"""What the scorer of a session noted of an answer that became a side of a row: the checker's first error, say. It stands
-in the folder of the probe that answered."""
+"""What the scorer of a session noted of an answer that became a side of a row, such as the checker's first error. It
+stands in the folder of the probe that answered."""
 
 from collections.abc import Mapping
 from functools import lru_cache
