@@ -19,6 +19,7 @@ from probes.run.store import ProbeStore
 from testing.workspace_files import write_curve
 
 SCRIPT = "return 1  # </pre><script>alert(1)</script>"
+NOTE = "NameError: name 'x' is not defined"
 DRIFTED, SCRIPTED = 3, 4
 """Numbers of DPO rows: one that the topic layer refused, one with a script in its answer."""
 
@@ -30,8 +31,7 @@ def make(root: Path) -> Workspace:
     run(root / "collapsed", 40, 12, "FAILED", why="the loss is nan at step 12")
     run(root / "interrupted", 40, 20, "STOPPED", why="interrupted by Ctrl-C")
     run(root / "cut-off", 40, 7, None)
-    _probe(workspace)
-    _rows(workspace.runs)
+    _rows(workspace.runs, _probe(workspace))
     return workspace
 
 
@@ -95,13 +95,16 @@ def training(root: Path, name: str = "tonight") -> Iterator[Path]:
         yield folder
 
 
-def _probe(workspace: Workspace) -> None:
+def _probe(workspace: Workspace) -> str:
+    """A probe that answered the prompt of a row, with the scorer's note; returns its id."""
     store, recipe = ProbeStore(workspace.runs), tiny.recipe()
     key = ProbeKey(steps=12, base="base", data="data", prompts="prompts", scorer="scorer", samples=1, environment="cpu")
     probe = Probe(recipe, key, 7)
     folder = store.directory(probe.id)
     folder.mkdir()
     write_curve(folder, range(1, 13), 12)
+    answer = {"prompt": "harvest-4", "sample": 0, "text": "return 2", "outcome": "NAME_ERROR", "note": NOTE}
+    (folder / "answers.jsonl").write_text(json.dumps(answer) + "\n", encoding="utf-8")
     scores = (Score("p", 0, "lists", 6.0, {}),)
     timing = Timing(1.0, 0.5, 0.1, 1.7)
     final = {"loss": 0.5, "token_accuracy": 0.9}
@@ -119,13 +122,17 @@ def _probe(workspace: Workspace) -> None:
             peak_gb=0.0,
         ),
     )
+    return probe.id
 
 
-def _rows(runs: Path) -> None:
+def _rows(runs: Path, probe: str) -> None:
     made = stores(runs)
     made.add([pair(number) for number in range(30) if number != SCRIPTED])
     figures = {"correct": 9.0, "brief": 4.0}
-    sides = Side("sampled", bar="rubric", figures=figures), Side("sampled", critical=("leaks the answer",))
+    sides = (
+        Side("sampled", bar="rubric", figures=figures),
+        Side("sampled", probe=probe, sample=0, critical=("leaks the answer",)),
+    )
     scripted = pair(
         SCRIPTED,
         texts=(SCRIPT, "return 2"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import finetune_workspace
 import pytest
-from finetune_workspace import DRIFTED, SCRIPT, SCRIPTED
+from finetune_workspace import DRIFTED, NOTE, SCRIPT, SCRIPTED
 from some_rows import pair, reward
 from starlette.testclient import TestClient
 
@@ -153,6 +153,11 @@ def test_a_long_store_comes_in_pages(pages: TestClient) -> None:
 
 def test_a_pair_has_its_sides_its_reasons_and_what_made_it(pages: TestClient) -> None:
     row = data(pages, "/rl-data/dpo.json?source=web")["rows"][0]
+    assert row["reasons"]["rejected"] == {
+        "critical failure": "leaks the answer",
+        "outcome": "NAME_ERROR",
+        "note": NOTE,
+    }
     page = pages.get(f"/rl-data/dpo/{row['id']}").text
     for told in ("score 7.60", "score 4.00", "leaks the answer", "brief", "/sessions/s1/decisions/001"):
         assert told in page
