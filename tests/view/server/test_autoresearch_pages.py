@@ -127,6 +127,8 @@ def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> N
     found, record = data(client, f"/sessions/{session}/report"), load_record(kept, session)
     assert found == report_data(record)
     page = parsed(client.get(f"/sessions/{session}/report").text)
+    links = {link.attributes["href"] for link in page.all("a")}
+    assert f"/sessions/{session}/decisions/001" in links
     assert [one.text for one in page.with_id("main").all("h1")] == [f"Session {session}: 2 of 2 changes kept for lists"]
 
 
