@@ -104,6 +104,7 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
         answers=ANSWERS,
         prompt=len(question.ids),
         new_tokens=NEW_TOKENS,
+        samples=ANSWERS,
         dtype=setting.dtype,
         checkpointing=setting.checkpointing,
         device=device,

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+REMEMBERED = 64
+"""Bytes of the last line, by which it is seen that the file was written over."""
+
 
 @dataclass
 class FollowedFile:
@@ -16,19 +19,29 @@ class FollowedFile:
 
     path: Path
     is_whole: Callable[[bytes], bool] = lambda _: False
-    _inode: int = field(default=-1, init=False)
+    _inode: int | None = field(default=None, init=False)
     _end: int = field(default=0, init=False)
+    _seen: bytes = field(default=b"", init=False)
     _ended_early: bool = field(default=False, init=False)
 
     def begins_anew(self) -> bool:
-        """Whether the file was replaced or cut since the last look, so that its lines are read from the first on. True
-        at the first look."""
+        """Whether the file was replaced, cut or changed since the last look, so that its lines are read from the first
+        on. True at the first look."""
         status = _status(self.path)
         inode, size = (status.st_ino, status.st_size) if status else (-1, 0)
         anew = inode != self._inode or size < self._end or (self._ended_early and size > self._end)
-        if anew:
-            self._inode, self._end, self._ended_early = inode, 0, False
-        return anew
+        if anew or self._written_over():
+            self._inode, self._end, self._seen, self._ended_early = inode, 0, b"", False
+            return True
+        return False
+
+    def _written_over(self) -> bool:
+        """Whether other bytes stand where the last line ended."""
+        if not self._seen:
+            return False
+        with self.path.open("rb") as stream:
+            stream.seek(self._end - len(self._seen))
+            return stream.read(len(self._seen)) != self._seen
 
     def new_lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines since the last look, to be read to their end; none of a missing file."""
@@ -43,7 +56,7 @@ class FollowedFile:
                     if not self.is_whole(line):
                         return
                     self._ended_early = True
-                start, self._end = self._end, self._end + len(line)
+                start, self._end, self._seen = self._end, self._end + len(line), line[-REMEMBERED:]
                 yield start, line.rstrip(b"\r\n")
 
 

@@ -46,14 +46,15 @@ def print_data(text: object) -> None:
 
 def print_json(data: object) -> None:
     """Print data as JSON to stdout; secrets are removed from each text separately, so that it stays valid JSON."""
-    _write(sys.stdout, printable(json.dumps(_without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
+    _write(sys.stdout, printable(json.dumps(without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
 
 
-def _without_secrets(data: Any) -> Any:
+def without_secrets(data: Any) -> Any:
+    """JSON values without the secrets in their texts."""
     if isinstance(data, dict):
-        return {redacted(name): _without_secrets(value) for name, value in data.items()}
+        return {redacted(name): without_secrets(value) for name, value in data.items()}
     if isinstance(data, list):
-        return [_without_secrets(value) for value in data]
+        return [without_secrets(value) for value in data]
     return redacted(data) if isinstance(data, str) else data
 
 

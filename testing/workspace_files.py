@@ -3,6 +3,8 @@
 add_files_with_digests(workspace)
 """
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.workspace.choices_file import choices_path, write_choices
@@ -14,6 +16,7 @@ from preferences.export.record import ExportRecord, write_record
 from probes.result.comparison import Choice
 from probes.result.reading import Probe, Reading
 from probes.run.store import ProbeStore
+from probes.train.curve import NAME as CURVE
 
 
 def add_files_with_digests(workspace: Path) -> None:
@@ -87,3 +90,19 @@ def _write_weights(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
     (folder / "adapter_model.safetensors").write_bytes(b"weights" * 99)
+
+
+def write_curve(folder: Path, steps: Iterable[int], target: int) -> None:
+    """Append to the train.jsonl of a run or a probe, as training does; the figures depend on the step alone."""
+    with (folder / CURVE).open("a", encoding="utf-8") as stream:
+        for step in steps:
+            row = {
+                "step": step,
+                "seconds": 0.5 * step,
+                "loss": round(0.7 - 0.3 * step / target + 0.02 * (step % 3), 4),
+                "token_accuracy": round(0.9 + 0.05 * step / target, 4),
+                "grad_norm": round(1.5 + 0.1 * (step % 5), 4),
+                "learning_rate": 1e-4 * (1 - step / target),
+                "seconds_left": 0.5 * (target - step),
+            }
+            stream.write(json.dumps(row) + "\n")

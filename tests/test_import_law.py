@@ -37,6 +37,7 @@ LOADS_MODELS = (
     "probes/memory/",
     "probes/train/",
     "probes/rendering/chat_template.py",
+    "probes/generate/decoding.py",
     "probes/generate/sampler.py",
     "probes/run/execute.py",
     "probes/run/worker.py",

@@ -186,6 +186,8 @@ class Ledger(SessionRecords):
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
         """The decisions on proposals under one question and probe key, of all sessions, oldest first, from the one
         after the number ``after``. The effects of the changed recipes are read with them."""
+        if not self._db.execute("SELECT 1 FROM decisions WHERE rowid > ? LIMIT 1", (after,)).fetchone():
+            return []
         plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
         decisions = f"decisions.rowid > ? AND decisions.turn > 0 AND {plus}decisions.session IN {_SAME_QUESTION}"
         values = (after, question, key)

@@ -24,7 +24,7 @@ def sandbox(as_json: AsJson = False) -> None:
 @commands.command(epilog=example("bench decisions --quick"))
 def decisions(
     quick: Annotated[
-        bool, typer.Option("--quick", help="One night of each family, of 24 and 48 probes, in half a minute.")
+        bool, typer.Option("--quick", help="One night of each family, of 24 and 48 probes, in one to two minutes.")
     ] = False,
     probes: Annotated[
         str | None,

@@ -95,7 +95,8 @@ def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str
         if not isinstance(voter, str):
             raise BadInput(f"by={voter!r} is not a name; give one")
         vote = Vote(record["id"].strip(), parse_vote_choice(record["vote"].strip()), voter.strip(), time)
-        require_vote(vote, rows.get(vote.row), unfit)
+        row = rows.get(vote.row)
+        require_vote(vote, row, unfit.law_of(row))
         if vote.vote in ("up", "down"):
             before = votes_of.setdefault((vote.row, vote.by), vote.vote)
             if before != vote.vote:

@@ -4,6 +4,7 @@ stores are, and up to date while other processes write. Votes go the way of all 
 from collections import ChainMap
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from threading import RLock
 from typing import TypeVar
 
@@ -84,10 +85,12 @@ class PagedStores:
     def read(self, entry: RowEntry) -> AnnotatedRow:
         """The row with its annotations; BadInput if it is not as it was written."""
         row = self.rows[entry.kind].read(entry)
+        certificates = self._certificates_of.get(entry.pair_digest, ())
+        scorings = self._scorings_of.get(entry.exact, ())
         found = replace(
             self._found,
-            certifications={entry.pair_digest: self._entries(entry, Certification)},
-            scorings={entry.exact: self._entries(entry, Scoring)},
+            certifications={entry.pair_digest: _read_at(self._certificates.path, certificates, Certification)},
+            scorings={entry.exact: _read_at(self._scorings.path, scorings, Scoring)},
         )
         return found.annotated(row, entry, entry.exact)
 
@@ -109,17 +112,6 @@ class PagedStores:
         )
         return unfit.law(hash(normalized(row.row.texts[-1])), entry.content_digest)
 
-    def _entries(self, entry: RowEntry, kind: type[Entry]) -> list[Entry]:
-        """The certificates or the scores of a row, from their file."""
-        if kind is Certification:
-            path, found = self._certificates.path, self._certificates_of.get(entry.pair_digest, ())
-        else:
-            path, found = self._scorings.path, self._scorings_of.get(entry.exact, ())
-        try:
-            return [kind(**orjson.loads(line_at(path, one.start))) for one in found]
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(f"{path} has changed ({error}); restore it, or see nightlane doctor") from None
-
     def _collect_small(self) -> None:
         ballots = collect_ballots(self._votes.entries, self.by_id)
         reasons = withdrawal_reasons(self._withdrawals.entries)
@@ -139,6 +131,14 @@ class PagedStores:
         self._drifted = {pair for (pair, _), drifted in latest.items() if drifted}
         rows = ((self.by_id.get(one.row), one) for one in self._scorings.entries)
         self._scorings_of = grouped((row.exact, one) for row, one in rows if row and _covers(one, row.text_digests))
+
+
+def _read_at(path: Path, found: Sequence[CertificateEntry | ScoringEntry], kind: type[Entry]) -> list[Entry]:
+    """Certificates or scores, from their places in their file."""
+    try:
+        return [kind(**orjson.loads(line_at(path, one.start))) for one in found]
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"{path} has changed ({error}); restore it, or see nightlane doctor") from None
 
 
 def _covers(scoring: ScoringEntry, digests: Sequence[str]) -> bool:

@@ -236,7 +236,7 @@ class Stores:
         unfit = never_chosen(row.row for row in rows.values())
         for vote in votes:
             row = rows.get(vote.row)
-            require_vote(vote, row, unfit.law(normalized(row.row.texts[-1]), row.row.content_digest) if row else "")
+            require_vote(vote, row, unfit.law_of(row))
         return self.record_votes(votes, {name: row.row for name, row in rows.items()})
 
     def record_votes(self, votes: Sequence[Vote], by_id: Mapping[str, Identity]) -> int:
@@ -347,6 +347,9 @@ class NeverChosen:
         if rejected in self.mechanical:
             return NEVER_CHOSEN["mechanical"]
         return NEVER_CHOSEN["cut"] if content in self.cut else ""
+
+    def law_of(self, row: AnnotatedRow | None) -> str:
+        return self.law(normalized(row.row.texts[-1]), row.row.content_digest) if row else ""
 
 
 def never_chosen(rows: Iterable[Row]) -> NeverChosen:

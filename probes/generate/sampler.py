@@ -10,9 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
-from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import LogitsProcessor
+from transformers.generation import (
+    StopStringCriteria,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
+from probes.generate.decoding import Choose, IsOver, decode
 from probes.generate.random_keys import Sampling as Sampling
 from probes.generate.random_keys import row_key as row_key
 from probes.generate.sampled_text import SampledText
@@ -21,20 +27,6 @@ from probes.rendering.renderer import Question, Renderer
 _MASK_34 = (1 << 34) - 1
 _MASK_37 = (1 << 37) - 1
 _MASK_33 = (1 << 33) - 1
-
-
-class CounterGumbel(LogitsProcessor):  # type: ignore[misc]
-    """Adds Gumbel noise that depends on (row key, position, token) alone; greedy decoding after it is sampling."""
-
-    def __init__(self, keys: torch.Tensor, prompt_length: int) -> None:
-        self.keys = keys
-        self.prompt_length = prompt_length
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        position = input_ids.shape[1] - self.prompt_length
-        tokens = torch.arange(scores.shape[1], device=scores.device)
-        uniform = counter_uniform(self.keys.to(scores.device), position, tokens)
-        return scores.double() - torch.log(-torch.log(uniform))
 
 
 def counter_uniform(keys: torch.Tensor, position: int, tokens: torch.Tensor) -> torch.Tensor:
@@ -62,79 +54,87 @@ def generate(model: Any, renderer: Renderer, questions: Sequence[Question], samp
     return [[one.text for one in own] for own in sample(model, renderer, questions, sampling)]
 
 
-@torch.inference_mode()
 def sample(
     model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling
 ) -> list[list[SampledText]]:
     """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.
 
-    Rows are batched by length, so a batch pads little; the answers come back in the order of ``questions``.
+    Prompts are batched by length, so a batch pads little; the answers come back in the order of ``questions``.
     """
-    rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
-    rows.sort(key=lambda row: (len(questions[row[0]].ids), row))
-    answers: dict[tuple[int, int], SampledText] = {}
+    places = sorted(range(len(questions)), key=lambda place: (len(questions[place].ids), place))
+    at_once = max(1, sampling.batch_size // sampling.samples)
     ends = _end_tokens(model, renderer)
-    for start in range(0, len(rows), sampling.batch_size):
-        batch = rows[start : start + sampling.batch_size]
-        drawn = _generate_batch(model, renderer, [(questions[place], sample) for place, sample in batch], sampling)
-        for row, ids in zip(batch, drawn, strict=True):
-            answers[row] = _sampled(renderer, questions[row[0]], ids, ends)
-    return [[answers[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
+    answers: dict[int, list[SampledText]] = {}
+    for start in range(0, len(places), at_once):
+        batch = places[start : start + at_once]
+        asked = [questions[place] for place in batch]
+        for place, question, own in zip(batch, asked, _drawn(model, renderer, asked, sampling, ends), strict=True):
+            answers[place] = [_sampled(renderer, question, ids, ends) for ids in own]
+    return [answers[place] for place in range(len(questions))]
 
 
 def _sampled(renderer: Renderer, question: Question, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
-    """The answer in the ids that were drawn behind a question. Behind its end, the batch may have padded it."""
     ended = not ends.isdisjoint(ids) or renderer.holds_stop_text(question, ids)
-    return SampledText(renderer.answer(question, ids), "stop" if ended else "length", _drawn(renderer, ids, ends))
+    return SampledText(renderer.answer(question, ids), "stop" if ended else "length", len(ids))
 
 
-def _drawn(renderer: Renderer, ids: Sequence[int], ends: frozenset[int]) -> int:
-    """How many of the ids were drawn, to the end token; those behind it, or behind a stop text, are padding."""
-    for place, token in enumerate(ids, 1):
-        if token in ends:
-            return place
-    fill = _fill(renderer)
-    return next((place for place in range(len(ids), 0, -1) if ids[place - 1] != fill), 0)
+def _drawn(
+    model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling, ends: frozenset[int]
+) -> list[list[list[int]]]:
+    """The ids that were drawn behind each question, indexed [question][sample]. More samples than a batch may have rows
+    are drawn in several turns."""
+    samples = range(sampling.samples)
+    turns = [samples[start : start + sampling.batch_size] for start in samples[:: sampling.batch_size]]
+    found: list[list[list[int]]] = [[] for _ in questions]
+    for turn in turns:
+        keys = [row_key(sampling.seed, question.text, number) for question in questions for number in turn]
+        ids = decode(
+            model,
+            [question.ids for question in questions],
+            len(turn),
+            _choice(sampling, torch.tensor(keys, dtype=torch.int64, device=model.device)),
+            _ending(renderer, ends, model.device),
+            sampling.max_new_tokens,
+        )
+        for place, own in enumerate(found):
+            own += ids[place * len(turn) : (place + 1) * len(turn)]
+    return found
 
 
-def _fill(renderer: Renderer) -> int:
-    """The token that pads a batch."""
-    known = renderer.tokenizer.pad_token_id
-    return 0 if known is None else int(known)
-
-
-def _generate_batch(
-    model: Any, renderer: Renderer, rows: Sequence[tuple[Question, int]], sampling: Sampling
-) -> list[list[int]]:
-    """The ids that were drawn behind each question."""
-    tokenizer, width = renderer.tokenizer, max(len(question.ids) for question, _ in rows)
-    padding = [width - len(question.ids) for question, _ in rows]
-    fill = _fill(renderer)
-    ids = [[fill] * pad + list(question.ids) for pad, (question, _) in zip(padding, rows, strict=True)]
-    mask = [[0] * pad + [1] * (width - pad) for pad in padding]
-    encoded = {
-        name: torch.tensor(values, device=model.device)
-        for name, values in (("input_ids", ids), ("attention_mask", mask))
-    }
-    keys = [row_key(sampling.seed, question.text, sample) for question, sample in rows]
+def _choice(sampling: Sampling, keys: torch.Tensor) -> Choose:
+    """Draws with the random numbers of these keys, one for each row."""
     warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
     if sampling.top_k:
         warpers.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
         warpers.append(TopPLogitsWarper(sampling.top_p))
-    warpers.append(CounterGumbel(torch.tensor(keys, dtype=torch.int64), width))
-    stop = renderer.stop
-    config = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=sampling.max_new_tokens,
-        pad_token_id=fill,
-        eos_token_id=sorted(_end_tokens(model, renderer)) or None,
-        use_cache=True,
-    )
-    texts = {"stop_strings": list(stop.texts), "tokenizer": tokenizer} if stop.texts else {}
-    output = model.generate(**encoded, generation_config=config, logits_processor=LogitsProcessorList(warpers), **texts)
-    found: list[list[int]] = output[:, width:].tolist()
-    return found
+
+    def choose(logits: torch.Tensor, rows: torch.Tensor, position: int) -> torch.Tensor:
+        scores = logits.float()
+        for warper in warpers:
+            scores = warper(None, scores)
+        return add_gumbel(scores, keys[rows.to(keys.device)], position).argmax(-1)
+
+    return choose
+
+
+def add_gumbel(scores: torch.Tensor, keys: torch.Tensor, position: int) -> torch.Tensor:
+    """Scores [rows, vocabulary] with noise that depends on (row key, position, token) alone: the argmax is a sample."""
+    tokens = torch.arange(scores.shape[1], device=scores.device)
+    return scores.double() - torch.log(-torch.log(counter_uniform(keys, position, tokens)))
+
+
+def _ending(renderer: Renderer, ends: frozenset[int], device: Any) -> IsOver:
+    """Whether the last token is one of ``ends``, or completes a text that ends an answer."""
+    last = torch.tensor(sorted(ends), dtype=torch.int64, device=device)
+    texts = list(renderer.stop.texts)
+    criterion = StopStringCriteria(renderer.tokenizer, texts) if texts else None
+
+    def is_over(ids: torch.Tensor) -> torch.Tensor:
+        over = torch.isin(ids[:, -1], last)
+        return over if criterion is None else over | criterion(ids, None)
+
+    return is_over
 
 
 def _end_tokens(model: Any, renderer: Renderer) -> frozenset[int]:

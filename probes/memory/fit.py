@@ -129,6 +129,7 @@ def workload(
         answers=0 if served else min(runner.generation_batch, len(prompts) * material.probe.samples),
         prompt=max(prompts),
         new_tokens=material.probe.max_new_tokens,
+        samples=material.probe.samples,
         dtype=data_type(material.model, device),
         attention=material.model.attn_implementation or "",
         checkpointing=runner.gradient_checkpointing,

@@ -4,6 +4,7 @@ The passes are those of the trainers and of the sampler, so an architecture need
 trl and peft.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -16,7 +17,7 @@ from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE as VOCABULARY_CHUNK
 from trl.trainer.utils import add_fused_lm_head
 
-from probes.generate.sampler import CounterGumbel
+from probes.generate.sampler import add_gumbel
 from probes.memory.tracker import PeakTracker
 from probes.memory.workload import Workload
 from probes.model.adapter import cast_adapter, lora_config, take_off_adapter
@@ -106,11 +107,11 @@ def answer_peak(model: Any, work: Workload) -> int:
     cache, grown = DynamicCache(config=model.config), DynamicCache(config=model.config)
     with _meta(), torch.no_grad():
         with PeakTracker() as first:
-            _answer(model, work, work.prompt, cache)
+            _answer(model, math.ceil(work.answers / work.samples), work.prompt, cache)
         with PeakTracker() as last:
-            _grow(grown, cache, work.new_tokens - 2)
+            _grow(grown, cache, work.answers, work.new_tokens - 2)
             last.peak = last.now
-            _answer(model, work, 1, grown)
+            _answer(model, work.answers, 1, grown)
     return int(max(first.peak, last.peak))
 
 
@@ -160,20 +161,19 @@ def _untouched(model: Any, work: Workload) -> int:
     return rows * (int(VOCABULARY_CHUNK) - vocabulary) * size
 
 
-def _answer(model: Any, work: Workload, length: int, cache: Any) -> None:
+def _answer(model: Any, rows: int, length: int, cache: Any) -> None:
     """One forward pass behind what the cache has, and the draw of a token."""
-    ids = torch.empty(work.answers, length, dtype=torch.int64)
-    mask = torch.empty(work.answers, 1, length, length + cache.get_seq_length(), dtype=torch.bool)
+    ids = torch.empty(rows, length, dtype=torch.int64)
+    mask = torch.empty(rows, 1, length, length + cache.get_seq_length(), dtype=torch.bool)
     logits = model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-    scores = logits[:, -1].to(torch.float32, copy=True)
-    CounterGumbel(torch.empty(work.answers, dtype=torch.int64), 0)(ids, scores)
+    add_gumbel(logits[:, -1].float(), torch.empty(rows, dtype=torch.int64), 0).argmax(-1)
 
 
-def _grow(grown: Any, cache: Any, more: int) -> None:
-    """Fill a cache with ``more`` tokens than this one has."""
+def _grow(grown: Any, cache: Any, rows: int, more: int) -> None:
+    """Fill a cache of so many rows with ``more`` tokens than this one has."""
     for place, layer in enumerate(cache.layers):
         keys, values = (
-            kept.new_empty((*kept.shape[:2], kept.shape[2] + max(0, more), kept.shape[3]))
+            kept.new_empty((rows, kept.shape[1], kept.shape[2] + max(0, more), kept.shape[3]))
             for kept in (layer.keys, layer.values)
         )
         grown.update(keys, values, place)

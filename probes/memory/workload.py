@@ -8,9 +8,9 @@ from lanes import Recipe
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     """``rows``: pairs per forward pass of training; ``length``: tokens of the longest row, prompt and answer.
-    ``answers``: per forward pass of generation, behind prompts of ``prompt`` tokens, with up to ``new_tokens`` each; 0
-    where a server answers. ``dtype``: of a base that is not quantised. ``attention``: "eager" keeps all its scores.
-    ``device``: cpu or cuda."""
+    ``answers``: per forward pass of generation, ``samples`` of them behind each prompt of ``prompt`` tokens, with up to
+    ``new_tokens`` each; 0 where a server answers. ``dtype``: of a base that is not quantised. ``attention``: "eager"
+    keeps all its scores. ``device``: cpu or cuda."""
 
     recipe: Recipe
     rows: int
@@ -18,6 +18,7 @@ class Workload:
     answers: int
     prompt: int
     new_tokens: int
+    samples: int = 1
     dtype: str = "float32"
     attention: str = ""
     checkpointing: bool = False

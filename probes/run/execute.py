@@ -194,6 +194,7 @@ class _Measurement:
 
     def _trained(self, base: Base) -> "Trained":
         """The adapter of the probe that this one borrows from, if it is whole; else one trained here."""
+        from probes.train.reference_store import NAME, ReferenceStore
         from probes.train.trl import Trained, TrainingJob, train
 
         probe, settings = self.probe, self.bench.material.probe
@@ -206,7 +207,10 @@ class _Measurement:
         def on_step(step: int, loss: float) -> None:
             self.listener(Progress(probe.id, "training", step, settings.steps, loss))
 
-        job = TrainingJob(probe.recipe, rows, probe.seed, self.directory(probe.id), on_step)
+        folder, key, recipe = self.directory(probe.id), probe.key, probe.recipe
+        depends_on = (key.base, key.environment, recipe.quantization, recipe.max_length, recipe.ld_alpha)
+        references = ReferenceStore(folder.parent / NAME, repr(depends_on))
+        job = TrainingJob(recipe, rows, probe.seed, folder, on_step, references=references)
         (trained,) = train(base, [job], self.bench.memory)
         if isinstance(trained, Exception):
             raise trained

@@ -34,6 +34,7 @@ from probes.model.target_modules import problem
 from probes.rendering.renderer import Unrenderable
 from probes.train.curve import LOGGED, NAME, read_curve
 from probes.train.orpo import ORPOConfig, TokenORPOTrainer
+from probes.train.reference_store import Logps, ReferenceStore
 from probes.train.shared import OwnTypes, TokenWeights, WarmStart
 
 disable_progress_bars()
@@ -63,6 +64,23 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
             return super().compute_loss(model, inputs, *args, **kwargs)
         finally:
             self.loss_weights = weights
+
+    def take_references(self, store: ReferenceStore) -> None:
+        """Take the log probabilities of the base from this store, in place of a second forward pass at each step."""
+        was_training = self.model.training
+        self.model.eval()
+        rows = list(self.train_dataset)
+        chosen, rejected = zip(*store.logps(rows, self._reference), strict=True)
+        self.model.train(was_training)
+        whole = self.train_dataset.add_column("ref_chosen_logps", list(chosen))
+        self.train_dataset = whole.add_column("ref_rejected_logps", list(rejected))
+        self.precompute_ref_logps = True
+
+    def _reference(self, row: Mapping[str, Any]) -> Logps:
+        """Of one row, computed alone, so that it depends on no other row."""
+        batch = self._prepare_inputs(self.data_collator([row]))
+        chosen, rejected = self.compute_ref_log_probs(self.model, batch)
+        return chosen.item(), rejected.item()
 
     def mean_tokens(self, batch: Any) -> int:
         chosen, _ = batch["completion_mask"][:, 1:].chunk(2, dim=0)
@@ -100,7 +118,9 @@ SHORT = LongRun()
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/."""
+    """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/.
+    ``references``: keeps what DPO's reference model, the base, says of the rows; without it each step computes that.
+    """
 
     recipe: Recipe
     rows: Sequence[Pair]
@@ -108,6 +128,7 @@ class TrainingJob:
     directory: Path
     on_step: OnStep
     long: LongRun = SHORT
+    references: ReferenceStore | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +166,8 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     try:
         trainer = _trainer(base, job, memory, rows, curve)
         curve.start()
+        if job.references is not None and isinstance(trainer, TokenDPOTrainer):
+            trainer.take_references(job.references)
         trainer.train(resume_from_checkpoint=str(job.long.checkpoint) if job.long.checkpoint else None)
         seconds = curve.seconds
         examples = len(rows) * trainer.examples_of_a_row

@@ -9,13 +9,17 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
+import browsing
 import pytest
 import typer
 from commands import nightlane
+from playwright.sync_api import sync_playwright
 
 from agent.ledger.result_columns import COLUMNS
 from agent.policy.settings import Policy
+from agent.workspace.folder import Workspace
 from cli.example_studies import KINDS
 from cli.exit_codes import EXIT_CODES
 from cli.main import app
@@ -130,6 +134,25 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
     for folder in (tmp_path / "runs").glob("probe-*"):
         for name in ("recipe.toml", "probe.json", "train.jsonl", "answers.jsonl", "outcome.json", "adapter"):
             assert (folder / name).exists()
+    look_at_every_page(Workspace(tmp_path))
+
+
+def look_at_every_page(workspace: Workspace) -> None:
+    """Of a session that trained, in a browser; where there is none, what the server answers."""
+    if browsing.CHROMIUM is None:
+        with browsing.served(workspace) as at:
+            for path in browsing.pages_of(workspace):
+                asked = Request(f"{at.root}{path}", headers={"Authorization": f"Bearer {browsing.TOKEN}"})
+                assert urlopen(asked, timeout=60).status == 200
+        return
+    with sync_playwright() as playwright, browsing.watched(browsing.chromium(playwright), workspace) as watched:
+        for path in browsing.pages_of(workspace):
+            watched.go(path)
+            assert not watched.is_too_wide, path
+            assert watched.serious_findings() == [], path
+            if "/decisions/" in path and "baseline" not in path:
+                assert watched.page.locator(".plot .scatterlayer .trace").count() > 1
+                assert watched.page.locator(".side pre").count() > 1
 
 
 def test_the_first_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, Request
 
 from agent.workspace.folder import Workspace
+from view.data.session_record import load_record
 from view.server.serve import HOST, Server, address_with, listening
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -76,9 +77,10 @@ class Watched:
         assert self.said == []
         assert [url for url in self.requested if not url.startswith((self.served.root, "data:", "blob:"))] == []
 
-    def serious_findings(self) -> list[str]:
-        """What axe-core finds on this page, of serious or critical impact."""
-        found = Axe().run(self.page).response["violations"]
+    def serious_findings(self, *rules: str) -> list[str]:
+        """What axe-core finds on this page, of serious or critical impact, by these rules or all."""
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{one['id']}: {node['html'][:200]}"
             for one in found
@@ -103,6 +105,16 @@ def watched(browser: Browser, workspace: Workspace, width: int = 1440, scheme: s
             page.require_clean()
         finally:
             context.close()
+
+
+def pages_of(workspace: Workspace) -> list[str]:
+    """The addresses of all kinds of pages, those of the latest session and of its last two decisions among them."""
+    record = load_record(workspace, None)
+    root = f"/sessions/{record.session.id}"
+    numbers = [decision.id.removeprefix(f"{record.session.id}-") for decision in record.decisions[-2:]]
+    own = ["", "/stacks", "/knobs", "/report", *(f"/decisions/{number}" for number in numbers)]
+    stacks = [f"/stacks/{stack.number}" for stack in record.stacks[-1:]]
+    return ["/sessions", "/reports", "/training", "/rl-data/dpo", *(f"{root}{page}" for page in (*own, *stacks))]
 
 
 def added_curves(workspace: Workspace, steps: int = 40) -> None:

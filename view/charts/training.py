@@ -3,6 +3,7 @@ over each other. Each has a raw line, faint, and a smoothed one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -17,6 +18,8 @@ SCALES = ("linear", "log")
 HEIGHT = 260
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 """So that runs are never told apart by colour alone."""
+LONG_SCALE, FEW_DECADES = 5, 500
+"""From these ratios of the greatest to the least value on, a log scale has labels at 1, 2 and 5, or at decades."""
 RAW = 0.32
 """Opacity of a raw line that has a smoothed one over it."""
 
@@ -64,7 +67,7 @@ def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float, s
         traces,
         HEIGHT,
         xaxis={"title": "step", "fixedrange": False, "rangemode": "tozero", "hoverformat": "d"},
-        yaxis={"tickformat": ".3~g", "nticks": 6, "type": scale},
+        yaxis=_axis([value for trace in traces for value in trace.y], scale),
         hovermode="x unified",
         dragmode="zoom",
         meta={"linked": "step"},
@@ -73,11 +76,20 @@ def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float, s
     return Chart(name=metric.name, figure=figure, caption=metric.title, summary="; ".join(told))
 
 
+def _axis(values: Sequence[float], scale: str) -> dict[str, Any]:
+    """The y axis; on a long log scale it has no more labels than fit."""
+    axis: dict[str, Any] = {"tickformat": ".3~g", "nticks": 6, "type": scale}
+    positive = [value for value in values if value > 0]
+    if scale == "log" and positive and max(positive) > LONG_SCALE * min(positive):
+        axis["dtick"] = "D2" if max(positive) < FEW_DECADES * min(positive) else 1
+    return axis
+
+
 def _traces(name: str, line: Line, weight: float, colour: Colour, dash: str) -> list[go.Scatter]:
     """The line, and over it the smoothed one."""
-    raw = _trace(name, thinned(line), colour, width=1.6)
     if not weight:
-        return [raw]
+        return [_trace(name, thinned(line), colour, width=1.6, dash=dash)]
+    raw = _trace(name, thinned(line), colour, width=1.6)
     over = _trace(name, thinned(smoothed(line, weight)), colour, width=2, dash=dash)
     raw.update(opacity=RAW, line_width=1)
     return [raw, over.update(name=f"{name}, smoothed")]

@@ -1,11 +1,12 @@
 """The two sides of a decision: the probes with the change and those of the incumbent, and how each prompt changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from agent.ledger.tables import DecisionRow, ProbeRow
 from common.errors import BadInput
+from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from view.data.answer_pairs import AnswerPair, AnswerTexts, ShownAnswer, mean_change, places_of, shown_answer
 from view.data.search.replicates import measured_pairs
@@ -41,7 +42,32 @@ class PromptChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePair:
+    """A probe with the change, and the mean scores of it and of the incumbent's probe under the same seed, over the
+    prompts of the target."""
+
+    probe: str
+    recipe: str
+    seed: int
+    before: float
+    after: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineMeans:
+    """A probe of the starting recipe: its mean score in the target, in each guard and over all."""
+
+    probe: str
+    seed: int
+    means: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersSideBySide:
+    """``probe``: that with the change."""
+
+    probe: str
     seed: int
     sample: int
     before: ShownAnswer
@@ -49,11 +75,12 @@ class AnswersSideBySide:
 
 
 def sides_of_stack(record: SessionRecord, stack: Stack) -> Sides:
-    """On the fresh seeds of its confirmation."""
+    """On the fresh seeds of its confirmation; of one that compared none, as where its recipe failed, all its probes."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
+    candidates = _rows(record, [stack.recipe], {own for own, _ in seeds} or None)
     return Sides(
-        candidates=_rows(record, [stack.recipe], {own for own, _ in seeds}),
-        incumbents=_rows(record, [stack.incumbent], {other for _, other in seeds}),
+        candidates=candidates,
+        incumbents=_rows(record, [stack.incumbent], {other for _, other in seeds} or {row.seed for row in candidates}),
         pairs=measured_pairs(record, stack),
         is_alone=True,
     )
@@ -100,6 +127,36 @@ def _change(prompt: str, places: Sequence[AnswerPair]) -> PromptChange:
     )
 
 
+def baseline_means(record: SessionRecord) -> list[BaselineMeans]:
+    found = []
+    for reading in record.baseline_readings:
+        asked = {score.category for score in reading.scores}
+        names = dict.fromkeys([record.study.target, *record.study.guards, OVERALL])
+        means = {name: reading.mean(name) for name in names if name in asked or (name == OVERALL and asked)}
+        found.append(BaselineMeans(probe=reading.probe, seed=reading.seed, means=means))
+    return found
+
+
+def probe_pairs(sides: Sides, target: str) -> list[ProbePair]:
+    """In the order that they were measured; a pair that shares no prompt of the target is left out."""
+    found = []
+    for mine, theirs in sides.pairs:
+        own = [one for one in prompt_changes([(mine, theirs)]) if target in (OVERALL, one.category)]
+        if own:
+            before, after = fmean(one.before for one in own), fmean(one.after for one in own)
+            found.append(
+                ProbePair(
+                    probe=mine.probe,
+                    recipe=mine.recipe,
+                    seed=mine.seed,
+                    before=before,
+                    after=after,
+                    change=after - before,
+                )
+            )
+    return found
+
+
 def answers_to(
     record: SessionRecord, pairs: Sequence[tuple[Reading, Reading]], prompt: str
 ) -> tuple[AnswersSideBySide, ...]:
@@ -114,6 +171,12 @@ def answers_to(
         if before and after:
             shown = shown_answer(before, place.before), shown_answer(after, place.after)
             found.append(
-                AnswersSideBySide(seed=place.mine.seed, sample=place.after.sample, before=shown[0], after=shown[1])
+                AnswersSideBySide(
+                    probe=place.mine.probe,
+                    seed=place.mine.seed,
+                    sample=place.after.sample,
+                    before=shown[0],
+                    after=shown[1],
+                )
             )
     return tuple(found)

@@ -16,12 +16,17 @@ class Piece:
 
 
 def differing_words(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
-    """Both texts in pieces, which add up to them. Takes time with the product of the lengths, so cut long texts."""
+    """Both texts in pieces, which add up to them. Blanks alone are no match, so that a phrase of other words is one
+    piece. Takes time with the product of the lengths, so cut long texts."""
     mine, theirs = _WORDS.findall(before), _WORDS.findall(after)
     left, right = list[Piece](), list[Piece]()
-    for kind, a, b, c, d in SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(_is_blank, mine, theirs, autojunk=False).get_opcodes():
         if b > a:
             left.append(Piece("".join(mine[a:b]), kind != "equal"))
         if d > c:
             right.append(Piece("".join(theirs[c:d]), kind != "equal"))
     return tuple(left), tuple(right)
+
+
+def _is_blank(word: str) -> bool:
+    return word.isspace() and "\n" not in word

@@ -1,7 +1,7 @@
 """Jinja2 for the HTML pages: whatever a template prints is text, unless a filter made HTML of it."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -70,7 +70,15 @@ def asset(name: str) -> Markup:
 
 def _as_text(value: object) -> Markup:
     """One line without secrets and control characters, escaped."""
-    return value if isinstance(value, Markup) else escape("" if value is None else plain(value))
+    if isinstance(value, Markup):
+        return value
+    return _line("" if value is None else str(value))
+
+
+@lru_cache(10_000)
+def _line(text: str) -> Markup:
+    """Kept, because a table repeats most of its texts, and each is searched for all secrets of the process."""
+    return escape(plain(text))
 
 
 def excerpt(answer: str) -> str:
@@ -98,8 +106,13 @@ def differing(before: str, after: str, whole: bool = False) -> tuple[Markup, Mar
 
 
 def _marked(pieces: Sequence[Piece], tag: str) -> Markup:
+    """Pieces that differ are within the tag, but for blanks at their ends."""
     opening, closing = Markup(f"<{tag}>"), Markup(f"</{tag}>")
-    found = [opening + piece.text + closing if piece.differs else escape(piece.text) for piece in pieces]
+    found = list[Markup]()
+    for piece in pieces:
+        words = piece.text.strip() or piece.text
+        before, _, after = piece.text.partition(words)
+        found.append(before + opening + words + closing + after if piece.differs else escape(piece.text))
     return Markup("").join(found)
 
 

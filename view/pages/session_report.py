@@ -80,9 +80,12 @@ class ReportContent:
         }
 
 
-def report_content(figures: Figures) -> ReportContent:
+def report_content(figures: Figures, decisions_at: str = "") -> ReportContent:
+    """``decisions_at``: the address that the pages of decisions begin with, where they are served."""
     charts = _charts(figures)
-    parts = tuple(part for name in _order(figures) for part in _parts(name, figures, charts.get(name, ())))
+    parts = tuple(
+        part for name in _order(figures) for part in _parts(name, figures, charts.get(name, ()), decisions_at)
+    )
     [top, *_] = sections(render("summary", figures=figures))
     return ReportContent(figures, top.body, parts)
 
@@ -98,11 +101,11 @@ def _order(figures: Figures) -> Sequence[str]:
     return (*first, *(name for name in (*FINDINGS, *DETAILS) if name not in first))
 
 
-def _parts(name: str, figures: Figures, charts: tuple[Chart, ...]) -> list[PagePart]:
+def _parts(name: str, figures: Figures, charts: tuple[Chart, ...], decisions_at: str) -> list[PagePart]:
     if name in OWN:
         scale = reach(one.effect for one in figures.decisions if one.effect)
         template = environment().get_template(f"report/{name}.html.jinja")
-        body = Markup(template.render(figures=figures, charts=charts, scale=scale).strip())
+        body = Markup(template.render(figures=figures, charts=charts, scale=scale, decisions_at=decisions_at).strip())
         return [PagePart(name, OWN[name], body, charts)] if body else []
     found = sections(render(name, figures=figures), [one.turn for one in figures.decisions])
     names = [name, *(f"{name}-{number}" for number in range(2, len(found) + 1))]

@@ -5,13 +5,17 @@
 An area is one file with ``AREAS`` (what the navigation shows) and ``routes``, and an entry in ``PARTS``.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from agent.workspace.folder import Workspace
 from view.server import assets, autoresearch, events, finetune, reports
-from view.server.page import Area
+from view.server.page import Area, nowhere
 from view.server.security import Access
 from view.server.site import Site
 from view.server.suffix import JsonSuffix
@@ -27,6 +31,19 @@ def areas() -> list[Area]:
 def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
     """The pages of a workspace for who has the token, on 127.0.0.1 at this port."""
     routes: list[Route] = [*assets.routes, *events.routes, *(route for part in PARTS for route in part.routes)]
-    app = Starlette(routes=routes, middleware=[Middleware(Access, token=token, port=port), Middleware(JsonSuffix)])
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Access, token=token, port=port), Middleware(JsonSuffix)],
+        exception_handlers={404: nowhere},
+        lifespan=_prepared,
+    )
     app.state.site = Site(workspace, areas())
     return app
+
+
+@asynccontextmanager
+async def _prepared(app: Starlette) -> AsyncIterator[None]:
+    """Reads long stores while the browser starts, so that their first page is at hand."""
+    reading = asyncio.create_task(asyncio.to_thread(finetune.prepare, app.state.site))
+    yield
+    await reading

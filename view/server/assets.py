@@ -44,4 +44,9 @@ def asset(request: Request) -> Response:
     return Response(content, media_type=TYPES[PurePath(name).suffix], headers=headers)
 
 
-routes = (Route("/assets/{digest}/{name}", asset),)
+def no_icon(request: Request) -> Response:
+    """Browsers ask for it where a page names none, as JSON does."""
+    return Response(status_code=204)
+
+
+routes = (Route("/assets/{digest}/{name}", asset), Route("/favicon.ico", no_icon))

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.workspace.folder import Workspace
+from common.errors import BadInput
 
 SECONDS = 1.0
 SILENCE = 15.0
@@ -44,16 +45,20 @@ class Changes:
         self._subscribers: set[asyncio.Queue[list[str] | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
 
     async def subscribe(self) -> AsyncIterator[list[str]]:
-        """The topics that changed, each time that some did; an empty list when nothing did for a while. Ends with
-        ``end``."""
+        """The topics that changed, each time that some did; an empty list when nothing did for a while, and at first,
+        from when on no change is missed. Ends with ``end``."""
         queue: asyncio.Queue[list[str] | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._subscribers.add(queue)
         if self._poller is None:
-            self._poller = asyncio.create_task(self._poll())
+            self._looked = asyncio.Event()
+            self._poller = asyncio.create_task(self._poll(self._looked))
         try:
+            await self._looked.wait()
+            yield []
             while True:
                 try:
                     topics = await asyncio.wait_for(queue.get(), SILENCE)
@@ -77,8 +82,9 @@ class Changes:
         for queue in self._subscribers:
             queue.put_nowait(topics)
 
-    async def _poll(self) -> None:
+    async def _poll(self, looked: asyncio.Event) -> None:
         before = await asyncio.to_thread(self.seen)
+        looked.set()
         while True:
             await asyncio.sleep(SECONDS)
             now = await asyncio.to_thread(self.seen)
@@ -88,8 +94,9 @@ class Changes:
 
     def seen(self) -> dict[str, Hashable]:
         """By topic, what its files are like now; whether a session runs is part of each."""
-        runs = self._workspace.runs
-        holder = self._workspace.holder()
+        runs, holder = self._workspace.runs, None
+        with suppress(BadInput):  # the pages themselves say that the user may not read it
+            holder = self._workspace.holder()
         return {
             topic: (holder, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
             for topic, patterns in self._topics.items()

@@ -16,7 +16,7 @@ async def events(request: Request) -> StreamingResponse:
     async def lines() -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
         async for topics in changes.subscribe():
-            yield f"event: change\ndata: {json.dumps(topics)}\n\n" if topics else ": still here\n\n"
+            yield f"event: {'change' if topics else 'quiet'}\ndata: {json.dumps(topics)}\n\n"
 
     return StreamingResponse(lines(), media_type="text/event-stream")
 

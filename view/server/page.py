@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from common.errors import BadInput
+from common.printable import without_secrets
 from view.charts.chart import Chart
 from view.pages.environment import environment
 from view.pages.self_contained import chart_data
@@ -85,8 +86,19 @@ def _answer(site: "Site", request: Request, make: Make) -> Response:
         page = make(site, request)
     except BadInput as error:
         page = missing(str(error))
+    except OSError as error:
+        page = missing(f"{error.filename} cannot be read ({error.strerror}); check who may read it")
+    return respond(site, request, page)
+
+
+def nowhere(request: Request, error: Exception) -> Response:
+    """The answer to an address without a page."""
+    return respond(request.app.state.site, request, missing("no page has this address; the links above lead to all"))
+
+
+def respond(site: "Site", request: Request, page: Page) -> Response:
     if wants_json(request):
-        return JSONResponse(json.loads(json.dumps(page.data, default=_plain)), page.status)
+        return JSONResponse(without_secrets(json.loads(json.dumps(page.data, default=_plain))), page.status)
     return HTMLResponse(html(site, page), page.status)
 
 

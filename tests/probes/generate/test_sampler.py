@@ -61,7 +61,7 @@ def test_sampling_follows_the_softmax() -> None:
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
     rows = 20_000
     keys = torch.tensor([sampler.row_key(0, f"prompt {i}", 0) for i in range(rows)])
-    drawn = sampler.CounterGumbel(keys, 3)(torch.zeros(rows, 5, dtype=torch.long), logits.expand(rows, 4)).argmax(-1)
+    drawn = sampler.add_gumbel(logits.expand(rows, 4), keys, 2).argmax(-1)
     shares = torch.bincount(drawn, minlength=4) / rows
     assert torch.allclose(shares, logits.exp(), atol=0.012)
 
@@ -90,20 +90,14 @@ def test_a_chat_template_wraps_the_prompt_as_a_users_turn(tiny_folder: Path, tmp
     assert plain.renderer.question("hello").text == "hello"
 
 
-def writes(ids: list[int], start: int) -> Any:
-    """Makes a model write these tokens from a position on."""
-    from transformers import LogitsProcessor
+def writes(ids: list[int], first: int, choose: Any) -> Any:
+    """Chooses as ``choose`` does, and these tokens from a position on."""
 
-    class Writes(LogitsProcessor):  # type: ignore[misc]
-        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            place = input_ids.shape[1] - start
-            if place < 0:
-                return scores
-            forced = torch.full_like(scores, -1e9)
-            forced[:, ids[min(place, len(ids) - 1)]] = 0
-            return forced
+    def chooses(logits: torch.Tensor, rows: torch.Tensor, position: int) -> torch.Tensor:
+        place = min(position - first, len(ids) - 1)
+        return choose(logits, rows, position) if place < 0 else torch.full((len(rows),), ids[place])
 
-    return Writes()
+    return chooses
 
 
 @pytest.mark.parametrize(
@@ -118,23 +112,19 @@ def writes(ids: list[int], start: int) -> Any:
 def test_no_token_is_generated_after_the_end_of_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, text: str, generated: int | None
 ) -> None:
-    from transformers import LogitsProcessorList
-
     tokenizer = tokenizers_of_all_kinds.KINDS[kind]()
     architectures.write("llama", tmp_path / "model", tokenizer, vocab_size=512)
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
     ids = base.renderer.tokens.bare([text])[0]
     end = base.renderer.tokens.bare(["\n### End"])[0]
-    lengths, original = [], base.model.generate
+    lengths, original = [], sampler.decode
 
-    def generates(*, logits_processor: Any, **options: Any) -> Any:
-        width = options["input_ids"].shape[1]
-        forced = LogitsProcessorList([*logits_processor, writes(ids, width + 3)])
-        output = original(logits_processor=forced, **options)
-        lengths.append(output.shape[1] - width)
-        return output
+    def decodes(model: Any, prompts: Any, copies: int, choose: Any, *rest: Any) -> Any:
+        drawn = original(model, prompts, copies, writes(ids, 3, choose), *rest)
+        lengths.extend(map(len, drawn))
+        return drawn
 
-    monkeypatch.setattr(base.model, "generate", generates)
+    monkeypatch.setattr("probes.generate.sampler.decode", decodes)
     needed = generated or 3 + len(end)
     [[whole]] = sampled(base, ["Two?"], samples=1, max_new_tokens=60)
     assert lengths == [needed]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.errors import BadInput
 from view.data.changes import Change
-from view.data.listing.decisions import ROWS, SORTS, DecisionLine, DecisionQuery, in_order, neighbours, select
+from view.data.listing.decisions import ROWS, SORTS, DecisionLine, DecisionQuery, choices, in_order, neighbours, select
 
 LINE = DecisionLine(
     number="001",
@@ -50,7 +50,7 @@ def test_filters_meet_all_at_once_and_text_is_looked_for_everywhere() -> None:
     assert found(lines, stack="2") == ["003"]
     assert found(lines, text="WEIGHT") == ["002"]
     assert found(lines, text="<b>") == []
-    assert select(lines, DecisionQuery()).choices["reason"] == ("guard", "improved")
+    assert choices(lines)["reason"] == ("guard", "improved")
 
 
 def test_what_has_no_value_comes_last_in_either_order() -> None:

@@ -14,7 +14,7 @@ def row(step: int, loss: float, **more: float) -> str:
 
 def test_a_curve_grows_with_its_file_and_ends_before_half_a_row(tmp_path: Path) -> None:
     curve, path = Curve(tmp_path).refresh(), tmp_path / "train.jsonl"
-    assert (curve.step, curve.last) == (0, {})
+    assert (curve.step, curve.last, curve.line("loss")) == (0, {}, Line([], []))
     path.write_text(row(1, 0.7) + row(2, 0.6)[:9], encoding="utf-8")
     assert curve.refresh().line("loss") == Line([1], [0.7])
     path.write_text(row(1, 0.7) + row(2, 0.6) + row(3, 0.5).strip(), encoding="utf-8")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import browsing
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 
 @pytest.fixture(scope="module")
@@ -12,6 +12,7 @@ def browser() -> Iterator[Browser]:
     if browsing.CHROMIUM is None:
         pytest.skip("chromium is not installed; apt-get install chromium")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=browsing.PATIENCE)
         found = browsing.chromium(playwright)
         yield found
         found.close()

@@ -95,7 +95,31 @@ def test_a_decision_and_a_stack_say_what_explain_says(asking: Asking, kept: Work
 def test_the_prompts_differences_add_up_to_the_stacks_effect(asking: Asking, kept: Workspace) -> None:
     found = asking(kept).get(f"/sessions/{session_of(kept)}/stacks/1.json?prompts=all").json()
     target = [row["change"] for row in found["prompts"] if row["category"] == found["stack"]["target"]]
-    assert sum(target) / len(target) == pytest.approx(found["stack"]["effect"]["delta"])
+    effect = pytest.approx(found["stack"]["effect"]["delta"])
+    assert sum(target) / len(target) == effect
+    pairs = [pair["change"] for pair in found["pairs"]]
+    assert pairs == pytest.approx([pair["difference"] for pair in found["stack"]["replicates"]])
+    assert sum(pairs) / len(pairs) == effect
+
+
+def test_the_baseline_has_its_scores_seed_by_seed(asking: Asking, kept: Workspace) -> None:
+    record = load_record(kept, None)
+    found = data(asking(kept), f"/sessions/{record.session.id}/decisions/baseline")["baseline"]
+    assert [one["seed"] for one in found] == [reading.seed for reading in record.baseline_readings]
+    for one, reading in zip(found, record.baseline_readings, strict=True):
+        assert list(one["means"]) == ["lists", "arithmetic", "overall"]
+        assert one["means"]["lists"] == pytest.approx(reading.mean("lists"))
+
+
+def test_a_change_that_was_not_confirmed_shows_the_probes_that_carried_it(asking: Asking, fruitless: Workspace) -> None:
+    record, client = load_record(fruitless, None), asking(fruitless)
+    decision = next(one for one in record.decisions_on_changes if one.basis and one.basis.stack is None)
+    address = f"/sessions/{record.session.id}/decisions/{decision.id.rpartition('-')[2]}"
+    found = data(client, address)
+    assert found["pairs"]
+    assert {pair["recipe"] for pair in found["pairs"]} <= set(record.carriers[decision.id])
+    assert {pair["seed"] for pair in found["pairs"]} <= {wave.seed for wave in record.waves}
+    assert "carries other changes too" in client.get(address).text
 
 
 def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> None:
@@ -103,7 +127,54 @@ def test_the_report_is_that_of_the_command(asking: Asking, kept: Workspace) -> N
     found, record = data(client, f"/sessions/{session}/report"), load_record(kept, session)
     assert found == report_data(record)
     page = parsed(client.get(f"/sessions/{session}/report").text)
+    links = {link.attributes["href"] for link in page.all("a")}
+    assert f"/sessions/{session}/decisions/001" in links
     assert [one.text for one in page.with_id("main").all("h1")] == [f"Session {session}: 2 of 2 changes kept for lists"]
+
+
+@pytest.fixture(scope="module")
+def taken_back(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A night whose KEEPs are retracted, because they do not hold on the holdout prompts."""
+    text = nights.governed(nights.TWO_KNOBS, holdout_seeds="4")
+    return nights.night(tmp_path_factory.mktemp("taken"), text, world=nights.LYING, probes=60, step=nights.hasty())
+
+
+def every_page(client: TestClient, workspace: Workspace) -> list[str]:
+    """The statuses of the decisions, each of which has its page; so has each stack."""
+    record = load_record(workspace, None)
+    root, found = f"/sessions/{record.session.id}", list[str]()
+    for decision in record.decisions:
+        address = f"{root}/decisions/{decision.id.removeprefix(f'{record.session.id}-')}"
+        page = parsed(client.get(address).text)
+        assert decision.status in page.all("h1")[0].text
+        assert data(client, address)["decision"]["reason"] == decision.reason
+        found.append(decision.status)
+    for stack in record.stacks:
+        assert f"Stack {stack.number}" in parsed(client.get(f"{root}/stacks/{stack.number}").text).all("h1")[0].text
+    for path in ("", "/stacks", "/knobs", "/report"):
+        assert parsed(client.get(f"{root}{path}").text).all("h1"), path
+    return found
+
+
+def test_decisions_of_every_kind_have_pages(asking: Asking, fragile: Workspace, taken_back: Workspace) -> None:
+    assert "CRASH" in every_page(asking(fragile), fragile)
+    crashed = next(one.id for one in load_record(fragile, None).decisions if one.status == "CRASH")
+    session, _, number = crashed.rpartition("-")
+    assert "(diverged)" in parsed(asking(fragile).get(f"/sessions/{session}/decisions/{number}").text).text
+    client, record = asking(taken_back), load_record(taken_back, None)
+    assert "RETRACT" in every_page(client, taken_back)
+    for decision in record.retractions.values():
+        number = decision.id.removeprefix(f"{record.session.id}-")
+        found = data(client, f"/sessions/{record.session.id}/decisions/{number}")
+        assert data(client, f"/sessions/{record.session.id}/decisions/{found['takes_back']}")["taken_back"] == number
+        assert "On the holdout prompts" in client.get(f"/sessions/{record.session.id}/decisions/{number}").text
+
+
+def test_a_session_of_an_older_version_has_pages(asking: Asking, kept: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(kept.root.parent, tmp_path / "older")
+    workspace = Workspace(tmp_path / "older" / "workspace")
+    nights.older(workspace)
+    assert every_page(asking(workspace), workspace) == ["BASELINE", "KEEP", "KEEP"]
 
 
 def test_knobs_are_tried_or_remain(asking: Asking, kept: Workspace, fruitless: Workspace) -> None:

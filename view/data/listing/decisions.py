@@ -167,8 +167,7 @@ class DecisionQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPage:
-    """``found``: how many decisions meet the filters, of ``total``; ``first``: the place of the first row, from 1.
-    ``choices``: by filter, the values that there are."""
+    """``found``: how many decisions meet the filters, of ``total``; ``first``: the place of the first row, from 1."""
 
     query: DecisionQuery
     rows: tuple[DecisionLine, ...]
@@ -176,7 +175,6 @@ class DecisionPage:
     total: int
     first: int
     pages: int
-    choices: Mapping[str, tuple[str, ...]]
 
 
 def select(lines: Sequence[DecisionLine], query: DecisionQuery) -> DecisionPage:
@@ -193,13 +191,17 @@ def select(lines: Sequence[DecisionLine], query: DecisionQuery) -> DecisionPage:
         total=len(lines),
         first=start + 1 if found else 0,
         pages=pages,
-        choices={
-            "status": _values(line.status for line in lines),
-            "lane": _values(line.lane for line in lines),
-            "knob": _values(line.knob for line in lines),
-            "reason": _values(line.why for line in lines),
-        },
     )
+
+
+def choices(lines: Sequence[DecisionLine]) -> dict[str, tuple[str, ...]]:
+    """By filter, the values that there are."""
+    return {
+        "status": _values(line.status for line in lines),
+        "lane": _values(line.lane for line in lines),
+        "knob": _values(line.knob for line in lines),
+        "reason": _values(line.why for line in lines),
+    }
 
 
 def in_order(lines: Iterable[DecisionLine], sort: str, order: str) -> list[DecisionLine]:
@@ -222,6 +224,8 @@ def neighbours(lines: Sequence[DecisionLine], query: DecisionQuery, number: str)
 
 
 def _meets(line: DecisionLine, query: DecisionQuery) -> bool:
+    if not query.is_filtered:
+        return True
     exact = ((query.status, line.status), (query.lane, line.lane), (query.knob, line.knob), (query.reason, line.why))
     if any(asked and asked != own for asked, own in exact):
         return False

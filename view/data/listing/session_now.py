@@ -1,6 +1,8 @@
 """A session as it is now, for pages and terminals that follow it."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.ledger.overview import LedgerOverview
 from agent.ledger.tables import SessionRow
@@ -25,11 +27,13 @@ def session_now(workspace: Workspace, ledger: LedgerOverview, row: SessionRow, s
     return SessionNow(
         session=line,
         live=live(workspace, ledger, row, study, line.holder),
-        go_on=_go_on(str(workspace.root), row, line.state),
+        go_on=_go_on(workspace.root, row, line.state),
     )
 
 
-def _go_on(root: str, row: SessionRow, state: str) -> str | None:
+def _go_on(root: Path, row: SessionRow, state: str) -> str | None:
     if state == "running":
         return None
-    return resume_command(row, root) if state == "interrupted" else run_command(row.study_path, root)
+    if state == "interrupted":
+        return resume_command(row, str(root))
+    return run_command(os.path.normpath(root / row.study_path), str(root))

@@ -10,16 +10,19 @@ from preferences.store.annotations import AnnotatedRow, text_digest
 from preferences.store.provenance import Side
 from preferences.store.rows import SIDES, receipt_of
 from probes.inputs.rows.turns import Turns
+from view.data.pairs.scorer_notes import ScorerNotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCard:
-    """``name``: chosen, rejected or completion. ``reasons``: of the judge or the checker, as (what, value)."""
+    """``name``: chosen, rejected or completion. ``probe``: the id of the one that answered, "" for none.
+    ``reasons``: of the judge or the checker, as (what, value)."""
 
     name: str
     text: str
     score: float | None
     origin: str
+    probe: str
     reasons: tuple[tuple[str, str], ...]
 
 
@@ -62,13 +65,13 @@ class Unreadable:
     why: str
 
 
-def pair_card(row: AnnotatedRow) -> PairCard:
+def pair_card(row: AnnotatedRow, notes: ScorerNotes) -> PairCard:
     stored, receipt = row.row, row.receipt or {}
     return PairCard(
         id=row.id,
         kind=stored.kind,
         prompt=shown_text(stored.prompt),
-        sides=tuple(_side(row, place) for place in range(len(row.texts))),
+        sides=tuple(_side(row, place, notes) for place in range(len(row.texts))),
         margin=row.margin,
         category=stored.category,
         source=stored.source,
@@ -93,25 +96,26 @@ def shown_text(text: Turns) -> str:
     return redacted("\n".join(f"[{turn.role}] {turn.content}{turn.more}" for turn in text))
 
 
-def _side(row: AnnotatedRow, place: int) -> SideCard:
+def _side(row: AnnotatedRow, place: int, notes: ScorerNotes) -> SideCard:
     side, names = row.sides[place], SIDES[row.row.kind]
     return SideCard(
         name=names[place],
         text=shown_text(row.texts[place]),
         score=row.scores[place],
         origin=_origin(side),
-        reasons=tuple(_reasons(row, place)),
+        probe=side.probe,
+        reasons=tuple(_reasons(row, place, notes)),
     )
 
 
 def _origin(side: Side) -> str:
     """Where a text comes from, in a few words."""
-    known = {"by": side.bar, "recipe": side.recipe, "probe": side.probe}
+    known = {"by": side.bar, "recipe": side.recipe}
     parts = [f"{name} {value}" for name, value in known.items() if value]
     return ", ".join([side.origin, *parts, *([f"answer {side.sample}"] if side.sample is not None else [])])
 
 
-def _reasons(row: AnnotatedRow, place: int) -> Iterator[tuple[str, str]]:
+def _reasons(row: AnnotatedRow, place: int, notes: ScorerNotes) -> Iterator[tuple[str, str]]:
     side = row.sides[place]
     for name, value in sorted(side.figures.items()):
         yield name, f"{value:.3g}"
@@ -121,6 +125,7 @@ def _reasons(row: AnnotatedRow, place: int) -> Iterator[tuple[str, str]]:
     note = scoring.by_text[text_digest(row.texts[place])].note if scoring else ""
     if note:
         yield "note", note
+    yield from notes.of(side, row.row.provenance.prompt).items()
 
 
 def _states(row: AnnotatedRow) -> Iterator[str]:
@@ -162,7 +167,6 @@ def _details(row: AnnotatedRow) -> Iterator[tuple[str, str]]:
     scoring = row.scoring
     named = {
         "session": how.session,
-        "decision": how.decision,
         "prompt": how.prompt,
         "scorer": how.scorer,
         "scored later": f"{scoring.kind} of {scoring.study}, {scoring.time}" if scoring else "",

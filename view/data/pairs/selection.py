@@ -12,7 +12,7 @@ from common.errors import BadInput
 from preferences.store.annotate import Marks
 from preferences.store.paged import PagedStores
 from preferences.store.row_index import RowEntry
-from preferences.store.rows import Kind, row_from_json
+from preferences.store.rows import KINDS, Kind, row_from_json
 from probes.inputs.files.text import parse_object
 from probes.inputs.rows.turns import plain
 
@@ -65,12 +65,16 @@ class Selector:
         self.stores = stores
         self._chosen = lru_cache(maxsize=16)(self._choose)
         self._having = lru_cache(maxsize=16)(self._search)
+        self._names = lru_cache(maxsize=len(KINDS))(self._count)
 
     def choose(self, kind: Kind, asked: Filter) -> list[RowEntry]:
         return self._chosen(kind, asked, self.stores.version)
 
     def names(self, kind: Kind) -> tuple[dict[str, int], dict[str, int]]:
         """The categories and the sources of a store, with their numbers of rows."""
+        return self._names(kind, self.stores.rows[kind].version)
+
+    def _count(self, kind: Kind, version: int) -> tuple[dict[str, int], dict[str, int]]:
         entries = self.stores.rows[kind].entries
         found = Counter(entry.category for entry in entries), Counter(entry.source for entry in entries)
         return dict(sorted(found[0].items())), dict(sorted(found[1].items()))

@@ -18,9 +18,13 @@
   function step(by) {
     const all = cards(), at = all.findIndex((card) => card.id === current);
     const next = all[at < 0 ? 0 : at + by];
-    if (next) return choose(next);
-    const page = document.querySelector(`.pages a[rel=${by > 0 ? "next" : "prev"}]`);
-    if (page) location.href = `${page.href}#${by > 0 ? "first" : "last"}`;
+    if (next) choose(next);
+    else turn(by > 0 ? "next" : "prev", by > 0 ? "first" : "last");
+  }
+
+  function turn(way, place) {
+    const link = document.querySelector(`.pages a[rel=${way}]`);
+    if (link) location.href = `${link.href}#${place}`;
   }
 
   async function vote(form, choice) {
@@ -49,9 +53,12 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     const key = event.key.toLowerCase();
-    if (key === "j" || key === "n") step(1);
-    else if (key === "k" || key === "p") step(-1);
-    else if (key === "o") document.querySelector(".card.current .permalink")?.click();
+    if (key === "j") step(1);
+    else if (key === "k") step(-1);
+    else if (key === "n") turn("next", "first");
+    else if (key === "p") turn("prev", "first");
+    else if (key === "/") document.querySelector("#filters [type=search]")?.focus();
+    else if (key === "enter" && event.target.matches("body, .card")) document.querySelector(".card.current .permalink")?.click();
     else if (VOTES[key]) {
       const card = document.querySelector(".card.current") ?? cards()[0];
       const button = card?.querySelector(`.votes button[value=${VOTES[key]}]`);

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from agent.ledger.promotions import PROMOTION
+from agent.ledger.tables import RETRACTION
 from common.errors import BadInput
 from view.charts.chart import Chart
 from view.charts.sides import side_charts
@@ -13,7 +14,16 @@ from view.data.answer_pairs import wordings
 from view.data.listing.decisions import DecisionQuery, neighbours
 from view.data.search.stacks import Stack, stacks
 from view.data.session_record import SessionRecord
-from view.data.sides import PromptChange, Sides, answers_to, prompt_changes, sides_of_change, sides_of_stack
+from view.data.sides import (
+    PromptChange,
+    Sides,
+    answers_to,
+    baseline_means,
+    probe_pairs,
+    prompt_changes,
+    sides_of_change,
+    sides_of_stack,
+)
 from view.explain.explanation import explain_data, explain_decision
 from view.explain.stack import explain_stack
 from view.server.autoresearch.session import PLACE, table
@@ -41,7 +51,15 @@ def decision(site: Site, request: Request) -> Page:
         subtitle=number,
         place=PLACE,
         crumbs=_crumbs(session),
-        data={"decision": explain_data(explained), "before": before, "after": after, **compared},
+        data={
+            "decision": explain_data(explained),
+            "baseline": [] if explained.turn else baseline_means(record),
+            "takes_back": number.removesuffix(RETRACTION) if explained.status == "RETRACT" else None,
+            "taken_back": f"{number}{RETRACTION}" if found.id in record.retractions else None,
+            "before": before,
+            "after": after,
+            **compared,
+        },
         values={
             "one": explained,
             "query": query,
@@ -111,6 +129,7 @@ def _compared(record: SessionRecord, sides: Sides, parameters: Mapping[str, str]
     chosen = parameters.get("prompt") or (max(changes, key=lambda one: abs(one.change)).prompt if changes else "")
     asked = wordings(record, sides.pairs[0][0].key.prompts).get(chosen) if changes else None
     return {
+        "pairs": probe_pairs(sides, record.study.target) if changes else [],
         "prompts": changes if parameters.get("prompts") == "all" else _ends(changes),
         "prompts_in_all": len(changes),
         "prompt": chosen,

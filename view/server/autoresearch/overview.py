@@ -54,7 +54,7 @@ def report(site: Site, request: Request) -> Page:
     """The same page as report.html, from the ledger and the probes as they are now."""
     record = site.record(request.path_params["session"])
     figures = site.cached(("figures", record.session.id), site.ledger_files, lambda: session_figures(record))
-    content = report_content(figures)
+    content = report_content(figures, f"/sessions/{record.session.id}/decisions/")
     return Page(
         template=TEMPLATE,
         title=str(content.values["title"]),

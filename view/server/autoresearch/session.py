@@ -1,5 +1,6 @@
 """A session: what it does now, and its decisions as a table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,7 +10,7 @@ from agent.ledger.tables import SessionRow
 from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from view.data.changes import Change, reach
-from view.data.listing.decisions import DecisionLine, DecisionQuery, decision_lines, select
+from view.data.listing.decisions import DecisionLine, DecisionQuery, choices, decision_lines, select
 from view.data.listing.session_now import session_now
 from view.server.page import Page, Tab, page_route
 from view.server.site import Site
@@ -19,9 +20,10 @@ PLACE = "autoresearch"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The decisions of a session, and how far the bars of their effects go."""
+    """The decisions of a session, the values that they may be filtered by, and how far the bars of their effects go."""
 
     lines: tuple[DecisionLine, ...]
+    choices: Mapping[str, tuple[str, ...]]
     scale: float
 
 
@@ -32,7 +34,7 @@ def table(site: Site, session: str) -> Table:
         with site.ledger() as ledger:
             lines = tuple(decision_lines(ledger, session))
         effects: list[Change] = [one.effect for one in lines if one.effect]
-        return Table(lines, reach(effects))
+        return Table(lines, choices(lines), reach(effects))
 
     return site.cached(("decisions", session), site.ledger_files, read)
 
@@ -51,20 +53,31 @@ def study_of(site: Site, row: SessionRow) -> Study:
     return site.cached(("study", row.id), (), lambda: recorded_study(path, row.study_text))
 
 
-def decisions(site: Site, request: Request) -> Page:
-    name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
+def now(site: Site, request: Request) -> Page:
+    """What the session does now, without its decisions: cheap enough to be asked for every second."""
+    name = request.path_params["session"]
     with site.ledger() as ledger:
         row = row_of(ledger, name)
-        now = session_now(site.workspace, ledger, row, study_of(site, row))
-    found = table(site, name)
+        found = session_now(site.workspace, ledger, row, study_of(site, row))
+    return Page(
+        template="autoresearch/now.html.jinja",
+        title=f"Session {name} now",
+        place=PLACE,
+        data={"session": found.session, "go_on": found.go_on, "live": found.live},
+    )
+
+
+def decisions(site: Site, request: Request) -> Page:
+    name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
+    doing, found = now(site, request).data, table(site, name)
     return Page(
         template="autoresearch/session.html.jinja",
         title=f"Session {name}",
         subtitle=name,
         place=PLACE,
         crumbs=(("/sessions", "Sessions"),),
-        data={"session": now.session, "go_on": now.go_on, "live": now.live, "table": select(found.lines, query)},
         tabs=tabs(name, "decisions"),
+        data={**doing, "table": select(found.lines, query), "choices": found.choices},
         values={"scale": found.scale},
         scripts=("table.js",),
     )
@@ -79,4 +92,4 @@ def tabs(session: str, here: str) -> tuple[Tab, ...]:
     )
 
 
-routes = (page_route("/sessions/{session}", decisions),)
+routes = (page_route("/sessions/{session}", decisions), page_route("/sessions/{session}/now", now))

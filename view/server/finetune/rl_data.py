@@ -12,6 +12,7 @@ from preferences.store.paged import PagedStores
 from preferences.store.row_index import RowEntry
 from preferences.store.rows import KINDS, Kind, kind_of
 from view.data.pairs.card import PairCard, Unreadable, pair_card
+from view.data.pairs.scorer_notes import ScorerNotes
 from view.data.pairs.selection import DRIFT, ORDERS, STATES, Selector, filter_of
 from view.pairs.listing import pair_data
 from view.server.page import Page, page_route
@@ -36,12 +37,11 @@ def rows(site: Site, request: Request) -> Page:
     paging = Paging.of(request, number, len(chosen), EACH)
     shown = chosen[EACH * (number - 1) : EACH * number]
     categories, sources = found.names(kind)
-    data, cards = _both(found.stores, shown)
+    data, cards = _both(found.stores, shown, _notes(site))
     return Page(
         template="finetune/rl_data.html.jinja",
-        title=kind.upper(),
+        title=f"RL DATA: {kind.upper()}",
         place=PLACE,
-        crumbs=(("/rl-data", "RL DATA"),),
         data={"store": kind, "counts": _counts(found.stores), "matching": len(chosen), "page": number, "rows": data},
         values={
             "workspace": str(site.workspace.root),
@@ -65,18 +65,18 @@ def row(site: Site, request: Request) -> Page:
     entry = found.stores.by_id.get(request.path_params["id"])
     if entry is None or entry.kind != kind:
         raise BadInput(f"there is no {kind} row {request.path_params['id']!r}; see the list under RL DATA")
-    read = found.stores.read(entry)
+    [data], [card] = _both(found.stores, [entry], _notes(site))
     return Page(
         template="finetune/pair.html.jinja",
         title=f"{kind.upper()} row {entry.id}",
         subtitle=entry.id,
         place=PLACE,
         crumbs=(("/rl-data", "RL DATA"), (f"/rl-data/{kind}", kind.upper())),
-        data={"row": pair_data(read)},
+        data={"row": data},
         values={
             "store": kind,
             "counts": _counts(found.stores),
-            "cards": [pair_card(read)],
+            "cards": [card],
             "here": _address(request),
         },
         scripts=("pairs.js",),
@@ -91,14 +91,22 @@ async def first(request: Request) -> RedirectResponse:
     return RedirectResponse(f"/rl-data/{kind}{suffix}")
 
 
-def _both(stores: PagedStores, entries: list[RowEntry]) -> tuple[list[object], list[PairCard | Unreadable]]:
+def _notes(site: Site) -> ScorerNotes:
+    return site.shared("notes", lambda: ScorerNotes(site.workspace.runs))
+
+
+def _both(
+    stores: PagedStores, entries: list[RowEntry], notes: ScorerNotes
+) -> tuple[list[object], list[PairCard | Unreadable]]:
     """The rows as JSON values and as cards; a row that cannot be read says why."""
     data, cards = list[object](), list[PairCard | Unreadable]()
     for entry in entries:
         try:
             read = stores.read(entry)
-            data.append(pair_data(read))
-            cards.append(pair_card(read))
+            card = pair_card(read, notes)
+            reasons = {side.name: dict(side.reasons) for side in card.sides}
+            data.append(pair_data(read) | {"reasons": reasons, "topic_drift": card.drift or None})
+            cards.append(card)
         except BadInput as error:
             data.append({"id": entry.id, "error": str(error)})
             cards.append(Unreadable(entry.id, str(error)))

@@ -1,4 +1,4 @@
-"""TRAINING: the list of runs and probes, one of them with its charts, and several over each other."""
+"""TRAINING: the list of runs and probes, one of them with its charts, and several compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from common.errors import BadInput
 from view.charts.palette import RUNS
-from view.charts.training import DASHES, METRICS, SCALES, SMOOTHING, USUAL, training_charts
+from view.charts.training import METRICS, SCALES, SMOOTHING, USUAL, training_charts
 from view.data.training.curve import Curve
 from view.data.training.runs import TrainingRun
 from view.data.training.workspace import TrainingRuns
@@ -46,12 +46,11 @@ def compare(site: Site, request: Request) -> Page:
     names = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 1 <= len(names) <= len(RUNS):
         raise BadInput(
-            f"runs are shown over each other, 1 to {len(RUNS)} of them, and {len(names)} were asked for; "
-            "choose them in the list under TRAINING"
+            f"1 to {len(RUNS)} runs are compared, and {len(names)} were asked for; choose them in the list of TRAINING"
         )
     found = [_training(site).find(name) for name in names]
     data = {"runs": [one for one, _ in found], "curves": {one.name: _lines(curve) for one, curve in found}}
-    return _with_charts(request, found, "finetune/compare.html.jinja", "Runs over each other", data)
+    return _with_charts(request, found, "finetune/compare.html.jinja", "Runs compared", data)
 
 
 def _training(site: Site) -> TrainingRuns:
@@ -65,7 +64,6 @@ def _with_charts(
     smoothing = _one_of(request, "smoothing", tuple(SMOOTHING), USUAL)
     scale = _one_of(request, "scale", SCALES, SCALES[0])
     charts = training_charts([(run.name, curve) for run, curve in found], smoothing, scale)
-    marks = [(colour, dash) for colour, dash in zip(RUNS, DASHES, strict=True)]
     return Page(
         template=template,
         title=title,
@@ -78,8 +76,6 @@ def _with_charts(
             "smoothing": smoothing,
             "scales": SCALES,
             "scale": scale,
-            "marks": marks,
-            "metric_colours": {metric.name: metric.colour for metric in METRICS},
         },
         charts=charts,
         scripts=("training.js",),

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from agent.workspace.pair_stores import name_or_login
 from common.clock import now
 from common.errors import BadInput
+from common.printable import without_secrets
 from preferences.store.annotations import Vote, parse_vote_choice
 from view.pairs.listing import pair_data
 from view.server.finetune.rl_data import selector
@@ -30,7 +31,7 @@ async def vote(request: Request) -> Response:
         return JSONResponse({"error": why}, 409)
     back = asked.get("back", "")
     if wants_json(request) or not back.startswith("/rl-data"):
-        return JSONResponse(data)
+        return JSONResponse(without_secrets(data))
     return RedirectResponse(back, 303)
 
 

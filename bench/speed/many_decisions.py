@@ -1,7 +1,4 @@
-"""A session that has thousands of decisions, to see that pages stay fast.
-
-add_decisions(workspace, 10_000)
-"""
+"""A session that has more decisions than anybody's: a simulated one whose decisions are repeated under new turns."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +7,19 @@ from itertools import count, cycle, islice
 from agent.ledger.result_rows import event_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
+from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
+from bench.recorded.repeat import Silent
+from testing import simulated_study
+from view.report.report import write_report
 
 
-def add_decisions(workspace: Workspace, number: int) -> None:
-    """Repeat the decisions on changes of the latest session under new turns until it has so many."""
+def add_decisions(workspace: Workspace, number: int) -> str:
+    """A session with so many decisions on changes; returns the address of its page."""
+    folder = workspace.root / "study"
+    study = simulated_study.write_study(folder, simulated_study.STUDY)
+    begin(load_study(study), workspace, Overrides(), Silent(), write_report)
     with Ledger(workspace.ledger) as ledger:
         session = ledger.session()
         assert session is not None
@@ -27,6 +32,7 @@ def add_decisions(workspace: Workspace, number: int) -> None:
             ledger.record_proposal(proposal, ledger.recipe(proposal.child))
             decided.append((decision, event_text(decision)))
         ledger.record_decisions(decided)
+        return f"/sessions/{session.id}"
 
 
 def _copies(rows: list[tuple[ProposalRow, DecisionRow]], last: int) -> Iterator[tuple[ProposalRow, DecisionRow]]:
