@@ -84,6 +84,7 @@ def test_an_answer_has_the_reason_of_the_server_for_its_end(adapter: Path) -> No
     for sampling, reason in ((ended, "stop"), (cut, "length")):
         found, _ = served(adapter, sampling=sampling)
         assert {one.finish_reason for own in found for one in own} == {reason}
+        assert all(one.tokens == len(one.text.split()) for own in found for one in own), "it counts words"
 
 
 def test_the_adapter_is_loaded_before_the_answers_and_unloaded_after_them(adapter: Path) -> None:
