@@ -36,22 +36,31 @@ class LedgerOverview(Ledger):
             found.setdefault(session, {})[status] = number
         return found
 
-    def decision_summaries(self, session: str) -> list[DecisionSummary]:
-        """The decisions of a session, oldest first."""
-        self._require_unaltered("decisions", "session = ?", (session,))
+    def decision_summaries(self, session: str, last: int = -1) -> list[DecisionSummary]:
+        """The decisions of a session, oldest first; ``last``: so many of its end."""
+        where = "session = ?"
+        values: tuple[object, ...] = (session,)
+        if last >= 0:
+            where = "rowid IN (SELECT rowid FROM decisions WHERE session = ? ORDER BY rowid DESC LIMIT ?)"
+            values = (session, last)
+        self._require_unaltered("decisions", where, values)
         rows = self._db.tuples(
-            "SELECT id, turn, status, reason, time, row FROM decisions WHERE session = ? ORDER BY rowid", (session,)
+            f"SELECT id, turn, status, reason, time, row FROM decisions WHERE {where} ORDER BY rowid", values
         )
         return [
             DecisionSummary(name, turn, status, reason, time, json.loads(text))
             for name, turn, status, reason, time, text in rows
         ]
 
+    def last_decision(self) -> int:
+        """The number of the last decision of all sessions; 0 before the first."""
+        return int(self._db.execute("SELECT COALESCE(MAX(rowid), 0) FROM decisions").fetchone()[0])
+
     def last_notes(self, session: str, number: int) -> list[tuple[str, str]]:
         """(time, text) of the last lines of a session's progress log that are no decisions, the latest first."""
         rows = self._db.execute(
-            "SELECT * FROM events WHERE session = ? AND id NOT IN (SELECT id FROM decisions WHERE session = ?) "
-            "ORDER BY rowid DESC LIMIT ?",
-            (session, session, number),
+            "SELECT * FROM events WHERE session = ? AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.id = "
+            "events.id) ORDER BY rowid DESC LIMIT ?",
+            (session, number),
         )
         return [(row["time"], row["text"]) for row in rows]

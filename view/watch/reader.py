@@ -45,6 +45,7 @@ class Reader:
     _seen: Hashable = field(default=None, init=False)
     _picture: Picture | None = field(default=None, init=False)
     _study: tuple[str, Study] | None = field(default=None, init=False)
+    _decided: tuple[Hashable, tuple[DecisionLine, ...]] = field(default=(None, ()), init=False)
     _curves: dict[str, Curve] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -63,11 +64,11 @@ class Reader:
             if row is None:
                 raise no_session_error(self.workspace.ledger)
             now = session_now(self.workspace, ledger, row, self._study_of(row))
-            decisions = decision_lines(ledger, row.id)[: -MOST_DECISIONS - 1 : -1]
+            decisions = self._decisions(ledger, row.id)
             notes = tuple(ledger.last_notes(row.id, MOST_NOTES))
         return Picture(
             now=now,
-            decisions=tuple(decisions),
+            decisions=decisions,
             notes=notes,
             losses=self._losses(now),
             adopt=self._adopt(row.id) if now.session.state == "finished" else "",
@@ -77,6 +78,13 @@ class Reader:
         if self._study is None or self._study[0] != row.id:
             self._study = row.id, recorded_study((self.workspace.root / row.study_path).resolve(), row.study_text)
         return self._study[1]
+
+    def _decisions(self, ledger: LedgerOverview, session: str) -> tuple[DecisionLine, ...]:
+        """Read again when one was added: none ever changes."""
+        state = session, ledger.last_decision()
+        if state != self._decided[0]:
+            self._decided = state, tuple(decision_lines(ledger, session, last=MOST_DECISIONS)[::-1])
+        return self._decided[1]
 
     def _losses(self, now: SessionNow) -> dict[str, Line]:
         probes = [probe.id for probe in now.live.batch.probes] if now.live.batch else []

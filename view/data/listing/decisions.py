@@ -56,9 +56,10 @@ class DecisionLine:
         return bool(self.knob) and not self.is_aa_test
 
 
-def decision_lines(ledger: LedgerOverview, session: str) -> list[DecisionLine]:
-    """Oldest first, the baseline among them; promotions, which compared full-length runs, are not."""
-    rows = [row for row in ledger.decision_summaries(session) if PROMOTION not in row.id]
+def decision_lines(ledger: LedgerOverview, session: str, last: int = -1) -> list[DecisionLine]:
+    """Oldest first, the baseline among them; promotions, which compared full-length runs, are not. ``last``: so many
+    of the end."""
+    rows = [row for row in ledger.decision_summaries(session, last) if PROMOTION not in row.id]
     retracted = {row.id.removesuffix(RETRACTION): row.reason for row in rows if row.status == "RETRACT"}
     return [_line(session, row, retracted.get(row.id)) for row in rows]
 
