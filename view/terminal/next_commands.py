@@ -19,5 +19,9 @@ def status_command(session: SessionRow, workspace: str = "") -> str:
     return f"nightlane status {session.id}{_at(workspace)}"
 
 
+def report_command(session: str, workspace: str = "") -> str:
+    return f"nightlane report {session}{_at(workspace)}"
+
+
 def _at(workspace: str) -> str:
     return f" --workspace {shlex.quote(workspace)}" if workspace not in ("", ".") else ""

@@ -134,7 +134,7 @@ class WatchApp(App[None]):
     def _show(self, picture: Picture) -> None:
         self.screen.set_class(False, "empty")
         self.query_one("#head", Static).update(texts.head(picture.now))
-        ending, place = texts.ending(picture.now, picture.adopt), self.query_one("#told", Static)
+        ending, place = texts.ending(picture.now, picture.result), self.query_one("#told", Static)
         place.update(ending or "")
         place.display = ending is not None
         self._show_probes(picture.now.live.batch)

@@ -19,6 +19,7 @@ from view.data.measurements import differences
 from view.data.session_record import load_record
 from view.data.training.curve import Curve, Line, thinned
 from view.server.changes import TOPICS, Changes
+from view.terminal.next_commands import report_command
 
 SECONDS = 1.0
 MOST_DECISIONS = 200
@@ -28,13 +29,13 @@ MOST_NOTES = 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """The latest session. ``decisions`` and ``notes`` (time, text): the last ones, the latest first. ``losses``: the
-    curve of each probe that runs. ``adopt``: what a finished session changed, in words."""
+    curve of each probe that runs. ``result``: what a finished session changed, and where to read on."""
 
     now: SessionNow
     decisions: tuple[DecisionLine, ...]
     notes: tuple[tuple[str, str], ...]
     losses: Mapping[str, Line]
-    adopt: str = ""
+    result: tuple[str, ...] = ()
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Reader:
             decisions=decisions,
             notes=notes,
             losses=self._losses(now),
-            adopt=self._adopt(row.id) if now.session.state == "finished" else "",
+            result=self._result(row.id) if now.session.state == "finished" else (),
         )
 
     def _study_of(self, row: SessionRow) -> Study:
@@ -92,12 +93,12 @@ class Reader:
         self._curves = {name: self._curves.get(name) or Curve(store.directory(name)) for name in probes}
         return {name: thinned(curve.refresh().line("loss")) for name, curve in self._curves.items()}
 
-    def _adopt(self, session: str) -> str:
+    def _result(self, session: str) -> tuple[str, str]:
         changed = differences(load_record(self.workspace, session))
-        if not changed:
-            return "Nothing to adopt: the starting recipe stands."
         moves = ", ".join(f"{one.knob} {one.before} -> {one.after}" for one in changed)
-        return f"Adopt {self.workspace.session(session) / 'recipe.toml'}: {moves}."
+        recipe = self.workspace.session(session) / "recipe.toml"
+        adopt = f"Adopt {recipe}: {moves}." if changed else "Nothing to adopt: the starting recipe stands."
+        return adopt, f"The whole report: {report_command(session, str(self.workspace.root))}"
 
 
 class Poller(Thread):

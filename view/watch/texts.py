@@ -56,7 +56,7 @@ def gauge(share: float, width: int) -> Text:
     return Text.assemble(("━" * full, "bold green"), ("━" * (width - full), "dim"))
 
 
-def ending(now: SessionNow, adopt: str) -> Text | None:
+def ending(now: SessionNow, result: Sequence[str]) -> Text | None:
     """What a session that does not run says: its result and the next command; None of one that measures now."""
     session = now.session
     if session.state == "running":
@@ -64,12 +64,11 @@ def ending(now: SessionNow, adopt: str) -> Text | None:
     if session.state == "interrupted":
         return _lines("It was interrupted; no decision is lost.", f"To go on: {now.go_on}")
     finished = f"Finished {moment(session.finished or '')}: {session.finish_reason}."
-    report = f"The whole report: nightlane report {session.id}"
-    return _lines(finished, adopt, report, f"To search on from what stands: {now.go_on}")
+    return _lines(finished, *result, f"To search on from what stands: {now.go_on}")
 
 
 def _lines(first: str, *others: str) -> Text:
-    return Text("\n").join([told(first, "bold"), *(told(other) for other in others if other)])
+    return Text("\n").join([told(first, "bold"), *map(told, others)])
 
 
 def batch_title(batch: LiveBatch) -> str:
