@@ -29,11 +29,11 @@ KEYS = "q quit   ↑ ↓ choose a probe, scroll   tab next list"
 STYLE = """
 #head, #told, #trouble { height: auto; padding: 0 1; }
 #trouble { background: $warning; color: $text-warning; display: none; }
-#told { max-height: 10; margin: 1 0 0 0; display: none; }
+#told { max-height: 9; margin: 1 0 0 0; display: none; }
 Table, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
 Table, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
 #probes { display: none; }
-#middle { height: 1fr; min-height: 5; }
+#middle { height: 1fr; min-height: 4; }
 #curve { width: 3fr; display: none; }
 #noted { width: 2fr; height: 100%; padding: 0 1; }
 #decisions { height: 1fr; min-height: 5; }
