@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
-from taught import write_scorer, write_taught_model
+from taught import write_scorer
 from trainable import asked, stores
 
 from common.errors import BadInput
@@ -21,13 +21,6 @@ from probes.scoring.function import FunctionSettings
 from view.report.promotion import promotion_data, promotion_markdown, write_promotion
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("taught")
-    write_taught_model(folder / "model")
-    return folder
 
 
 @contextmanager
