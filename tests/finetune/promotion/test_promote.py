@@ -92,7 +92,7 @@ def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: P
 
 
 def test_a_recipe_that_collapses_at_full_length_is_held(tmp_path: Path, taught_folder: Path) -> None:
-    request, found = ready(tmp_path, taught_folder, 0.05, steps=30)
+    request, found = ready(tmp_path, taught_folder, 0.05, steps=12)
     done = promoted(request, found, tmp_path, [])
     assert (done.decision.status, done.decision.reason) == ("HOLD", "failed")
     assert "the recipe that stands failed at full length with seed 42: the answers to 8 holdout prompts score" in (
