@@ -109,12 +109,19 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time."""
+    if "one_thread" in getattr(item, "fixturenames", ()):
+        gc.freeze()
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For the models of a module that are trained here: one thread, and imports frozen, as their workers have."""
     import torch
 
-    importlib.import_module("probes.train.trl")
+    for name in ("probes.train.trl", "probes.train.orpo", "probes.generate.sampler", "probes.run.execute"):
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
     before = torch.get_num_threads()
