@@ -49,10 +49,13 @@ IMPORTS_TORCH = re.compile(
 
 @cache
 def with_torch() -> list[str]:
-    """The files whose tests import torch: two processes run them all, one every other file."""
-    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    """The files whose tests import torch: two processes run them all, one every other file. The slow ones come first,
+    so that both have as many of them."""
     root = Path(__file__).parents[1]
-    return [str(path.relative_to(root)) for path in files if IMPORTS_TORCH.search(path.read_text(encoding="utf-8"))]
+    texts = {path: path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")}
+    found = [path for path, text in texts.items() if IMPORTS_TORCH.search(text)]
+    found.sort(key=lambda path: ("mark.slow" not in texts[path], path.name))
+    return [str(path.relative_to(root)) for path in found]
 
 
 @pytest.hookimpl(optionalhook=True)
