@@ -74,7 +74,8 @@ class NightPower:
 
 
 def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | None = None) -> NightPower:
-    """Of the first confirmation of a night with so many probes, guards not counted. ``noise``: of a reading;
+    """Of the first confirmation of a night with so many probes, once its stack has all that is worth something;
+    guards not counted. ``noise``: of a reading;
     ``answers``: None where their part of it is not known."""
     total = int(min(probes, MOST_PROBES))
     most = policy.confirming_seeds
@@ -152,7 +153,7 @@ def in_words(found: NightPower) -> list[str]:
     chances = ", ".join(f"{worth:g} points {_percent(chance)}" for worth, chance in found.chances.items())
     lines = [
         f"the chance of a KEEP with {found.probes} probes, of which {2 * found.pairs} confirm, for changes that "
-        f"together are worth: {chances} (guards not counted)"
+        f"together are worth: {chances} (once a stack has them; guards not counted)"
     ]
     if found.doubling is None:
         return lines
