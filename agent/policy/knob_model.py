@@ -118,7 +118,7 @@ class Observed:
     values: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Effects:
     """What moving one knob is worth, for each (knob, place) of ``moves``: mean [columns, moves], and covariance
     [moves, moves], the same for all columns. ``chance`` [moves]: that it is worth more than nothing in the first
@@ -172,7 +172,15 @@ class KnobModel:
         prior += (falls * self._fall_variance) @ falls.T
         white = solve_triangular(self._root, across.T, lower=True, check_finite=False)
         mean = (across @ self._weights + (falls @ self._fall_mean)[:, None]).T
-        return Effects(tuple(moves), mean, prior - white.T @ white, *self._chances(own, parts, falls))
+        chance, likely, spread = self._chances(own, parts, falls)
+        return Effects(
+            moves=tuple(moves),
+            mean=mean,
+            covariance=prior - white.T @ white,
+            chance=chance,
+            likely=likely,
+            spread=spread,
+        )
 
     # what is learnt
 

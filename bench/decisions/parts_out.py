@@ -92,7 +92,14 @@ class MeanModel(KnobModel):
         mean = numpy.array([difference for difference, _ in found]).T
         variance = numpy.array([spread for _, spread in found])
         chance = ndtr(mean[0] / numpy.sqrt(variance))
-        return Effects(modelled.moves, mean, numpy.diag(variance), chance, mean[0], variance)
+        return Effects(
+            moves=modelled.moves,
+            mean=mean,
+            covariance=numpy.diag(variance),
+            chance=chance,
+            likely=mean[0],
+            spread=variance,
+        )
 
 
 def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, float]:
