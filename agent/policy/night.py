@@ -99,7 +99,7 @@ class Known:
 
     @cached_property
     def effects(self) -> Effects:
-        """Of moving one knob of the incumbent, on the target."""
+        """The effects of moving one knob of the incumbent, on the target."""
         return self.model.effects(self.base)
 
     @cached_property

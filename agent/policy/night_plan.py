@@ -104,7 +104,7 @@ class _Case:
 
 @cache
 def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
-    """That so many pairs vary like what is known, with so many degrees of freedom, so that both count, and that they
+    """Two cases: so many pairs vary like what is known, with so many degrees of freedom, so that both count; or they
     vary more and count alone (probes/result/variance_pooling.py)."""
     freedom = pairs - 1
     quiet, mean_quiet = (float(chdtr(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
