@@ -40,7 +40,7 @@ ROOM_IN_PIECES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Of a Qwen3. ``vocabulary``: rows of the embedding; the tokenizer has 258 tokens."""
+    """The shape of a Qwen3. ``vocabulary``: rows of the embedding; the tokenizer has 258 tokens."""
 
     hidden: int
     layers: int

@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import Pair
+
+if TYPE_CHECKING:
+    from probes.model.load import Base
+    from probes.rendering.renderer import Question
 
 ANSWERS, NEW_TOKENS, SEED = 16, 16, 1
 
@@ -60,45 +64,25 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     import torch
     from transformers import AutoConfig
 
-    from probes.generate.random_keys import Sampling
-    from probes.generate.sampler import generate
     from probes.memory.estimate import estimate
     from probes.memory.workload import Workload
-    from probes.model.adapter import adapted
     from probes.model.load import load_base
     from probes.run.execute import peak_gb, reset_peak
-    from probes.train.trl import Trained, TrainingJob, train
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     reset_peak(device)
     process = peak_gb(device)
     settings = ModelSettings(path=str(model), dtype=setting.dtype, chat="never")  # type: ignore[arg-type]
     base = load_base(settings, model, setting.quantization, device)
-    recipe, half = setting.recipe, " the" * (setting.words // 2)
+    half = " the" * (setting.words // 2)
     pair = Pair("Say" + half, half + " end", half + " stop", "rows", 1)
     question, row = base.renderer.question(pair.prompt), base.renderer.row(pair)
     reset_peak(device)
     loaded = peak_gb(device)
-    with TemporaryDirectory() as folder:
-        job = TrainingJob(recipe, [pair] * (2 * setting.rows), SEED, Path(folder), lambda step, loss: None)
-        memory = MemorySettings(micro_batch=setting.rows, gradient_checkpointing=setting.checkpointing)
-        (trained,) = train(base, [job], memory)
-        if not isinstance(trained, Trained):
-            raise trained
-        sampling = Sampling(
-            samples=ANSWERS,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=0,
-            max_new_tokens=NEW_TOKENS,
-            seed=SEED,
-            batch_size=ANSWERS,
-        )
-        with adapted(base, trained.adapter) as model_with_adapter:
-            generate(model_with_adapter, base.renderer, [question], sampling)
+    _train_and_answer(base, setting, pair, question)
     peak = peak_gb(device)
     work = Workload(
-        recipe=recipe,
+        recipe=setting.recipe,
         rows=setting.rows,
         length=row.length,
         answers=ANSWERS,
@@ -111,6 +95,32 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     )
     parts = estimate(AutoConfig.from_pretrained(model), work)
     return {"before": process, "loaded": loaded, "measured": peak, "estimate": parts.peak, **vars(parts)}
+
+
+def _train_and_answer(base: "Base", setting: Setting, pair: Pair, question: "Question") -> None:
+    """What a probe does: two optimizer steps on copies of the pair, then answers with the adapter."""
+    from probes.generate.random_keys import Sampling
+    from probes.generate.sampler import generate
+    from probes.model.adapter import adapted
+    from probes.train.trl import Trained, TrainingJob, train
+
+    sampling = Sampling(
+        samples=ANSWERS,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        max_new_tokens=NEW_TOKENS,
+        seed=SEED,
+        batch_size=ANSWERS,
+    )
+    memory = MemorySettings(micro_batch=setting.rows, gradient_checkpointing=setting.checkpointing)
+    with TemporaryDirectory() as folder:
+        job = TrainingJob(setting.recipe, [pair] * (2 * setting.rows), SEED, Path(folder), lambda step, loss: None)
+        (trained,) = train(base, [job], memory)
+        if not isinstance(trained, Trained):
+            raise trained
+        with adapted(base, trained.adapter) as model_with_adapter:
+            generate(model_with_adapter, base.renderer, [question], sampling)
 
 
 def _row(model: Path, number: int, setting: Setting) -> str:

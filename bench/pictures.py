@@ -173,7 +173,7 @@ def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
 
 
 def _comparison(differences: numpy.ndarray, known: Spread) -> Comparison:
-    """Of so many pairs with these differences."""
+    """A comparison of so many pairs with these differences."""
     width, freedom = standard_error(differences[:, None], known)
     delta, half = float(differences.mean()), quantile((1 - POLICY.confidence) / 2, freedom) * width
     found = Difference(

@@ -34,8 +34,8 @@ def nightlane(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Search overnight for a better preference-tuning recipe (DPO, ORPO; LoRA, QLoRA), one confirmed change at a
-    time."""
+    """Search overnight for a better preference-tuning recipe (DPO, ORPO; LoRA, QLoRA), and keep only changes that
+    fresh seeds confirm."""
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -28,9 +30,24 @@ _LEAST = 16
 """Shortest value that counts as a secret because of its variable's name; local servers accept keys such as "none"."""
 
 
+_found: ContextVar[tuple[str, ...] | None] = ContextVar("secrets of the environment", default=None)
+
+
+@contextmanager
+def unchanging_environment() -> Iterator[None]:
+    """Look for secrets in the environment once, and not for each of the thousands of texts of a report."""
+    before = _found.set(_longest_first(os.environ))
+    try:
+        yield
+    finally:
+        _found.reset(before)
+
+
 def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     """The text without keys, credentials in addresses, and secrets of the environment."""
-    for secret in sorted(_secrets(os.environ if environment is None else environment), key=len, reverse=True):
+    found = _found.get() if environment is None else None
+    secrets = _longest_first(os.environ if environment is None else environment) if found is None else found
+    for secret in secrets:
         text = text.replace(secret, HIDDEN)
     if "://" in text:
         text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
@@ -50,6 +67,10 @@ def redacted_address(address: str) -> str:
 
 def _without_values(address: str) -> str:
     return _QUERY.sub(lambda found: f"{found[1] or ''}{HIDDEN}", address)
+
+
+def _longest_first(environment: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(_secrets(environment), key=len, reverse=True))
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:

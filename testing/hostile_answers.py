@@ -32,7 +32,7 @@ LANES = max(4, cores())
 CASES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """classes: the number of answers in each. ended_evaluation: answers that could not be judged. peak_mb, cpu: of this
     process, which reads the output of the programs."""
@@ -84,14 +84,14 @@ def judge() -> Judged:
             scorer.close()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Judged(
-        sum(name != "" for name, _ in answers),
-        tuple(name for name in passed if name),
-        sum(name == "" for name, _ in answers) - passed.count(""),
-        tuple(ended),
-        dict(classes.most_common()),
-        round(peak_mb(), 1),
-        round(usage.ru_utime + usage.ru_stime, 1),
-        round(time.monotonic() - begun, 1),
+        answers=sum(name != "" for name, _ in answers),
+        false_passes=tuple(name for name in passed if name),
+        wrongly_failed=sum(name == "" for name, _ in answers) - passed.count(""),
+        ended_evaluation=tuple(ended),
+        classes=dict(classes.most_common()),
+        peak_mb=round(peak_mb(), 1),
+        cpu=round(usage.ru_utime + usage.ru_stime, 1),
+        seconds=round(time.monotonic() - begun, 1),
     )
 
 

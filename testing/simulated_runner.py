@@ -71,15 +71,17 @@ class Hills:
     def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
         if probe.recipe.learning_rate > CLIFF:
             return None
-        return [[self._score(probe, prompt, sample) for sample in range(probe.key.samples)] for prompt in prompts]
+        recipe, samples = probe.recipe, range(probe.key.samples)
+        expected = {prompt.category: self.true_effect(recipe, prompt.category) for prompt in prompts}
+        of_seed = self.seed_noise * _normal("seed", recipe.digest, probe.seed)
+        answers = (recipe.digest, probe.seed, probe.key.steps, probe.key.split)  # not the id: any edit changes it
 
-    def _score(self, probe: Probe, prompt: Prompt, sample: int) -> float:
-        value = self.true_effect(probe.recipe, prompt.category)
-        value += self.prompt_noise * _normal("prompt", prompt.id)
-        value += self.seed_noise * _normal("seed", probe.recipe.digest, probe.seed)
-        answers = (probe.recipe.digest, probe.seed, probe.key.steps, probe.key.split)  # not the id: any edit changes it
-        value += self.sample_noise * _normal("sample", *answers, prompt.id, sample)
-        return min(10.0, max(0.0, value))
+        def scores_of(prompt: Prompt) -> list[float]:
+            level = expected[prompt.category] + self.prompt_noise * _normal("prompt", prompt.id) + of_seed
+            noise = (self.sample_noise * _normal("sample", *answers, prompt.id, sample) for sample in samples)
+            return [min(10.0, max(0.0, level + one)) for one in noise]
+
+        return [scores_of(prompt) for prompt in prompts]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 import gc
 import importlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,32 +41,21 @@ ON_REQUEST = frozenset({"architectures", "make_run", "real", "serving"})
 """Markers of tests that run only where -m names them."""
 
 
-WITH_TORCH = tuple(
-    f"tests/{name}.py"
-    for name in (
-        "probes/rendering/test_rendering",
-        "probes/train/test_training",
-        "agent/loop/judging/test_judged_session",
-        "bench/test_decisions_rivals",
-        "probes/model/test_architectures",
-        "labs/test_microcoder_material",
-        "probes/memory/test_estimate",
-        "probes/model/test_sft_adapter",
-        "finetune/test_full_run",
-        "probes/generate/test_served_probe",
-        "probes/model/test_compatibility",
-        "probes/train/test_trainer_options",
-        "probes/generate/test_sampler",
-        "probes/scoring/test_thoughts_scored",
-        "probes/generate/test_lent_adapter",
-        "preferences/export/test_exports",
-        "preferences/store/test_stores_train",
-        "labs/test_persona_material",
-        "gpu/test_device",
-    )
+IMPORTS_TORCH = re.compile(
+    r"\b(torch|trl|tiny_folder|one_thread|write_model|architectures|taught_folder|exporting|tokenizers_of_all_kinds|gp_sampler)\b"
 )
-"""Files whose tests import torch, most of them TRL too, ten seconds in each process: two processes run them all, one
-every other file."""
+"""What a file of tests mentions if it imports torch, most of them TRL too, which takes ten seconds in each process."""
+
+
+@cache
+def with_torch() -> list[str]:
+    """The files whose tests import torch: two processes run them all, one every other file. The slow ones come first,
+    so that both have as many of them."""
+    root = Path(__file__).parents[1]
+    texts = {path: path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")}
+    found = [path for path, text in texts.items() if IMPORTS_TORCH.search(text)]
+    found.sort(key=lambda path: ("mark.slow" not in texts[path], path.name))
+    return [str(path.relative_to(root)) for path in found]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     def scope(nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return f"torch {WITH_TORCH.index(file) % 2}" if file in WITH_TORCH else file
+        return f"torch {with_torch().index(file) % 2}" if file in with_torch() else file
 
     scheduler._split_scope = scope
     return scheduler
@@ -104,7 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not item.nodeid.startswith(WITH_TORCH), item.path not in slow))
+    first = tuple(with_torch())
+    items.sort(key=lambda item: (not item.nodeid.startswith(first), item.path not in slow))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -120,12 +112,19 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time."""
+    if "one_thread" in getattr(item, "fixturenames", ()):
+        gc.freeze()
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For the models of a module that are trained here: one thread, and imports frozen, as their workers have."""
     import torch
 
-    importlib.import_module("probes.train.trl")
+    for name in ("probes.train.trl", "probes.train.orpo", "probes.generate.sampler", "probes.run.execute"):
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
     before = torch.get_num_threads()

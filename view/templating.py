@@ -13,6 +13,7 @@ import jinja2
 from jinja2.ext import Extension
 from markupsafe import Markup
 
+from common.redaction import unchanging_environment
 from view.data.figures import shown
 from view.markdown import (
     chance,
@@ -37,6 +38,7 @@ _LINE_OF_TAGS = re.compile(rf"^[ \t]*(?:{_TAG})(?:[ \t]*(?:{_TAG}))*[ \t]*$|(?<!
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
+@unchanging_environment()
 def render(template: str, **values: object) -> str:
     """The Markdown of ``TEMPLATE.md.jinja``."""
     return lay_out(environment().get_template(f"{template}.md.jinja").render(values))

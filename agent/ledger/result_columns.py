@@ -29,7 +29,7 @@ DEFINITIONS = (
     _text(
         "status",
         "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), RETRACT (a KEEP is taken back), PROMOTE "
-        "or HOLD (what stands against the start at full length, on the holdout prompts).",
+        "or HOLD (the incumbent against the starting recipe at full length, on the holdout prompts).",
         example="KEEP",
     ),
     _text("lane", "The lane of the knob: hyperparameters, mixture or curriculum.", example="hyperparameters"),

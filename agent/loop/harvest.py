@@ -58,8 +58,9 @@ class _HarvestItem:
 
 @dataclass
 class Harvest:
-    """Of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the number of the last one that was read;
-    ``_harvested_probes``: by session; ``_refusal``: why the stores refused the last harvest, which is logged once."""
+    """The harvest of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the number of the last one
+    that was read; ``_harvested_probes``: by session; ``_refusal``: why the stores refused the last harvest, which is
+    logged once."""
 
     measurements: Measurements
     _waiting: dict[str, tuple[DecisionRow, Confirmed, ProposalRow]] = field(default_factory=dict)
@@ -114,7 +115,7 @@ class Harvest:
             self._waiting[decision.id] = (decision, stack, proposal)
 
     def _item(self, decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> "_HarvestItem":
-        """With the adapters of the first pairs that the decision rests on."""
+        """What is harvested of a decision, with the adapters of the first pairs that the decision rests on."""
         ledger, key, study = self.measurements.ledger, self.measurements.key, self.measurements.study
         harvest_key, sides = study.material.harvest_key(key), list[tuple[Probe, ...]]()
         seeds = zip(*stack.seeds[: study.file.harvest.seeds], strict=True)

@@ -40,7 +40,7 @@ class ProbeInFlight:
     seconds_per_step: float | None = None
 
     def after(self, progress: Progress, now: float) -> "ProbeInFlight":
-        """With a later message. A probe that is run again begins anew."""
+        """The same probe after a later message. A probe that is run again begins anew."""
         again = progress.step < self.step
         changed = progress.phase != self.phase or again
         pace = self.seconds_per_step

@@ -255,7 +255,7 @@ class Session:
             )
 
     def _reasons_of_stacks(self) -> list[str]:
-        """Those of the decisions on the session's stacks, oldest first."""
+        """The reasons of the decisions on the session's stacks, oldest first."""
         found = (self._ledger.decision(stack.members[0]) for stack in self._confirmations.recorded())
         return [decision.reason for decision in found if decision is not None]
 

@@ -184,8 +184,8 @@ def _bound_of_sum(own: Difference, expected: Estimate | None, before: Estimate, 
 
 
 def _chance(effect: Difference, pairs: int, given: Given, level: float, least: float) -> float:
-    """That the last look passes, at the mean of what is seen and of what was expected (conditional power; Lan & Wittes
-    1988)."""
+    """The chance that the last look passes, at the mean of what is seen and of what was expected (conditional power;
+    Lan & Wittes 1988)."""
     left = given.pairs - pairs
     if left == 0:
         return float(effect.bound(level) > least)
@@ -232,7 +232,7 @@ class Standing:
 
 
 def account_of(seen: Comparison | None, given: Given, verdict: Verdict, terms: Terms) -> Account:
-    """Of a confirmation that ended with ``seen``."""
+    """The account of a confirmation that ended with ``seen``."""
     guards = {}
     if seen is not None and verdict.status == "KEEP":
         guards = {name: _with_expected(seen.differences[name], given.guards.get(name)) for name in terms.guards}

@@ -61,7 +61,7 @@ class Conclusion:
 
 
 def basis_from(data: Mapping[str, Any]) -> Basis | None:
-    """From the ledger's JSON; None for what an older version wrote."""
+    """The basis of a decision, from the ledger's JSON; None for what an older version wrote."""
     if "own" not in data:
         return None
     own, stack = data["own"], data["stack"]

@@ -66,7 +66,8 @@ class Axis:
         return place if isinstance(place, str) else math.copysign(1.0, place - float(self.start))
 
     def distance(self, places: Sequence[Place]) -> Table:
-        """From the start, in units of the reach for an ordered knob; 1 for any other name."""
+        """The distance of each place from the start, in units of the reach for an ordered knob; 1 for any other
+        name."""
         if self.ordered:
             return (numpy.array(places, dtype=float) - float(self.start)) / self.reach
         return numpy.array([float(place != self.start) for place in places])
@@ -118,7 +119,7 @@ class Observed:
     values: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Effects:
     """What moving one knob is worth, for each (knob, place) of ``moves``: mean [columns, moves], and covariance
     [moves, moves], the same for all columns. ``chance`` [moves]: that it is worth more than nothing in the first
@@ -159,7 +160,7 @@ class KnobModel:
         return math.prod(self._noisier.get(side, 1.0) for side in sides)
 
     def effects(self, base: Places) -> Effects:
-        """Of moving each knob of this recipe to each of its other places."""
+        """The effects of moving each knob of this recipe to each of its other places."""
         moves, own, parts, falls = self._moves(base)
         across = numpy.vstack([size * rows for size, (rows, _) in zip(self._sizes, own, strict=True)])
         across += (falls * self._fall_variance) @ self._falls.T
@@ -172,7 +173,15 @@ class KnobModel:
         prior += (falls * self._fall_variance) @ falls.T
         white = solve_triangular(self._root, across.T, lower=True, check_finite=False)
         mean = (across @ self._weights + (falls @ self._fall_mean)[:, None]).T
-        return Effects(tuple(moves), mean, prior - white.T @ white, *self._chances(own, parts, falls))
+        chance, likely, spread = self._chances(own, parts, falls)
+        return Effects(
+            moves=tuple(moves),
+            mean=mean,
+            covariance=prior - white.T @ white,
+            chance=chance,
+            likely=likely,
+            spread=spread,
+        )
 
     # what is learnt
 
@@ -223,8 +232,8 @@ class KnobModel:
         return own
 
     def _learn_sizes(self) -> None:
-        """Of one knob after the other, while the rest stays: the covariance changes by few values of the knob only, so
-        each size costs a table of these (the matrix determinant lemma)."""
+        """Learn the sizes of one knob's effects after the other's, while the rest stays: the covariance changes by few
+        values of the knob only, so each size costs a table of these (the matrix determinant lemma)."""
         total = self._covariance()
         chances = numpy.log(numpy.array(self.priors.chances))
         columns = self._values.shape[1]
@@ -246,8 +255,8 @@ class KnobModel:
             total = rest + self._sizes[number] * table
 
     def _learn_noise(self) -> None:
-        """Of readings, of seeds and of noisy sides, from what the effects leave over (variational EM; Bishop 2006,
-        10.3)."""
+        """Learn the noise of readings, of seeds and of noisy sides, from what the effects leave over (variational EM;
+        Bishop 2006, 10.3)."""
         priors, covariance = self.priors, self._covariance()
         inverse = numpy.linalg.inv(covariance)
         weights, own = inverse @ self._values, self._own_noise()

@@ -1,6 +1,6 @@
 """What a night does next: one more wave, the confirmation of a stack, or nothing. A pure function of what is known.
 
-The first wave is spread: every knob is moved in most of its recipes. Later waves are drawn from the model of the knobs,
+The first wave is spread: every knob is moved in many of its recipes. Later waves are drawn from the model of the knobs,
 until the plan says that the best stack should be confirmed. It is asked again after every wave and every confirmation.
 """
 
@@ -99,7 +99,7 @@ class Known:
 
     @cached_property
     def effects(self) -> Effects:
-        """Of moving one knob of the incumbent, on the target."""
+        """The effects of moving one knob of the incumbent, on the target."""
         return self.model.effects(self.base)
 
     @cached_property

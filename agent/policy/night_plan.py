@@ -104,7 +104,7 @@ class _Case:
 
 @cache
 def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
-    """That so many pairs vary like what is known, with so many degrees of freedom, so that both count, and that they
+    """Two cases: so many pairs vary like what is known, with so many degrees of freedom, so that both count; or they
     vary more and count alone (probes/result/variance_pooling.py)."""
     freedom = pairs - 1
     quiet, mean_quiet = (float(chdtr(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
@@ -119,6 +119,24 @@ def first_look(pairs: int, left: int) -> int:
     """Pairs before the first look at a confirmation. Looks cost power, and an early end pays only if it leaves enough
     of the ``left`` probes for another wave and another confirmation."""
     return min(FIRST_LOOK, pairs) if left - 2 * FIRST_LOOK >= ENOUGH_FOR_MORE else pairs
+
+
+class _Looking:
+    """What the best stack will be worth after so many more readings, as far as draws of the effects tell."""
+
+    def __init__(self, effects: Effects, chance: float, noise: Noise, random: numpy.random.Generator) -> None:
+        self.effects, self.chance, self.noise = effects, chance, noise
+        self.draws = random.standard_normal((DRAWS, len(effects.moves))) @ effects.root.T
+        self.own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
+        knobs = [knob for knob, _ in effects.moves]
+        self.parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]
+
+    def worth(self, readings: int) -> float:
+        share = self.own / (self.own + 4 * self.noise.target**2 / readings)
+        means = self.effects.mean[0] + numpy.sqrt(share) * self.draws
+        rest = numpy.sqrt(numpy.maximum(self.own * (1 - share), 1e-9))
+        means = numpy.where(ndtr(means / rest) >= self.chance, means, 0.0)
+        return float(sum(numpy.maximum(means[:, part].max(axis=1), 0.0).mean() for part in self.parts))
 
 
 def plan(
@@ -137,22 +155,13 @@ def plan(
 ) -> Plan:
     """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
     have to be worth more than nothing; ``least``: points that a confirmation must show."""
-    draws = random.standard_normal((DRAWS, len(effects.moves))) @ effects.root.T
-    own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
-    knobs = [knob for knob, _ in effects.moves]
-    parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]
+    looking = _Looking(effects, chance, noise, random)
     best = Plan(0, 0, 0.0, 0.0)
     present, variance = (stack.expected, stack.variance) if stack else (0.0, 0.0)
     for look in range(0, max(1, left - 2 * fewest_pairs + 1), wave):
-        if look == 0:
-            expected, spread = present, variance
-        else:
-            share = own / (own + 4 * noise.target**2 / look)
-            means = effects.mean[0] + numpy.sqrt(share) * draws
-            rest = numpy.sqrt(numpy.maximum(own * (1 - share), 1e-9))
-            means = numpy.where(ndtr(means / rest) >= chance, means, 0.0)
-            expected = float(sum(numpy.maximum(means[:, part].max(axis=1), 0.0).mean() for part in parts))
-            expected = present + GROWTH * (expected - present)
+        expected, spread = present, variance
+        if look:
+            expected = present + GROWTH * (looking.worth(look) - present)
             spread = variance / 2
         shift = expected - present
         guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}

@@ -74,8 +74,8 @@ class NightPower:
 
 
 def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | None = None) -> NightPower:
-    """Of the first confirmation of a night with so many probes, guards not counted. ``noise``: of a reading;
-    ``answers``: None where their part of it is not known."""
+    """What the first confirmation of a night with so many probes can show, once its stack has all that is worth
+    something; guards not counted. ``noise``: of a reading; ``answers``: None where their part of it is not known."""
     total = int(min(probes, MOST_PROBES))
     most = policy.confirming_seeds
     pairs = _pairs(total, most)
@@ -91,7 +91,7 @@ def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | 
 
 
 def _pairs(probes: int, most: int) -> int:
-    """That a night's search leaves for its confirmation, at most ``most``."""
+    """The pairs that a night's search leaves for its confirmation, at most ``most``."""
     return min(most, int(DUE * probes) // 2 if probes > LONG else kept_pairs(probes))
 
 
@@ -152,7 +152,7 @@ def in_words(found: NightPower) -> list[str]:
     chances = ", ".join(f"{worth:g} points {_percent(chance)}" for worth, chance in found.chances.items())
     lines = [
         f"the chance of a KEEP with {found.probes} probes, of which {2 * found.pairs} confirm, for changes that "
-        f"together are worth: {chances} (guards not counted)"
+        f"together are worth: {chances} (once a stack has them; guards not counted)"
     ]
     if found.doubling is None:
         return lines
@@ -182,13 +182,13 @@ def _way(one: Raise, most_pairs: int) -> str:
 
 
 def power_data(found: NightPower) -> dict[str, Any]:
-    """As the ledger stores it."""
+    """The power of a night as the ledger stores it."""
     chances = [[worth, chance] for worth, chance in found.chances.items()]
     return {**asdict(found), "chances": chances}
 
 
 def power_from(data: Mapping[str, Any]) -> NightPower:
-    """From the ledger's JSON."""
+    """The power of a night from the ledger's JSON."""
     own = data["doubling"]
     doubling = Doubling(**{**own, "raises": tuple(Raise(**one) for one in own["raises"])}) if own else None
     chances = {worth: chance for worth, chance in data["chances"]}

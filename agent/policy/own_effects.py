@@ -10,7 +10,7 @@ from probes.result.comparison import quantile
 
 
 def own_effect(known: Known, knob: str, place: Place) -> Own | None:
-    """Of moving one knob of the incumbent to a place; None where the incumbent cannot make this move."""
+    """The effect of moving one knob of the incumbent to a place; None where the incumbent cannot make this move."""
     if (knob, place) not in known.effects.moves:
         return None
     recipes = len({tuple(sorted(one.places.items())) for one in known.target if one.places[knob] == place})

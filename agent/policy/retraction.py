@@ -45,8 +45,9 @@ def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpa
 
 
 def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, float]:
-    """Of a KEEP's own effect and its re-test, weighted by their precision: the effect, and the chance that it is worth
-    more than the smallest effect. Where the two disagree, the re-test counts alone: its seeds chose nothing."""
+    """What a KEEP's own effect and its re-test show together, weighted by their precision: the effect, and the chance
+    that it is worth more than the smallest effect. Where the two disagree, the re-test counts alone: its seeds chose
+    nothing."""
     retest = again.differences[terms.target]
     estimates = [(retest.delta, max(retest.standard_error, SMALLEST_ERROR))]
     if abs(kept.own[0] - retest.delta) < DISAGREE * math.hypot(kept.own[1], retest.standard_error):

@@ -94,7 +94,8 @@ def with_proposed(
 
 
 def _share_moved(axis: Axis, places: int) -> float:
-    """Of a first wave's recipes: the incumbent's own place is measured at least as often as each of so many others."""
+    """The share of a first wave's recipes that move a knob: the incumbent's own place is measured at least as often as
+    each of so many others."""
     return STRUCTURAL_MOVED if axis.structural else min(MOVED, places / (places + 1))
 
 

@@ -33,7 +33,8 @@ def _did_harm(reason: str) -> bool:
 
 @dataclass
 class DeadEnds:
-    """By all decisions under the same question and probe key; harmful moves by those of this session alone.
+    """What is not tried again, by all decisions under the same question and probe key. Harmful moves are those of this
+    session alone.
 
     ``effects``: the effects (``Recipe.effect``) of recipes that are not tried again.
     """

@@ -66,12 +66,12 @@ class PairNoise:
 
     @property
     def reading(self) -> float:
-        """Of one side: a reading's own, beside its pair."""
+        """The noise of one reading, without what it shares with the other reading of its pair."""
         return self.deviation / math.sqrt(2)
 
 
 def pair_noise(design: Design, noise: Noise) -> PairNoise:
-    """Of a pair of this design under this noise.
+    """The noise of a pair of this design under this noise.
 
     A pairwise choice is won where the difference of the scores is above 0. Near a difference of 0, one point more wins
     more often by twice the normal density over the deviation. Without ties a choice is +10 or -10, with deviation 10.
@@ -107,7 +107,7 @@ class PowerAnalysis:
         return NormalDist().inv_cdf((1 + confidence) / 2) * self.pairs[category] / math.sqrt(self.night.pairs)
 
     def lost(self, guard: str, error: float) -> float:
-        """By how much a guard's lower bound is below its change, after all pairs of a confirmation."""
+        """The points by which a guard's lower bound is below its change, after all pairs of a confirmation."""
         level = levels(error, self.night.pairs, min(FIRST_LOOK, self.night.pairs))[-1]
         return -NormalDist().inv_cdf(level) * self.pairs[guard] / math.sqrt(self.night.pairs)
 
@@ -154,7 +154,7 @@ def require_power(study: Study, workspace: Workspace) -> None:
 
 
 def _probes(study: Study) -> float:
-    """That the budget gives the search."""
+    """The probes that the budget gives the search."""
     budget = study.file.budget
     if budget.probes is None:
         return math.inf
@@ -175,7 +175,7 @@ def _designs(study: Study) -> dict[str, Design]:
 
 
 def _variance(noise: ReadingNoise, is_target: bool) -> float:
-    """Of a reading of the target, or of a guard: the target's, and the guard's deviation from it."""
+    """The variance of a reading of the target, or of a guard: the target's, and the guard's deviation from it."""
     return noise.target**2 + (0.0 if is_target else noise.guard**2)
 
 
@@ -190,7 +190,8 @@ class _Measured:
 
 
 def _measured(study: Study, workspace: Workspace) -> _Measured | None:
-    """By the readings under this question and under the probe key that the files give now; None with too few."""
+    """The noise by the readings under this question and under the probe key that the files give now; None with too
+    few."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:

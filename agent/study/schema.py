@@ -56,9 +56,10 @@ class ProposerSettings(Section):
     """``[proposer]``: who proposes. An endpoint is set if OPENAI_BASE_URL or OPENAI_API_KEY is."""
 
     kind: str = "auto"
-    """optuna (waves fill themselves, with TPE among many near values), language_model, hybrid (it names a move for a
-    share of the recipes), the name of an installed proposer (an entry point of nightlane.proposers), or auto: hybrid if
-    an endpoint and a model are set, else optuna."""
+    """optuna (no language model: waves are drawn from the readings, the first one with Optuna's TPE where a knob has
+    many near values), language_model, hybrid (it names a move for a share of the recipes), the name of an installed
+    proposer (an entry point of nightlane.proposers), or auto: hybrid if an endpoint and a model are set, else
+    optuna."""
     model: str = ""
     """Name of the language model; if empty, that of OPENAI_MODEL."""
     share: float = Field(0.5, gt=0, le=1)

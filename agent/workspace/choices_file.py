@@ -21,7 +21,7 @@ KEYS = ({"choices", "failure"}, {"choices", "failure", "sha256"})
 
 
 def comparison_name(candidate: str, baseline: str) -> str:
-    """Of the comparison of two probes, by their ids."""
+    """The name of the comparison of two probes, by their ids."""
     return f"{candidate}-{baseline}"
 
 

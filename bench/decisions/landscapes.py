@@ -170,7 +170,7 @@ def tables_of(bowls: Sequence[Bowl], names: Sequence[str] = tuple(ORDERED)) -> d
 
 
 def null_tables(names: Iterable[str]) -> dict[str, Table]:
-    """Of knobs that do nothing."""
+    """The tables of knobs that do nothing."""
     nothing = numpy.zeros(len(CATEGORIES))
     return {name: dict.fromkeys(space_of(name).knobs[0].values, nothing) for name in names}
 

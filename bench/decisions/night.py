@@ -208,13 +208,11 @@ class Night:
 
     def keep(self, recipe: Recipe, claimed: float | None = None) -> None:
         """Make the recipe the incumbent. ``claimed``: its gain in the target, as the policy estimates it."""
-        change = self.truth(recipe) - self.truth(self.standing)
-        self._stand("keep", recipe, claimed, float(change.mean()), float(change.min()))
+        self._stand("keep", recipe, claimed)
 
     def retract(self, recipe: Recipe) -> None:
         """Retract KEEPs: ``recipe`` is the incumbent after the retraction."""
-        change = self.truth(recipe) - self.truth(self.standing)
-        self._stand("retract", recipe, None, float(change.mean()), float(change.min()))
+        self._stand("retract", recipe, None)
 
     def truth(self, recipe: Recipe) -> Array:
         """The true change of the expected score in each category, compared with the start; for figures only."""
@@ -252,20 +250,21 @@ class Night:
         by_category: Array = change.reshape(len(CATEGORIES), -1).mean(axis=1)
         return by_category
 
-    def _stand(self, kind: str, recipe: Recipe, claimed: float | None, gain: float, guard: float) -> None:
+    def _stand(self, kind: str, recipe: Recipe, claimed: float | None) -> None:
+        whole = self.truth(recipe)
+        change = whole - self.truth(self.standing)
         before, after = fields(self.standing), fields(recipe)
         moved = {name: (before.get(name, 0.0), value) for name, value in after.items() if before.get(name) != value}
         moved |= {name: (value, 0.0) for name, value in before.items() if name not in after}
-        level = float(self.truth(recipe).mean())
         members = self._members(recipe)
         self._events.append(
             Event(
                 spent=self.spent,
                 kind=kind,
                 claimed=claimed,
-                gain=gain,
-                guard=guard,
-                level=level,
+                gain=float(change.mean()),
+                guard=float(min(change.min(), whole.min())),
+                level=float(whole.mean()),
                 moved=moved,
                 values=after,
                 members=members,

@@ -141,10 +141,10 @@ def policies() -> dict[str, Policy]:
 
 
 def _own() -> list[Policy]:
+    from bench.decisions.ablations import ablations
     from bench.decisions.nightlane import Nightlane
-    from bench.decisions.parts_out import parts_out
 
-    return [Nightlane(), Nightlane("nightlane_single", {"confirm": "single"}), *parts_out()]
+    return [Nightlane(), Nightlane("nightlane_single", {"confirm": "single"}), *ablations()]
 
 
 def _name(family: Callable[..., Any]) -> str:

@@ -10,8 +10,9 @@ from lanes import Value
 class Event:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
-    ``gain`` and ``guard``: the true change of the target and of the worst category, compared with the incumbent
-    before. ``level``: the true gain of the new incumbent over the start. ``members``: the true gain of each knob that
+    ``gain``: the true change of the target, compared with the incumbent before. ``guard``: that of the worst category,
+    compared with the incumbent before or with the start, whichever is worse: small losses of several KEEPs add up.
+    ``level``: the true gain of the new incumbent over the start. ``members``: the true gain of each knob that
     was moved, with the others where they are now. ``moved``: parameter -> before and after. ``values``: the recipe.
     ``standing``: the KEEP still holds at the end of the night.
     """

@@ -129,7 +129,7 @@ class Pool:
         return replace(first, scores=scores)
 
     def _mean_effects(self, name: str, split: str) -> Mapping[str, float]:
-        """By prompt: the mean over all seeds and answers, less that of the start."""
+        """For each prompt, the mean over all seeds and answers, less that of the start."""
         if (name, split) not in self._effects:
             mine, theirs = (self._means(one, split) for one in (name, START))
             self._effects[name, split] = {prompt: mine[prompt] - theirs[prompt] for prompt in theirs}

@@ -120,7 +120,7 @@ def training(study: Study, base: Base) -> tuple[float, float]:
 
 
 def medians(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
-    """Of the processor seconds of both, run in turns."""
+    """The medians of the processor seconds of both, run in turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(TURNS):
         for found, run in zip(seconds, (one, other), strict=True):

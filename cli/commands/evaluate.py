@@ -52,7 +52,10 @@ LlamaCppFolder = Annotated[
     typer.Option("--llama-cpp", metavar="DIR", help="With --merged: quantise that with this llama.cpp, and compare."),
 ]
 Quantised = Annotated[
-    str, typer.Option("--quantised", help="With --llama-cpp: its types, by commas; default Q4_K_M,Q5_K_M,Q8_0.")
+    str,
+    typer.Option(
+        "--quantised", help="With --llama-cpp: quantisation types, separated by commas; default Q4_K_M,Q5_K_M,Q8_0."
+    ),
 ]
 Split = Annotated[
     str,
@@ -73,7 +76,9 @@ SamplesBefore = Annotated[
 Seeds = Annotated[
     str,
     typer.Option(
-        "--seeds", help="With STUDY: how many sampling seeds, default 3. Else: which, by commas, default 42,123,7."
+        "--seeds",
+        help="With STUDY: the number of sampling seeds, default 3. On problems: the seeds, separated by commas, "
+        "default 42,123,7.",
     ),
 ]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, help="Answers per problem and seed.")]

@@ -48,11 +48,7 @@ def evaluate_study_command(
     from evaluation.llama_cpp.tools import QUANTISED, LlamaCpp
     from evaluation.own_study.evaluate import StudyRequest, evaluate_study
     from finetune.manifest import require_whole
-    from view.report.study_evaluation import (
-        study_evaluation_data,
-        study_evaluation_markdown,
-        write_study_evaluation,
-    )
+    from view.report.study_evaluation import study_evaluation_data, study_evaluation_markdown, write_study_evaluation
 
     if others := given_besides(context, TAKEN):
         raise BadInput(

@@ -26,6 +26,23 @@ StudyOption = Annotated[
         "--study", metavar="FILE", help="Keep this study's probe and holdout prompts out of the stores, from now on."
     ),
 ]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")]
+PromptInAnswers = Annotated[
+    str | None,
+    typer.Option("--prompt-in-answers", help="Of plain answers that begin with their prompt: remove or keep it."),
+]
+Origin = Annotated[
+    str,
+    typer.Option(
+        "--origin",
+        help="The origin of answers whose row names none: sampled, human, reference, mechanical, or cut (at its limit "
+        "of tokens).",
+    ),
+]
+RejectedOrigin = Annotated[
+    str | None, typer.Option("--rejected-origin", help="The origin of rejected answers; default that of --origin.")
+]
+Source = Annotated[str | None, typer.Option("--source", help="The source of rows that name none; default FILE.")]
 
 
 @commands.command("list", epilog=example("pairs list --kind preference --limit 20"))
@@ -81,28 +98,12 @@ def vote(
 def import_pairs(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or folder of rows, or a hub id.")],
     kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo, orpo or votes.")],
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")
-    ] = False,
-    prompt_in_answers: Annotated[
-        str | None,
-        typer.Option("--prompt-in-answers", help="Of plain answers that begin with their prompt: remove or keep it."),
-    ] = None,
-    origin: Annotated[
-        str,
-        typer.Option(
-            "--origin",
-            help="The origin of answers whose row names none: sampled, human, reference, mechanical, or cut (at its "
-            "limit of tokens).",
-        ),
-    ] = "human",
-    rejected_origin: Annotated[
-        str | None, typer.Option("--rejected-origin", help="The origin of rejected answers; default that of --origin.")
-    ] = None,
+    skip_bad: SkipBad = False,
+    prompt_in_answers: PromptInAnswers = None,
+    origin: Origin = "human",
+    rejected_origin: RejectedOrigin = None,
     category: Annotated[str, typer.Option("--category", help="The category of rows that have none.")] = "imported",
-    source: Annotated[
-        str | None, typer.Option("--source", help="The source of rows that name none; default FILE.")
-    ] = None,
+    source: Source = None,
     by: By = None,
     study: StudyOption = None,
     workspace: WorkspaceFolder = Path(),

@@ -46,7 +46,7 @@ def promote(
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Compare the original recipe with what stands now at full length, and say PROMOTE or HOLD.
+    """Compare the starting recipe with the incumbent at full length, and say PROMOTE or HOLD.
 
     Prints the report. The full-length runs are kept under runs/ and used again; the same command goes on after a
     kill."""

@@ -39,7 +39,7 @@ class LlamaCpp:
             require_extra("llama-cpp", "a converter of llama.cpp")
 
     def digests(self, *names: str) -> list[str]:
-        """Of these programs, which say which version it is."""
+        """The digests of these programs, which say which version it is."""
         return [file_digest(path) for name in names if (path := self.find(name))]
 
     def model_to_gguf(self, model: Path, output: Path, kind: str = "auto") -> None:

@@ -36,7 +36,8 @@ def require_own_adapter(adapter: Path, material: Material) -> None:
 
 
 def _require_recorded_base(adapter: Path, material: Material) -> None:
-    """By the record of the run that trained it. An adapter that holds two has another base than its run."""
+    """Refuse another base than the record of the adapter's training names. An adapter that holds two has another base
+    than its run."""
     folder = adapter.resolve().parent
     recorded = "" if adapter.resolve().name == "combined" else next(_recorded(folder), "")
     own = base_digest(material.model, material.folder)
@@ -59,8 +60,8 @@ def _recorded(folder: Path) -> Iterator[str]:
 
 
 def _require_named_base(adapter: Path, material: Material) -> None:
-    """By the name in adapter_config.json: of two hub ids, or of two folders that hold different files. A folder that is
-    gone says nothing, and neither does a hub id beside a folder."""
+    """Refuse another base than adapter_config.json names: another hub id, or a folder that holds different files. A
+    folder that is gone says nothing, and neither does a hub id beside a folder."""
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     named, own = str(config.get("base_model_name_or_path") or ""), locate(material.model, material.folder)
     here, there = Path(own).is_dir(), Path(named).is_dir()

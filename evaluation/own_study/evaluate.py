@@ -84,7 +84,7 @@ class StudyRequest:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """Those that each adapter is evaluated in beside itself on the base."""
+        """The forms that each adapter is evaluated in beside itself on the base."""
         return ((MERGED,) if self.merged else ()) + (self.quantised if self.llama_cpp is not None else ())
 
     @property
@@ -229,7 +229,7 @@ class Identities:
 
 
 def _figures(side: AnsweringSide, answers: Mapping[AnsweringSide, Answers], confidence: float) -> SideFigures:
-    """Of one side, from the answers of all."""
+    """The figures of one side, from the answers of all."""
     given = answers[side]
     own = [answer for by_seed in given.values() for answer in by_seed]
     base = next(answers[one] for one in answers if one.adapter is None)

@@ -60,8 +60,8 @@ def certify_pairs(
     embedder: str | None = None,
     limits: TextGateSettings = USUAL,
 ) -> StoreCertification:
-    """By the code gate with the contracts of a file, or by the text gate with these limits. BadInput for both or none,
-    MissingRequirement without the packages of the extra "gate"."""
+    """Certify pairs by the code gate with the contracts of a file, or by the text gate with these limits. BadInput for
+    both or none, MissingRequirement without the packages of the extra "gate"."""
     require_extra("gate", "nightlane pairs certify")
     if text and contracts is None:
         return certify_texts(stores, kind, progress, embedder, limits)

@@ -23,7 +23,7 @@ MANY_SYNTHETIC = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quartiles:
-    """Of ``n`` numbers."""
+    """The quartiles of ``n`` numbers."""
 
     n: int
     least: float

@@ -54,7 +54,7 @@ class AnswerUnderTest:
 
     @property
     def score(self) -> float | None:
-        """Of the chosen side."""
+        """The score of the chosen side."""
         return self.row.scores[0]
 
 

@@ -64,7 +64,8 @@ class _Best:
 
 
 def nearness(rows: Sequence[AnnotatedRow], embed: Embed | None = None) -> Mapping[str, Nearness]:
-    """By the id of the row. Takes time in answers times prompts (a matrix product), and memory in their sum."""
+    """The nearness of each answer to the prompts, by the id of its row. Takes time in answers times prompts (a matrix
+    product), and memory in their sum."""
     asked = [plain(row.row.prompt) for row in rows]
     first: dict[str, int] = {}
     for place, prompt in enumerate(asked):

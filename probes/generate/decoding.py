@@ -103,9 +103,9 @@ class _Layer(DynamicLayer):  # type: ignore[misc]
 
     @classmethod
     def of(cls, layer: DynamicLayer) -> "_Layer":
-        """With the content of that layer."""
+        """A layer with the content of that layer."""
         made = cls()
-        vars(made).update(vars(layer))
+        made.__dict__.update(vars(layer))
         return made
 
     def __init__(self) -> None:

@@ -108,7 +108,7 @@ class Material:
 
     @property
     def prompts_digest(self) -> str:
-        """Of the prompts file as it is now, and of how the prompts are answered."""
+        """The digest of the prompts file as it is now, and of how the prompts are answered."""
         return digest_of([rows_digest(self.prompt_file), self.probe.model_dump(mode="json", exclude={"seeds"})])
 
     def key(self, environment: str, base: str | None = None) -> ProbeKey:

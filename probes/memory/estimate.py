@@ -33,7 +33,7 @@ class Estimate:
 
     @property
     def peak(self) -> float:
-        """As a reading's peak_gb: training and answering come one after the other."""
+        """The same as a reading's peak_gb: training and answering come one after the other."""
         return self.process + self.weights + self.adapter + max(self.training, self.answering)
 
     @property

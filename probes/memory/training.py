@@ -82,8 +82,8 @@ def _loss_peak(model: Any, work: Workload) -> int:
 
 
 def _recomputing_peak(model: Any, work: Workload) -> int:
-    """With recomputed activations: the inputs of all layers, and beside them either the loss or the activations of one
-    layer. Leaves the model without layers."""
+    """The peak with recomputed activations: the inputs of all layers, and beside them either the loss or the
+    activations of one layer. Leaves the model without layers."""
     layers = next(part for part in model.get_decoder().children() if isinstance(part, torch.nn.ModuleList))
     ids, mask = _batch(work)
     inputs = len(layers) * ids.numel() * int(model.config.get_text_config().hidden_size) * int(model.dtype.itemsize)
@@ -116,7 +116,7 @@ def answer_peak(model: Any, work: Workload) -> int:
 
 
 def _adapted(model: Any, work: Workload) -> Any:
-    """With an adapter that computes in the type of the base. On a GPU its weights may be kept in float32."""
+    """The model with an adapter that computes in the type of the base. On a GPU its weights may be kept in float32."""
     config = lora_config(model, work.recipe)
     adapted = get_peft_model(model, config, low_cpu_mem_usage=True, autocast_adapter_dtype=False)
     cast_adapter(adapted, model.dtype)
@@ -131,7 +131,7 @@ def _batch(work: Workload) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _dpo(model: Any, work: Workload) -> torch.Tensor:
-    """As DPOTrainer computes it, with the base without the adapter as the reference."""
+    """The loss as DPOTrainer computes it, with the base without the adapter as the reference."""
     ids, mask = _batch(work)
     given = {"input_ids": ids, "attention_mask": mask, "labels": ids, "use_cache": False, "fused_lm_head": True}
     trained = model(**given).log_probs
@@ -142,7 +142,7 @@ def _dpo(model: Any, work: Workload) -> torch.Tensor:
 
 
 def _orpo(model: Any, work: Workload) -> torch.Tensor:
-    """As ORPOTrainer computes it: the cross entropy of the chosen side, and the log probabilities of both."""
+    """The loss as ORPOTrainer computes it: the cross entropy of the chosen side, and the log probabilities of both."""
     ids, mask = _batch(work)
     logits = model(ids, attention_mask=mask, use_cache=False).logits
     chosen, labels = logits[: work.rows, :-1].contiguous(), ids[: work.rows, 1:].contiguous()

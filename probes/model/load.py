@@ -116,17 +116,11 @@ def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
-def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
-    """Load the model and its tokenizer; ``folder`` is the folder of relative paths.
-
-    BadInput if the path or hub id has no model, MissingRequirement if it is not available.
-    """
+def _weights(settings: ModelSettings, where: str, quantization: str) -> dict[str, Any]:
+    """The loader's arguments for weights that are stored quantised (GGUF) or are quantised when they are loaded."""
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
-    where, below = locate(settings, folder), locate_adapter(settings, folder)
-    dtype = "bfloat16" if quantization == "nf4" else data_type(settings, device)
-    extra: dict[str, Any] = {}
     if is_gguf(where):
         from transformers import GgufConfig
 
@@ -136,14 +130,29 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
                 f"NF4 quantises a model that is stored unquantised, and [model] path={settings.path!r} is a GGUF file; "
                 'set quantization = "none" under [recipe], or give the folder of the original model'
             )
-        extra["quantization_config"] = GgufConfig(gguf_file=Path(where).name, dequantize=True)
-    elif quantization == "nf4":
-        extra["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
+        return {"quantization_config": GgufConfig(gguf_file=Path(where).name, dequantize=True)}
+    if quantization != "nf4":
+        return {}
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": config}
+
+
+def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
+    """Load the model and its tokenizer; ``folder`` is the folder of relative paths.
+
+    BadInput if the path or hub id has no model, MissingRequirement if it is not available.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    where, below = locate(settings, folder), locate_adapter(settings, folder)
+    dtype = "bfloat16" if quantization == "nf4" else data_type(settings, device)
+    extra = _weights(settings, where, quantization)
     if settings.attn_implementation:
         extra["attn_implementation"] = settings.attn_implementation
     renderer = load_renderer(settings, folder)

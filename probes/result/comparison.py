@@ -127,8 +127,8 @@ def differences(
     confidence: float = 0.95,
     spreads: Mapping[str, Spread] | None = None,
 ) -> dict[str, Difference]:
-    """Of the means of both sides, shape [seeds, prompts], with the category of each column: overall, and by category.
-    What is known of the noise counts unless these pairs are noisier on average."""
+    """The differences of the means of both sides, shape [seeds, prompts], with the category of each column: overall,
+    and by category. What is known of the noise counts unless these pairs are noisier on average."""
     places = {name: [i for i, own in enumerate(categories) if own == name] for name in sorted(set(categories))}
     variances = {name: _between(mine[:, own] - theirs[:, own]) for name, own in places.items()}
     known = (spreads or {}) if is_alike(variances, spreads or {}) else {}

@@ -33,6 +33,6 @@ class CutAnswers:
 
 
 def cut_answers(readings: Iterable[Reading]) -> CutAnswers | None:
-    """Of all these together; None if none of them knows: readings of an older version do not."""
+    """The cut answers of all these together; None if none of them knows: readings of an older version do not."""
     known = [(reading.cut, reading.answers) for reading in readings if reading.cut is not None]
     return CutAnswers(sum(cut for cut, _ in known), sum(answers for _, answers in known)) if known else None

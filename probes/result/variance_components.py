@@ -52,11 +52,6 @@ class VarianceComponents:
         }
 
     @property
-    def of_prompts_and_answers(self) -> float:
-        """The variance of one seed's mean without the effect of the seed itself."""
-        return (self.prompt_by_seed**2 + self.answers**2 / self.samples) / self.prompts
-
-    @property
     def answer(self) -> float:
         """Standard deviation of an answer's score given its prompt and seed, without the judge's part."""
         return math.sqrt(self.answers**2 * (1 - self._judged_share()))

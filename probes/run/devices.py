@@ -79,7 +79,7 @@ def device_notes() -> list[str]:
 
 
 def _listed() -> tuple[Device, ...]:
-    """By ``nvidia-smi -L``: the parts of a GPU instead of the GPU; empty where it cannot tell."""
+    """The devices that ``nvidia-smi -L`` lists: the parts of a GPU instead of the GPU; empty where it cannot tell."""
     program = shutil.which("nvidia-smi") or shutil.which(NVIDIA_SMI_OF_WSL)
     if program is None:
         return ()

@@ -25,10 +25,6 @@ from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
-MEASURING = 2
-"""The version of how nightlane itself trains and answers, a part of the probe key. A change that alters readings, even
-by rounding, raises it, so that older readings are no baselines for newer ones. 2: probes/generate/decoding.py answers.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ def environment(device: str, threads: int) -> str:
         )
     python = f"python={platform.python_version()}"
     packages = (f"{package}={version(package)}" for package in PACKAGES)
-    return " ".join([where, python, f"measuring={MEASURING}", *packages])
+    return " ".join([where, python, *packages])
 
 
 def _die_with_parent() -> None:

@@ -129,7 +129,8 @@ def _situation(
 
 
 def _expected(lane: str, recipe: Recipe, space: SearchSpace) -> dict[Move, Expected]:
-    """Of every move, once something was measured: the first value of each knob is likely to be an improvement."""
+    """What is expected of every move, once something was measured: the first value of each knob is likely to be an
+    improvement."""
     return {
         (name, value): Expected(0.4 - 0.3 * place, 0.3, 0.9 - 0.3 * min(place, 2), 0.95)
         for name, values in space.moves(recipe, lane).items()

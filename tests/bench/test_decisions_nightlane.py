@@ -9,15 +9,15 @@ import pytest
 from agent.policy.knob_model import Axis, Observed, Places
 from agent.policy.night_parts import NightParts
 from agent.policy.wave_design import spread_wave
+from bench.decisions.ablations import MeanModel, ablations, drawn_alone, spread_alone
 from bench.decisions.hard_landscapes import HARD_FAMILIES, erosion, unequal_noise
 from bench.decisions.landscapes import FAMILIES, additive, cliffs, smooth, traps
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.nightlane import Nightlane
-from bench.decisions.parts_out import MeanModel, drawn_alone, parts_out, spread_alone
 from bench.decisions.planted import START
 
 WHOLE = Nightlane()
-OUT = {policy.name: policy for policy in parts_out()}
+OUT = {policy.name: policy for policy in ablations()}
 AXES = (Axis("beta", 0.0, (-1.0, 0.0, 1.0)), Axis("scheduler", "cosine", ("cosine", "linear")))
 BASE: Places = {"beta": 0.0, "scheduler": "cosine"}
 

@@ -237,7 +237,7 @@ def test_nothing_is_lost_doubled_or_different_in_the_quick_bench(
 ) -> None:
     """Some of each kind and of each scenario, by one process; ``nightlane bench faults`` plays thousands. All are
     played, however slow the machine is."""
-    few = {"cut": 8, "full": 5, "error": 5, "kill": 24}
+    few = {"cut": 5, "full": 4, "error": 4, "kill": 14}
     monkeypatch.setattr(command, "QUICK", few)
     monkeypatch.setattr(command, "PROCESSES", 1)
     main(quick=True, minutes=10, as_json=True)

@@ -76,7 +76,7 @@ def test_after_a_session_it_is_the_recipe_in_the_sessions_folder(tmp_path: Path)
     text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
     study, workspace = load_study(simulated_study.write_study(tmp_path / "study", text)), Workspace(tmp_path)
     with watching() as watcher:
-        name = begin(study, workspace, Overrides(decisions=10), watcher, write_report)
+        name = begin(study, workspace, Overrides(probes=40), watcher, write_report)
     found = recipe_for(study, workspace)
     assert found.recipe != study.start, "raising a learning rate that is far too low is found"
     assert found.recipe == Recipe.from_toml((workspace.session(name) / "recipe.toml").read_text(encoding="utf-8"))

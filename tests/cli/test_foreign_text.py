@@ -47,22 +47,47 @@ def clean(text: str) -> str:
     return text
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A night whose study, proposer and scorer say hostile things, and pairs of which others do."""
-    folder = tmp_path_factory.mktemp("night")
+def hostile_study(folder: Path) -> Path:
     text = simulated_study.STUDY.replace('category = "lists"', f"category = {json.dumps(NAME)}")
     text = text.replace("arithmetic = 1.5", f"{json.dumps('arithmetic' + NAME)} = 1.5")
     text = text.replace("decisions = 8", "decisions = 8\nprobes = 40").replace(
         "[policy]", "[policy]\nmember_chance = 0.51"
     )
     text = re.sub(r"^broken = ", lambda _: f"{json.dumps(SOURCE)} = ", text, flags=re.MULTILINE)
-    path = simulated_study.write_study(folder / "study", text)
+    path = simulated_study.write_study(folder, text)
     prompts = path.parent / "prompts.jsonl"
     rows = [json.loads(line) for line in prompts.read_text(encoding="utf-8").splitlines()]
     for row in rows:
         row["category"] = {"lists": NAME, "arithmetic": "arithmetic" + NAME}.get(row["category"], row["category"])
     prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def add_hostile_pairs(workspace: Workspace, study: Path) -> None:
+    stores = Stores(workspace.runs / "rl_data")
+    stores.reserve(load_study(study).material.all_prompts)
+    side = Side("sampled", recipe=EVIL, critical=(EVIL,))
+    row = Row(
+        kind="dpo",
+        time=TIME,
+        prompt=f"# task {EVIL}\n",
+        texts=(f"def f():\n    return '{EVIL}'\n", f"return {EVIL}"),
+        scores=(8.0, 4.0),
+        category=NAME,
+        source=EVIL,
+        provenance=Provenance((side, side), "s", EVIL, EVIL, EVIL),
+    )
+    added = stores.add([row]).new[0]
+    stores.vote([Vote(added, "up", EVIL, TIME)])
+    stores.review(Review(added, "good", EVIL, TIME, stores.digest("dpo")))
+    stores.withdraw(EVIL, TIME, row=added)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A night whose study, proposer and scorer say hostile things, and pairs of which others do."""
+    folder = tmp_path_factory.mktemp("night")
+    path = hostile_study(folder / "study")
     patch = pytest.MonkeyPatch()
     make, run_one = Proposals.make, SimulatedRunner._run_one
 
@@ -85,23 +110,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         parts = NightParts(next_step=nights.hasty())
         begin(load_study(path), workspace, Overrides(), watcher, write_report, parts=parts)
     patch.undo()
-    stores = Stores(workspace.runs / "rl_data")
-    stores.reserve(load_study(path).material.all_prompts)
-    side = Side("sampled", recipe=EVIL, critical=(EVIL,))
-    row = Row(
-        kind="dpo",
-        time=TIME,
-        prompt=f"# task {EVIL}\n",
-        texts=(f"def f():\n    return '{EVIL}'\n", f"return {EVIL}"),
-        scores=(8.0, 4.0),
-        category=NAME,
-        source=EVIL,
-        provenance=Provenance((side, side), "s", EVIL, EVIL, EVIL),
-    )
-    added = stores.add([row]).new[0]
-    stores.vote([Vote(added, "up", EVIL, TIME)])
-    stores.review(Review(added, "good", EVIL, TIME, stores.digest("dpo")))
-    stores.withdraw(EVIL, TIME, row=added)
+    add_hostile_pairs(workspace, path)
     return workspace
 
 

@@ -32,10 +32,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def points(group: str) -> list[EntryPoint]:
-        return [EntryPoint(name, value, group) for name, value in POINTS.get(group, {}).items()]
+    def points(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+        return {name: EntryPoint(name, value, group) for name, value in POINTS.get(group, {}).items()}
 
-    monkeypatch.setattr(plugins, "entry_points", points)
+    monkeypatch.setattr(plugins, "installed", points)
     yield
     for name in OBJECTS:
         sys.modules.pop(name, None)

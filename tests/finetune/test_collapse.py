@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from taught import write_scorer, write_taught_model
+from taught import write_scorer
 from trainable import asked, stores
 
 from common.errors import BadInput
 from finetune import run as running
-from finetune.manifest import require_whole
+from finetune.manifest import Manifest, require_whole
 from finetune.plan import Plan, plan
 from finetune.start import read_start
 from probes.inputs.settings import ModelSettings
@@ -19,13 +19,6 @@ from probes.scoring.function import FunctionSettings
 from probes.train.curve import read_curve
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("taught")
-    write_taught_model(folder / "model")
-    return folder
 
 
 def ready(folder: Path, taught_folder: Path, learning_rate: float) -> Plan:
@@ -67,17 +60,22 @@ def test_answers_that_collapse_end_the_run_and_the_last_good_checkpoint_is_named
         read_start(folder)
 
 
-def test_a_run_that_goes_well_is_not_ended(tmp_path: Path, taught_folder: Path) -> None:
-    done = running.run(ready(tmp_path, taught_folder, 0.001), 1, lambda _: None)
+@pytest.fixture(scope="module")
+def good_run(tmp_path_factory: pytest.TempPathFactory, taught_folder: Path) -> tuple[Plan, Manifest]:
+    planned = ready(tmp_path_factory.mktemp("good"), taught_folder, 0.001)
+    return planned, running.run(planned, 1, lambda _: None)
+
+
+def test_a_run_that_goes_well_is_not_ended(good_run: tuple[Plan, Manifest]) -> None:
+    _, done = good_run
     assert (done.status, done.done) == ("COMPLETE", 40)
     last = done.spot_checks[40]
     assert last is not None
     assert last > 5
 
 
-def test_a_spot_check_asks_holdout_prompts_alone(tmp_path: Path, taught_folder: Path) -> None:
-    planned = ready(tmp_path, taught_folder, 0.001)
-    running.run(planned, 1, lambda _: None)
+def test_a_spot_check_asks_holdout_prompts_alone(good_run: tuple[Plan, Manifest]) -> None:
+    planned, _ = good_run
     lines = (planned.request.folder / "spot_checks.jsonl").read_text(encoding="utf-8").splitlines()
     asked_prompts = {answer["prompt"] for line in lines for answer in json.loads(line)["answers"]}
     assert asked_prompts == {prompt.id for prompt in planned.request.material.prompts_of("holdout")}

@@ -80,16 +80,16 @@ def situation(
         if fresh:
             moves[name] = fresh
     return Situation(
-        turn,
-        seed,
-        lane,
-        recipe,
-        moves,
-        lanes,
-        list(history),
-        "lists",
-        {"arithmetic": 1.5},
-        program,
-        "7 of 8 decisions, 3.00 of 8 hours",
-        expected or {},
+        turn=turn,
+        seed=seed,
+        lane=lane,
+        incumbent=recipe,
+        moves=moves,
+        space=lanes,
+        history=list(history),
+        target="lists",
+        guards={"arithmetic": 1.5},
+        program=program,
+        budget_left="7 of 8 decisions, 3.00 of 8 hours",
+        expected=expected or {},
     )

@@ -211,7 +211,16 @@ def test_the_report_says_plainly_whether_the_sandbox_holds() -> None:
         assert SuiteResult.parse(json.dumps(asdict(suite))) == suite
     assert not Report((), ("bubblewrap: not here",), None, ()).holds
     assert not replace(suite, results=(harmless,), peak_mb=600.0).holds
-    ended = Judged(1, (), 0, ("fork",), {}, 30.0, 1.0, 1.0)
+    ended = Judged(
+        answers=1,
+        false_passes=(),
+        wrongly_failed=0,
+        ended_evaluation=("fork",),
+        classes={},
+        peak_mb=30.0,
+        cpu=1.0,
+        seconds=1.0,
+    )
     assert not Report((replace(suite, results=(harmless,)),), (), ended, ()).holds
     assert "1 evaluations ended" in judged_text(ended)
 

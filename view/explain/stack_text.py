@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.policy.settings import Policy
 from common.wording import count
+from probes.result.variance_pooling import Spread
 from view.data.changes import ExpectedGuard
 from view.data.figures import shown
 from view.explain.criteria import Criterion
@@ -87,24 +88,26 @@ def plan(stack: StackExplanation) -> list[str]:
 
 def _given(stack: StackExplanation) -> list[str]:
     given, small = stack.given, stack.policy.get("smallest_effect", 0)
-    noise = given.spreads[stack.target]
+    looks = f"after each from number {given.first} on" if given.first < given.pairs else "once, after the last"
     rows = [
         ("target", f"expected {given.expected[0]:+.2f}, standard deviation {given.expected[1]:.2f}; needs {small:g}"),
-        (
-            "noise",
-            f"a pair's difference scatters by {noise.variance**0.5:.2f} (standard deviation, worth "
-            f"{noise.freedom:g} degrees of freedom)",
-        ),
+        ("noise", f"a pair's difference scatters by {_scatter(given.spreads[stack.target])}"),
         ("error", f"{given.error:.4g} of the {given.error_left:.4g} that was left"),
-        ("pairs", f"at most {given.pairs}"),
+        ("pairs", f"at most {given.pairs}, looked at {looks}"),
     ]
     if stack.noisier > 1.005:
         rows.insert(2, ("", f"its readings were taken to have {stack.noisier:.2f} times the incumbent's variance"))
+    if others := [given.spreads[name] for name in given.guards if name != stack.target]:
+        rows.insert(2, ("", f"and that of a guard by {_scatter(max(others, key=lambda one: one.variance))}"))
     lines = columns(rows)
     guards = expected_guards(stack.expected_guards)
     for name, (change, error) in given.cumulative.items():
         lines += wrapped(f"all KEEPs before changed guard {name} by {change:+.2f}, standard error {error:.2f}")
     return lines + guards
+
+
+def _scatter(noise: Spread) -> str:
+    return f"{noise.variance**0.5:.2f} (standard deviation, worth {noise.freedom:g} degrees of freedom)"
 
 
 def expected_guards(guards: Sequence[ExpectedGuard]) -> list[str]:

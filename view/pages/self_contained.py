@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 
 from markupsafe import Markup
@@ -29,6 +30,7 @@ def self_contained(template: str, charts: Sequence[Chart], **values: object) -> 
     )
 
 
+@cache
 def plotly_script() -> str:
     return (resources.files("plotly") / PLOTLY).read_text(encoding="utf-8")
 

@@ -11,6 +11,7 @@ from typing import Any
 from agent.workspace.folder import Workspace
 from common.files import write_durably
 from common.printable import printable
+from common.redaction import unchanging_environment
 from view.data.figures import Figures
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
@@ -35,6 +36,7 @@ def report_data(record: SessionRecord) -> dict[str, Any]:
     return data
 
 
+@unchanging_environment()
 def write_report(workspace: Workspace, session_id: str) -> Path:
     """Write report.md, the page report.html, and recipe.toml with the incumbent, into the session's folder; returns the
     path of report.md."""

@@ -69,8 +69,8 @@ class Choices:
         return choices
 
     def lead(self, pair: Pair) -> dict[str, float] | None:
-        """By category and overall: 10 x (share won - share lost) of the candidate, every prompt counting the same; None
-        if the answers of the pair were not compared."""
+        """The lead of the candidate, 10 x (share won - share lost), by category and overall, every prompt counting the
+        same; None if the answers of the pair were not compared."""
         choices = self._read(pair)
         if not isinstance(choices, list):
             return None

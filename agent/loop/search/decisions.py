@@ -120,7 +120,7 @@ class Decisions:
         return own_effect(known, proposal.knob, knob.place(value_of(proposal.after)))
 
     def _failures(self, proposals: Sequence[ProposalRow]) -> Mapping[str, Failure]:
-        """By proposal: a failure of a recipe that carried it."""
+        """For each proposal, a failure of a recipe that carried it."""
         wanted = {proposal.id for proposal in proposals}
         return {name: failure for name, failure in self.evidence.failures().items() if name in wanted}
 

@@ -17,7 +17,7 @@ from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
-from agent.loop.search.proposals import Proposals, expected_of
+from agent.loop.search.proposals import Expectations, Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.knob_model import Place, Places
 from agent.policy.night import Known, MeasureWave
@@ -58,32 +58,12 @@ class Waves:
         carried = [name for wave in done for made in wave.recipes for name in made.proposals]
         asked = self.proposals.asked(turns, step.size, incumbent, expected, carried)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
-        suggested: Mapping[Move, Suggestion] = {}
-        if step.first:
-            near, suggested = self._near(known, incumbent)
-            rows = self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
-        else:
-            readings = len(known.target)
-            rows = self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance, readings)
+        rows, suggested = self._designed(step, known, incumbent, chance)
         rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:
             return False
-        recipes, designed = list[Recipe](), list[DesignedRecipe]()
-        for places in rows:
-            recipe = self.evidence.recipe(incumbent, known.base, places)
-            if recipe is None:
-                raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
-            if recipe in recipes:
-                continue  # a manifest and a source's weight may make the same mixture
-            moves = [
-                (knob, self.evidence.value(incumbent, knob, place))
-                for knob, place in self.evidence.moves(known.base, places).items()
-            ]
-            rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
-            recipes.append(recipe)
-            ids = tuple(row.id for row in rows_of)
-            designed.append(DesignedRecipe(digest=recipe.digest, places=places, proposals=ids))
+        recipes, designed = self._with_proposals(rows, known, incumbent, expected, suggested)
         wave = RecordedWave(
             session=measurements.row.id,
             number=number,
@@ -99,6 +79,42 @@ class Waves:
         changes = count(len(wave.proposals), "change")
         measurements.log(f"WAVE {number}: {count(len(designed), 'recipe')} with {changes}")
         return True
+
+    def _designed(
+        self, step: MeasureWave, known: Known, incumbent: Recipe, chance: numpy.random.Generator
+    ) -> tuple[list[Places], Mapping[Move, Suggestion]]:
+        """The places of the recipes, and Optuna's suggestions among them. Only a first wave has any."""
+        if step.first:
+            near, suggested = self._near(known, incumbent)
+            return self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near), suggested
+        readings = len(known.target)
+        return self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance, readings), {}
+
+    def _with_proposals(
+        self,
+        rows: Sequence[Places],
+        known: Known,
+        incumbent: Recipe,
+        expected: Expectations,
+        suggested: Mapping[Move, Suggestion],
+    ) -> tuple[list[Recipe], list[DesignedRecipe]]:
+        """The recipes at these places, each with a proposal for every knob that it moves."""
+        recipes, designed = list[Recipe](), list[DesignedRecipe]()
+        for places in rows:
+            recipe = self.evidence.recipe(incumbent, known.base, places)
+            if recipe is None:
+                raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
+            if recipe in recipes:
+                continue  # a manifest and a source's weight may make the same mixture
+            moves = [
+                (knob, self.evidence.value(incumbent, knob, place))
+                for knob, place in self.evidence.moves(known.base, places).items()
+            ]
+            rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
+            recipes.append(recipe)
+            ids = tuple(row.id for row in rows_of)
+            designed.append(DesignedRecipe(digest=recipe.digest, places=places, proposals=ids))
+        return recipes, designed
 
     def probes(self, wave: RecordedWave) -> list[Probe]:
         ledger, key = self.measurements.ledger, self.measurements.key

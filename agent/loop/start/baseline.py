@@ -66,7 +66,7 @@ class Baseline:
         return [self.measurements.outcome(probe) for probe in probes]
 
     def _probes(self) -> list[Probe]:
-        """With fresh seeds if an earlier session used the study's own."""
+        """The repeats, with fresh seeds if an earlier session used the study's own."""
         seeds = islice(self.seeds.looking(), repeats(self.measurements.study, self.measurements.budget))
         return [Probe(self.start, self.measurements.key, seed) for seed in seeds]
 

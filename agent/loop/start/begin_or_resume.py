@@ -96,18 +96,7 @@ def begin(
         checked.require_unchanged()
         key = replace(opened.key, samples=ledger.chosen_samples(study.question) or opened.key.samples)
         start = starting_recipe(ledger, ProbeStore(workspace.runs), study, key, start_from, log)
-        row = SessionRow(
-            id=opened.session_id,
-            study=study.name,
-            study_path=os.path.relpath(study.path, workspace.root),
-            question=study.question,
-            study_text=study.text,
-            key=key.digest,
-            start=start.recipe.digest,
-            seed=seed,
-            limits=vars(overrides),
-            started=now(),
-        )
+        row = opened.new_row(key=key.digest, start=start.recipe.digest, seed=seed, limits=vars(overrides))
         ledger.begin(row, start.recipe)
         start.record(ledger, row.id)
         log.record_in(ledger, row.id)
@@ -175,6 +164,21 @@ class _Opened:
     runner: Runner
     key: ProbeKey
     judge_monitor: JudgeMonitor
+
+    def new_row(self, *, key: str, start: str, seed: int, limits: Mapping[str, Any]) -> SessionRow:
+        """The row of a session that begins now. ``key``, ``start``: digests of the probe key and the first recipe."""
+        return SessionRow(
+            id=self.session_id,
+            study=self.study.name,
+            study_path=os.path.relpath(self.study.path, self.workspace.root),
+            question=self.study.question,
+            study_text=self.study.text,
+            key=key,
+            start=start,
+            seed=seed,
+            limits=limits,
+            started=now(),
+        )
 
     def session(self, row: SessionRow, key: ProbeKey, proposers: Chain, write_report: WriteReport) -> Session:
         measurements = Measurements(

@@ -9,10 +9,9 @@ from commands import nightlane
 from agent.ledger.promotions import record_promotion
 from agent.ledger.store import Ledger
 from agent.loop.start.begin_or_resume import Overrides, begin
-from agent.study.load import load_study
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from probes.result.comparison import Comparison, Difference
-from testing import simulated_study
 from view.report.report import write_report
 from view.terminal.live import watching
 
@@ -32,10 +31,10 @@ def difference(category: str, delta: float) -> Difference:
     )
 
 
-def test_a_promotion_is_a_row_behind_its_session_and_changes_nothing_else(tmp_path: Path) -> None:
-    study, workspace = load_study(simulated_study.write_study(tmp_path / "study")), Workspace(tmp_path)
+def test_a_promotion_is_a_row_behind_its_session_and_changes_nothing_else(study: Study, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
     with watching() as watcher:
-        session = begin(study, workspace, Overrides(decisions=2), watcher, write_report)
+        session = begin(study, workspace, Overrides(), watcher, write_report)
     before = (tmp_path / "results.tsv").read_text(encoding="utf-8")
     report = nightlane("report", "--workspace", tmp_path, "--json").stdout
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -78,10 +77,10 @@ def test_a_promotion_is_a_row_behind_its_session_and_changes_nothing_else(tmp_pa
     assert "compared full-length runs; read" in told.stderr
 
 
-def test_a_promotion_that_compared_nothing_has_no_figures(tmp_path: Path) -> None:
-    study, workspace = load_study(simulated_study.write_study(tmp_path / "study")), Workspace(tmp_path)
+def test_a_promotion_that_compared_nothing_has_no_figures(study: Study, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
     with watching() as watcher:
-        session = begin(study, workspace, Overrides(decisions=2), watcher, write_report)
+        session = begin(study, workspace, Overrides(), watcher, write_report)
     record_promotion(
         workspace,
         session,

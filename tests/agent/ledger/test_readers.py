@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nights
 import pytest
 from commands import Command, nightlane
 
@@ -40,7 +41,8 @@ def night() -> Iterator[tuple[Path, Command]]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         workspace.chmod(0o755)
-        text = simulated_study.STUDY.replace("decisions = 8", "decisions = 500") + "simulated_seconds = 0.1\n"
+        text = nights.variant(f"{nights.UPWARD}beta = true\n", "1e-6")  # decides within 20 probes, and goes on
+        text = text.replace("decisions = 8", "decisions = 500").replace("seconds = 0.01", "seconds = 0.2")
         study = simulated_study.write_study(workspace / "study", text)
         process = Command("run", study, "--workspace", folder)
         log, end = workspace / "runs" / "progress.log", time.monotonic() + 120
@@ -148,7 +150,7 @@ def test_a_finished_workspace_is_whole_for_somebody_who_may_only_read_it() -> No
         workspace = Path(folder)
         workspace.chmod(0o755)
         study = simulated_study.write_study(workspace / "study")
-        assert nightlane("run", study, "--workspace", folder, "--decisions", 1).returncode == 0
+        assert nightlane("run", study, "--workspace", folder, "--probes", 12).returncode == 0
         assert not (workspace / "runs" / "ledger.sqlite-wal").exists()
         check(Workspace(workspace))  # imports what the reader may not
         code, shown = by_a_reader(lambda: print(*(status.message for status in check(Workspace(workspace))), sep="\n"))

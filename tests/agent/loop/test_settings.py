@@ -23,7 +23,7 @@ from testing import simulated_study
 from view.data.session_record import load_record
 from view.explain.explanation import explain, explain_data
 from view.explain.text import explain_text
-from view.report.report import report_data, report_markdown, write_report
+from view.report.report import report_data, write_report
 from view.terminal.status import session_status, status_text
 
 EVERYTHING = frozenset({"KEEP", "RETRACT", "CRASH", "harvest"})
@@ -47,6 +47,7 @@ def policy(**values: str) -> nights.Sections:
 
 SHORT = policy(confirming_seeds="3")  # probes are left for the checks at the end
 ONE_LANE: nights.Sections = {"lanes.curriculum": None}
+HOURS = {"probes": None, "hours": "0.1"}
 CASES = {
     "usual": Case({}),
     "no guards": Case({"guards": None}),
@@ -91,7 +92,7 @@ CASES = {
     "a smallest effect": Case(policy(smallest_effect="0.3")),
     "no error after a KEEP": Case(policy(later_error="0.001")),
     "a budget of decisions": Case({**ONE_LANE, "budget": {"decisions": "4"}}),
-    "hours alone": Case({"budget": {"probes": None, "hours": "0.1"}}),
+    "hours alone": Case({"budget": HOURS}),
     "dollars": Case({**ONE_LANE, "budget": {"dollars": "0.1", "dollars_per_hour": "1.0"}}),
     "one decision": Case({"budget": {"decisions": "1"}}, EVERYTHING, stop=2),
 }
@@ -99,6 +100,8 @@ CASES = {
 
 def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night that is interrupted and taken up again."""
+    if case.changes.get("budget", {}) == HOURS:
+        monkeypatch.setattr("agent.loop.nodes.MOST_PROBES", 24)  # for each stack
 
     def runner() -> nights.Runner:
         return nights.Runner(asked, workspace.runs, case.width)
@@ -148,13 +151,13 @@ def what_happened(workspace: Workspace) -> set[str]:
 
 
 def see(workspace: Workspace) -> None:
-    """Every view of the session, and of each of its decisions, as text and as JSON."""
+    """Every view of the session, and of a decision of each status and reason, as text and as JSON."""
     record, status = load_record(workspace, None), session_status(workspace, None)
-    assert report_markdown(record).startswith("# ")
+    assert (workspace.session(record.session.id) / "report.md").read_text(encoding="utf-8").startswith("# ")
     assert json.dumps(report_data(record))
     assert record.session.id in status_text(status)
     assert json.dumps(status)
-    for decision in record.decisions:
+    for decision in {(one.status, one.reason): one for one in record.decisions}.values():
         found = explain(workspace, decision.id)
         assert f"{decision.status} {decision.reason}" in explain_text(found)
         assert json.dumps(explain_data(found))

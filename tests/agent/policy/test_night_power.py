@@ -98,7 +98,7 @@ def test_a_night_that_sees_everything_needs_nothing_doubled() -> None:
     assert found.doubling is None
     assert in_words(found) == [
         "the chance of a KEEP with 96 probes, of which 16 confirm, for changes that together are worth: 0.2 points "
-        "over 99%, 0.4 points over 99%, 0.8 points over 99% (guards not counted)"
+        "over 99%, 0.4 points over 99%, 0.8 points over 99% (once a stack has them; guards not counted)"
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
-from taught import write_scorer, write_taught_model
+from taught import write_scorer
 from trainable import asked, stores
 
 from common.errors import BadInput
@@ -21,13 +21,6 @@ from probes.scoring.function import FunctionSettings
 from view.report.promotion import promotion_data, promotion_markdown, write_promotion
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("taught")
-    write_taught_model(folder / "model")
-    return folder
 
 
 @contextmanager
@@ -99,7 +92,7 @@ def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: P
 
 
 def test_a_recipe_that_collapses_at_full_length_is_held(tmp_path: Path, taught_folder: Path) -> None:
-    request, found = ready(tmp_path, taught_folder, 0.05, steps=30)
+    request, found = ready(tmp_path, taught_folder, 0.05, steps=12)
     done = promoted(request, found, tmp_path, [])
     assert (done.decision.status, done.decision.reason) == ("HOLD", "failed")
     assert "the recipe that stands failed at full length with seed 42: the answers to 8 holdout prompts score" in (

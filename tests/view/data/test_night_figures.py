@@ -7,10 +7,13 @@ import nights
 import pytest
 
 from agent.ledger.store import Ledger
+from lanes import Knob
+from view.data.changes import Change
 from view.data.checks import calibration, floor, holdout, left_out, rate, retractions
 from view.data.decisions import crash_of, decision_figures, proposer_counts
 from view.data.measurements import unselected_readings
 from view.data.search.alpha_spending import spendings
+from view.data.search.knobs import Edge, KnobPlace, edge_of
 from view.data.search.replicates import selecting_seeds
 from view.data.search.stacks import stacks
 from view.data.session_record import SessionRecord, load_record
@@ -157,3 +160,22 @@ def test_an_older_sessions_rows_have_no_stacks_and_keep_their_figures(tmp_path: 
         assert decision.comparison is not None
         assert one.effect is not None
         assert one.effect.delta == decision.comparison.differences["lists"].delta
+
+
+@pytest.mark.parametrize(
+    ("values", "edge"), [((0.1, 0.2, 0.3), "bounds"), ((0.0, 0.1, 0.2), None), ((0.05, 0.1, 0.2, 0.3), "reach")]
+)
+def test_bounds_that_end_at_0_are_not_to_be_widened(values: tuple[float, ...], edge: Edge | None) -> None:
+    """The lowest of the last three values is best, and cannot be reached from further down."""
+    places = [
+        KnobPlace(
+            value=f"{value:g}",
+            effect=Change(delta, delta - 0.1, delta + 0.1),
+            chance=0.99 if delta > 0 else 0.5,
+            readings=1,
+            is_start=False,
+            is_incumbent=delta == 0,
+        )
+        for value, delta in zip(values[-3:], (0.5, 0.0, -0.2), strict=True)
+    ]
+    assert edge_of(Knob("warmup", "hyperparameters", values, ordered=True), places) == edge

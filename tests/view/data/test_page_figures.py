@@ -140,7 +140,7 @@ def test_the_probes_behind_a_stack_are_named_and_are_there(climbing: Workspace) 
 
 
 def test_the_whole_search_is_run_again_with_the_limits_of_the_command_line(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, decisions=1)
+    workspace = nights.night(tmp_path, nights.CLIMBING, decisions=1)
     command = session_figures(load_record(workspace, None)).reproduction.command
     assert command is not None
     assert command.endswith("--workspace again --seed 0 --decisions 1")

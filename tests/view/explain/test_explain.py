@@ -182,8 +182,15 @@ def test_what_was_planned_and_given_is_what_was_recorded_before_the_first_pair(h
             assert found["given"] == json.loads(json.dumps(data["given"]))
             assert found["plan"] == data.get("plan")
             expected, deviation = data["given"]["expected"]
-            told = f"expected {expected:+.2f}, standard deviation {deviation:.2f}"
-            assert told in night.said(f"stack-{number}")
+            said, given = night.said(f"stack-{number}"), data["given"]
+            assert f"expected {expected:+.2f}, standard deviation {deviation:.2f}" in said
+            looks = (
+                f"each from number {given['first']} on" if given["first"] < given["pairs"] else "once, after the last"
+            )
+            assert f"at most {given['pairs']}, looked at " in said
+            assert looks in said
+            for name in ("lists", *given["guards"]):
+                assert f"by {given['spreads'][name]['variance'] ** 0.5:.2f} (standard deviation, worth" in said
 
 
 def test_an_unconfirmed_stack_says_the_bound_that_was_too_low(loose: Night) -> None:

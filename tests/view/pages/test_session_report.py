@@ -175,7 +175,7 @@ def test_a_night_without_a_keep_reads_as_a_negative_result(fruitless: Workspace)
 
 
 def test_an_interrupted_session_has_a_page_that_says_so(tmp_path: Path) -> None:
-    page = page_of(nights.night(tmp_path, stop_after=1))
+    page = page_of(nights.night(tmp_path, nights.CLIMBING, stop_after=1))
     assert "It was interrupted and is not finished" in page.with_id("main").text
 
 

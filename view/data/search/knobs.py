@@ -102,10 +102,10 @@ def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis) 
             )
         )
     knob = record.study.lanes.knob(axis.knob)
-    return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=_edge(knob, found))
+    return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=edge_of(knob, found))
 
 
-def _edge(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
+def edge_of(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
     """Whether the best value of an ordered knob is the last one within reach, with some certainty."""
     if not knob.ordered or len(places) < 2:
         return None
@@ -117,8 +117,9 @@ def _edge(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
         return None
     if not best.is_incumbent and best.chance < SURE:
         return None
-    ends = {show(value) for value in (min(knob.values), max(knob.values))}
-    if best.value in ends:
+    if best.value == show(0):
+        return None  # no knob goes below 0
+    if best.value in {show(value) for value in (min(knob.values), max(knob.values))}:
         return "bounds"
     return None if best.is_incumbent else "reach"
 

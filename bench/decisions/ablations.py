@@ -1,4 +1,4 @@
-"""nightlane with one part of its search taken out each, to see what the part is worth.
+"""Ablations: nightlane without one part of its search, to see what the part is worth.
 
 no_waves       each recipe of a wave moves one knob only
 no_model       a change is worth the difference of two means: of the readings that carry it, less those that do not
@@ -25,7 +25,7 @@ from bench.decisions.nightlane import Nightlane
 EVEN = 0.5
 
 
-def parts_out() -> list[Nightlane]:
+def ablations() -> list[Nightlane]:
     return [
         Nightlane("no_waves", parts=lambda night: NightParts(spread_wave=spread_alone, drawn_wave=drawn_alone)),
         Nightlane("no_model", parts=lambda night: NightParts(view=_seen_as(ByMeans))),
@@ -92,7 +92,14 @@ class MeanModel(KnobModel):
         mean = numpy.array([difference for difference, _ in found]).T
         variance = numpy.array([spread for _, spread in found])
         chance = ndtr(mean[0] / numpy.sqrt(variance))
-        return Effects(modelled.moves, mean, numpy.diag(variance), chance, mean[0], variance)
+        return Effects(
+            moves=modelled.moves,
+            mean=mean,
+            covariance=numpy.diag(variance),
+            chance=chance,
+            likely=mean[0],
+            spread=variance,
+        )
 
 
 def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, float]:
@@ -116,7 +123,7 @@ class ByMeans(Known):
 
 class Unpruned(Known):
     def stack(self, chance: float) -> Stack | None:
-        """Of every knob the likely best move, if it is more likely than not to be worth something."""
+        """The likely best move of every knob, if it is more likely than not to be worth something."""
         free = dict.fromkeys(self.margins, numpy.inf)
         return best_stack(
             target=self.model,
