@@ -53,6 +53,7 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
     """DPOTrainer on rows of token ids: prompt_ids, chosen_ids, rejected_ids."""
 
     loss_weights: list[float]
+    train_dataset: Any
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Its sft term is a mean over the tokens of the chosen answers, those of the whole effective batch."""

@@ -117,10 +117,12 @@ def test_no_token_is_generated_after_the_end_of_turn(
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
     ids = base.renderer.tokens.bare([text])[0]
     end = base.renderer.tokens.bare(["\n### End"])[0]
-    lengths, original = [], sampler.decode
+    from probes.generate.decoding import decode
+
+    lengths: list[int] = []
 
     def decodes(model: Any, prompts: Any, copies: int, choose: Any, *rest: Any) -> Any:
-        drawn = original(model, prompts, copies, writes(ids, 3, choose), *rest)
+        drawn: list[list[int]] = decode(model, prompts, copies, writes(ids, 3, choose), *rest)
         lengths.extend(map(len, drawn))
         return drawn
 
