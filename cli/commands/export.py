@@ -70,7 +70,8 @@ def export(
     request = _request(source, to, output, base, study, llama_cpp, base_gguf)
     from common.interrupts import interruptible
     from finetune.export.export import export as run
-    from view.export.model_card import Licences, background, card_markdown, export_data, export_text
+    from view.export.background import background
+    from view.export.model_card import Licences, card_markdown, export_data, export_text
 
     root, licences = workspace_at(workspace).root, Licences(licence, base_licence, data_licence)
     with on_interrupt(lambda: f"nothing was written to {output}"), interruptible():

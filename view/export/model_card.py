@@ -1,23 +1,15 @@
 """The model card of an export: from what and how it was made, how good it is, and how to serve it."""
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import pandas
-
 from common.printable import printable
-from evaluation.own_study.evaluate import KIND
-from evaluation.results import FIGURES, altered_files
 from finetune.export.exported import Exported, record
-from probes.model.load import adapter_digest
-from view.data.results import read_results
+from view.export.background import Background
 from view.templating import render
 
 UNKNOWN = "unknown"
-DECIDED = ("KEEP", "RETRACT")
 TITLES = {"adapter": "LoRA adapter", "gguf": "LoRA adapter as GGUF", "merged": "Merged model"}
 LIBRARIES = {"adapter": "peft", "gguf": "gguf", "merged": "transformers"}
 
@@ -29,46 +21,6 @@ class Licences:
     adapter: str = UNKNOWN
     base: str = UNKNOWN
     data: str = UNKNOWN
-
-
-@dataclass(frozen=True)
-class Background:
-    """``evaluation``: the latest evaluation.json that has the adapter, and ``side``: what it says of it; None if there
-    is none. ``decided``: the rows of results.tsv that led to the recipe."""
-
-    evaluation: Mapping[str, Any] | None = None
-    side: Mapping[str, Any] | None = None
-    decided: tuple[Mapping[str, Any], ...] = ()
-
-
-def background(adapter: Path, run: Mapping[str, Any], workspace: Path) -> Background:
-    """What a workspace knows of an adapter."""
-    digest = adapter_digest(adapter)
-    decided = tuple(_decided(str(run.get("origin", "")), workspace / "results.tsv"))
-    for found in _evaluations(workspace / "runs"):
-        side = next((one for one in found["sides"] if one.get("digest") == digest and not one.get("form")), None)
-        if side is not None and side.get("changes"):
-            return Background(found, side, decided)
-    return Background(decided=decided)
-
-
-def _evaluations(runs: Path) -> Iterator[dict[str, Any]]:
-    """The undamaged evaluations of studies, the latest first."""
-    for path in sorted(runs.glob(f"evaluation-*/{FIGURES}"), reverse=True):
-        if not altered_files(path.parent):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found.get("kind") == KIND:
-                yield found
-
-
-def _decided(origin: str, results: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the session that a run's recipe comes from."""
-    if not results.is_file():
-        return
-    table = read_results(results)
-    rows = table[table["status"].isin(DECIDED) & table["session"].map(lambda name: origin.endswith(f"session {name}"))]
-    for row in rows.to_dict("records"):
-        yield {str(name): None if pandas.isna(value) else value for name, value in row.items()}
 
 
 def card_markdown(done: Exported, licences: Licences, known: Background) -> str:

@@ -12,6 +12,8 @@ from finetune.promotion.figures import Flip
 from finetune.promotion.promote import Promotion
 from view.templating import render
 
+FIGURES = "promotion.json"
+"""Written last, with its own digest."""
 MOST_SHOWN = 6
 """Newly passing, and newly failing, prompts that the report shows with both answers."""
 
@@ -24,10 +26,10 @@ def promotion_markdown(done: Promotion) -> str:
 
 
 def write_promotion(folder: Path, done: Promotion) -> None:
-    """report.md, and last promotion.json with its own digest."""
+    """report.md and promotion.json."""
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "report.md", printable(promotion_markdown(done)))
-    write_durably(folder / "promotion.json", with_own_digest(json.dumps(promotion_data(done), indent=1)))
+    write_durably(folder / FIGURES, with_own_digest(json.dumps(promotion_data(done), indent=1)))
 
 
 def promotion_data(done: Promotion) -> dict[str, Any]:

@@ -1,42 +1,13 @@
 """The figures and the rule of a promotion, as functions of answers."""
 
-import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from holdout_answers import SEEDS, side
 
-from evaluation.own_study.figures import Answers
-from evaluation.own_study.stored import StoredAnswer
 from finetune.promotion.decision import decide
 from finetune.promotion.figures import outcomes
 from finetune.promotion.prediction import BothLengths, prediction, rank_correlation
-
-SEEDS = (42, 123, 7)
-
-
-def side(level: dict[str, float], **changes: Any) -> Answers:
-    """Twelve prompts in each category, two answers each, that pass with this chance; by the same random numbers on all
-    sides."""
-    places = [(category, number, sample) for category in level for number in range(12) for sample in range(2)]
-    return {
-        seed: [answer(*place, random.Random(f"{seed} {place}").random() < level[place[0]], changes) for place in places]
-        for seed in SEEDS
-    }
-
-
-def answer(category: str, number: int, sample: int, passed: bool, changes: dict[str, Any]) -> StoredAnswer:
-    values: dict[str, Any] = {
-        "prompt": f"{category}-{number}",
-        "sample": sample,
-        "category": category,
-        "text": "def f(): ...",
-        "score": 10.0 * passed,
-        "critical": (),
-        "outcome": "OK" if passed else "WRONG_OUTPUT",
-        "note": "",
-    }
-    return StoredAnswer(**{**values, **changes})
 
 
 def test_levels_differences_and_failures_are_those_of_the_answers() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from holdout_answers import side
 
 from agent.ledger.result_columns import COLUMNS
 from agent.study.load import load_study
@@ -12,12 +13,19 @@ from evaluation.own_study.evaluate import StudyRequest, evaluate_study
 from finetune.export.export import export
 from finetune.export.exported import Exported, ExportRequest, Kind
 from finetune.manifest import Manifest, TrainedOn, saved, write_manifest
+from finetune.promotion.decision import PromotionDecision, Status
+from finetune.promotion.figures import outcomes
+from finetune.promotion.prediction import prediction
+from finetune.promotion.promote import Candidate, Promotion, PromotionRequest
 from probes.model.load import base_digest
 from testing import simulated_study
-from view.export.model_card import Licences, background, card_markdown, export_text
+from view.export.background import background
+from view.export.model_card import Licences, card_markdown, export_text
+from view.report.promotion import write_promotion
 from view.report.study_evaluation import write_study_evaluation
 
 OWN = "def score(prompt, answer, category, checks):\n    return {'score': len(answer) % 11, 'note': 'its length'}\n"
+RECIPE = tiny.recipe(learning_rate=2e-3)
 KEPT = {
     "time": "2026-11-21T20:00:00Z",
     "session": "s1",
@@ -47,8 +55,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.write_adapter(folder / "model", run / "adapter")
     study = load_study(folder / "study.toml")
     manifest = Manifest(
-        study="night",
-        recipe="r1",
+        study=study.name,
+        recipe=RECIPE.digest,
         origin="the incumbent of session s1",
         seed=42,
         steps=4,
@@ -58,6 +66,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seconds=1.0,
         tokens=100,
         files=saved(run / "adapter"),
+        spot_checks={0: 3.25, 4: 4.75},
     )
     write_manifest(run, manifest)
     (run / "recipe.toml").write_text('objective = "orpo"\nlearning_rate = 0.002\n', encoding="utf-8")
@@ -79,6 +88,29 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def promote(workspace: Path, steps: int, status: Status) -> None:
+    """Write a promotion of the run's recipe, at this length."""
+    study = load_study(workspace / "study.toml")
+    request = PromotionRequest(
+        study=study.name,
+        material=study.material,
+        target="arithmetic",
+        guards={"lists": 0.5},
+        start=Candidate(tiny.recipe(learning_rate=1e-4), "a test"),
+        stands=Candidate(RECIPE, "a test"),
+    )
+    before, after = side({"arithmetic": 0.2, "lists": 0.5}), side({"arithmetic": 0.9, "lists": 0.5})
+    done = Promotion(
+        id=f"at-{steps}-steps",
+        request=request,
+        steps=steps,
+        decision=PromotionDecision(status, "improved", f"found at {steps} steps"),
+        outcomes=replace(outcomes(before, after, 0.95), newly_passing=(), newly_failing=()),
+        prediction=prediction([], 60, 0.95),
+    )
+    write_promotion(workspace / "runs" / f"promotion-{done.id}", done)
+
+
 def exported(workspace: Path, output: Path, kind: Kind) -> Exported:
     material = load_study(workspace / "study.toml").material
     request = ExportRequest(source=workspace / "run", kind=kind, output=output, material=material)
@@ -91,8 +123,8 @@ def test_a_card_says_from_what_how_and_how_good(workspace: Path, tmp_path: Path)
     card = card_markdown(done, Licences("mit", "apache-2.0", "cc0-1.0"), known)
     assert card.startswith('---\nlicense: "mit"\nlibrary_name: gguf\npipeline_tag: text-generation\n')
     assert '- "orpo"' in card
-    assert "LoRA adapter as GGUF of the study night" in card
-    assert "4 steps, seed 42, recipe `r1`" in card
+    assert "LoRA adapter as GGUF of the study simulated" in card
+    assert f"4 steps, seed 42, recipe `{RECIPE.digest}`" in card
     assert "reviewed, 1 judged bad" in card
     assert "| arithmetic" in card
     assert "Licence: cc0-1.0." in card
@@ -105,6 +137,24 @@ def test_a_card_says_from_what_how_and_how_good(workspace: Path, tmp_path: Path)
     assert side is not None
     assert side["form"] is None
     assert f"{side['changes'][0]['delta']:+.2f}" in card
+
+
+def test_a_card_has_the_spot_checks_and_the_promotion_at_the_length_of_its_run(workspace: Path, tmp_path: Path) -> None:
+    done = exported(workspace, tmp_path / "out", "adapter")
+
+    def card() -> str:
+        return card_markdown(done, Licences(), background(done.trained.adapter, done.trained.run, workspace))
+
+    assert "No promotion compared this recipe" in card()
+    promote(workspace, 4, "HOLD")
+    promote(workspace, 100, "PROMOTE")
+    rows = {line.split("|")[1].strip(): line for line in card().splitlines() if line.startswith("|")}
+    assert ("3.25" in rows["0"], "4.75" in rows["4"]) == (True, True)
+    assert "**HOLD** (`improved`): found at 4 steps." in card()
+    assert "found at 100 steps" not in card()
+    assert "guard, may lose 0.5" in rows["lists"]
+    assert "target" in rows["arithmetic"]
+    assert "-0.82 to +0.82" in rows["lists"]
 
 
 def test_a_card_of_an_adapter_that_nobody_evaluated_says_so(workspace: Path, tmp_path: Path) -> None:
