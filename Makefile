@@ -1,4 +1,5 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
+# make ship    a session of it, the full-length run, the promotion and an export; goes on where it stopped
 # make test    what is tested at each change; make check: format, lint, types
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
@@ -14,10 +15,13 @@ WORKSPACE ?= .
 ARGUMENTS ?=
 LLAMA_CPP ?= llama.cpp
 
-.PHONY: run test test-run test-real test-serving test-architectures check bench pictures docs clean
+.PHONY: run ship test test-run test-real test-serving test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
+
+ship: $(VENV)/.installed
+	$(BIN)/nightlane ship labs/microcoder/study.toml --workspace $(WORKSPACE) --epochs 1 $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
 	.ci/packages

@@ -1,6 +1,7 @@
 """Which recipe a full-length run trains: that of a file, a row or a session, the last incumbent, or the study's own."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,14 +81,19 @@ def _last_incumbent(workspace: Workspace, question: str) -> ChosenRecipe | None:
 
 def last_session(ledger: Ledger, question: str) -> SessionRow | None:
     """The last finished session under a question that could measure its starting recipe."""
+    return next((row for row in _sessions(ledger, question) if row.finished), None)
+
+
+def newest_session(ledger: Ledger, question: str) -> SessionRow | None:
+    """The newest session under a question, finished or not, unless it could not measure its starting recipe."""
+    return next(_sessions(ledger, question), None)
+
+
+def _sessions(ledger: Ledger, question: str) -> Iterator[SessionRow]:
+    """The newest first."""
     rows = (row for name in reversed(ledger.sessions()) if (row := ledger.session(name)))
-    return next(
-        (
-            row
-            for row in rows
-            if row.question == question and row.finished and not (row.finish_reason or "").startswith(BASELINE_FAILED)
-        ),
-        None,
+    return (
+        row for row in rows if row.question == question and not (row.finish_reason or "").startswith(BASELINE_FAILED)
     )
 
 

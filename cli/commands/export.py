@@ -12,7 +12,7 @@ from common.errors import BadInput
 from common.printable import print_message
 
 if TYPE_CHECKING:
-    from finetune.export.exported import ExportRequest
+    from finetune.export.exported import ExportRequest, Kind
 
 commands = typer.Typer()
 
@@ -83,6 +83,16 @@ def export(
     print_result(export_data(done) if as_json else export_text(done))
 
 
+def form_of(text: str) -> "Kind":
+    """The form that is named; BadInput if it is none."""
+    from finetune.export.exported import KINDS
+
+    kind = next((one for one in KINDS if one == text), None)
+    if kind is None:
+        raise BadInput(f"--to {text!r} is no form of an export; give {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    return kind
+
+
 def _request(
     source: Path,
     to: str,
@@ -93,13 +103,11 @@ def _request(
     base_gguf: Path | None,
 ) -> "ExportRequest":
     from evaluation.llama_cpp.tools import LlamaCpp
-    from finetune.export.exported import KINDS, PROMPTS, ExportRequest
+    from finetune.export.exported import PROMPTS, ExportRequest
     from probes.inputs.settings import ModelSettings
     from probes.run.devices import visible_devices
 
-    kind = next((one for one in KINDS if one == to), None)
-    if kind is None:
-        raise BadInput(f"--to {to!r} is no form of an export; give {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    kind = form_of(to)
     if base is not None and study is not None:
         raise BadInput("a study names its base, and --base was given, too; leave one of them out")
     material = load(study).material if study is not None else None

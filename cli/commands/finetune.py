@@ -13,12 +13,18 @@ from common.printable import print_message
 
 if TYPE_CHECKING:
     from agent.study.load import Study
-    from finetune.plan import FinetuneRequest
+    from finetune.plan import FinetuneRequest, Plan
 
 commands = typer.Typer()
 
 Output = Annotated[
-    Path, typer.Option("--output", metavar="DIR", help="A new or empty folder, or that of the run to resume.")
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="DIR",
+        help="A new or empty folder, or that of the run to resume; default runs/finetune-ID, where the same run is "
+        "found again.",
+    ),
 ]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")]
 Epochs = Annotated[float | None, typer.Option("--epochs", help="Epochs instead of steps; default 3.")]
@@ -65,7 +71,7 @@ SEED = 42
 @commands.command(epilog=example("finetune my-study/study.toml --output my-model"))
 def finetune(
     study: StudyFile,
-    output: Output,
+    output: Output = None,
     steps: Steps = None,
     epochs: Epochs = None,
     seed: Seed = None,
@@ -81,18 +87,16 @@ def finetune(
 ) -> None:
     """Train the incumbent recipe at full length on reviewed pairs.
 
-    Prints the path of the adapter."""
+    Without --output, it goes on with the run that is there. Prints the path of the adapter."""
     from agent.workspace.pair_stores import open_stores
-    from common.interrupts import interruptible, uninterrupted
     from finetune.manifest import is_complete
+    from finetune.place import placed
     from finetune.plan import plan
-    from finetune.run import run
-    from view.terminal.finetune import manifest_data, plan_text, read_summary, summary_text, training
+    from view.terminal.finetune import plan_text
 
-    loaded = load(study)
-    if resume and is_complete(output):
-        print_message(f"the run in {output} is complete, so there is nothing to resume")
-        print_result(read_summary(output) if as_json else str(output / "adapter"))
+    loaded, place = load(study), workspace_at(workspace)
+    if output is not None and resume and is_complete(output):
+        _print_complete(output, as_json)
         return
     request = _request(
         loaded,
@@ -111,34 +115,50 @@ def finetune(
             "unreviewed": unreviewed,
         },
     )
-    planned = plan(request, open_stores(workspace_at(workspace)))
+    planned = plan(request, open_stores(place))
     print_message(plan_text(planned))
-    with on_interrupt(lambda: _interrupted(output)), interruptible(), training(planned.steps) as show_progress:
+    if output is None:
+        planned = placed(planned, place.runs, loaded.file.runner.threads)
+        if is_complete(planned.request.folder):
+            _print_complete(planned.request.folder, as_json)
+            return
+    _train(loaded, planned, as_json)
+
+
+def _train(study: "Study", planned: "Plan", as_json: bool) -> None:
+    """Run the plan with its progress shown, and print how it ended."""
+    from common.interrupts import interruptible, uninterrupted
+    from finetune.run import run
+    from view.terminal.finetune import manifest_data, summary_text, training
+
+    folder = planned.request.folder
+    with on_interrupt(lambda: _interrupted(folder)), interruptible(), training(planned.steps) as show_progress:
 
         def on_line(line: Mapping[str, Any]) -> None:
             with uninterrupted():
                 show_progress(line)
 
-        done = run(planned, loaded.file.runner.threads, on_line, print_message)
+        done = run(planned, study.file.runner.threads, on_line, print_message)
     print_message(summary_text(done))
     if done.combined:
         print_message(
-            f"apply it on top of {loaded.file.model.adapter}; {output / 'combined'} combines both, for the base model"
+            f"apply it on top of {study.file.model.adapter}; {folder / 'combined'} combines both, for the base model"
         )
-    print_result(manifest_data(done) if as_json else str(output / "adapter"))
+    print_result(manifest_data(done) if as_json else str(folder / "adapter"))
 
 
 def _request(
-    study: "Study", workspace: Path, *, folder: Path, resume: bool, recipe: str | None, given: Mapping[str, Any]
+    study: "Study", workspace: Path, *, folder: Path | None, resume: bool, recipe: str | None, given: Mapping[str, Any]
 ) -> "FinetuneRequest":
-    """The request of a command line. A run that is resumed has all that is not given from its beginning."""
+    """The request of a command line. A run that is resumed in a ``folder`` has all that is not given from its
+    beginning; without one, the folder follows from the plan."""
     from cli.recipe_choice import INCUMBENT, ChosenRecipe, recipe_for
     from finetune.plan import FinetuneRequest, objective_of
     from finetune.start import read_start
 
     values = {name: value for name, value in given.items() if value is not None}
     begun = None
-    if resume:
+    if resume and folder is not None:
         begun, begun_recipe = read_start(folder)
         if "epochs" not in values:
             values.setdefault("steps", begun.steps)
@@ -158,11 +178,18 @@ def _request(
         material=study.material,
         recipe=chosen.recipe,
         origin=chosen.origin,
-        folder=folder,
+        folder=folder or workspace_at(workspace).runs,
         runner=study.file.runner,
-        resume=resume,
+        resume=resume or folder is None,
         **{"seed": SEED, **values},
     )
+
+
+def _print_complete(folder: Path, as_json: bool) -> None:
+    from view.terminal.finetune import read_summary
+
+    print_message(f"the run in {folder} is complete, so there is nothing to resume")
+    print_result(read_summary(folder) if as_json else str(folder / "adapter"))
 
 
 def _interrupted(output: Path) -> str:

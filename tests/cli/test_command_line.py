@@ -44,6 +44,7 @@ SURFACE = {
     "promote": "--recipe --seeds --steps --epochs --compare --unreviewed --workspace --json",
     "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
     "--workspace --json",
+    "ship": "--workspace --hours --probes --steps --epochs --to --unreviewed --json",
     "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",

@@ -1,0 +1,18 @@
+"""Where a full-length run lies for which no folder was named: runs/finetune-ID/, where ID is a digest of all that
+decides the adapter. So the same run is found again, by a promotion too."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from common.digests import digest_of
+from finetune.plan import Plan
+from finetune.run import prepare_device, start_here
+from finetune.start import NAME, WORDS
+
+
+def placed(plan: Plan, runs: Path, threads: int) -> Plan:
+    """The plan with its folder below ``runs``; a run that is there is resumed."""
+    start = start_here(plan, prepare_device(threads), threads)
+    identity = digest_of([{name: getattr(start, name) for name in WORDS}, dict(start.data)])[:12]
+    folder = runs / f"finetune-{identity}"
+    return replace(plan, request=replace(plan.request, folder=folder, resume=(folder / NAME).exists()))

@@ -1,0 +1,92 @@
+"""nightlane ship: the whole way, where it stops and how it goes on."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import typer
+from commands import nightlane
+
+from cli.commands import ship as shipping
+from cli.steps import run_step
+from testing import simulated_study
+from view.data.results import read_results
+
+SCORER = "def score(prompt, answer, category, checks):\n    return {'score': len(answer) % 11, 'note': 'its length'}\n"
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the steps that were run, each in a process of its own."""
+    names: list[str] = []
+
+    def run(arguments: Sequence[str]) -> str:
+        names.append(arguments[0])
+        done = nightlane(*arguments)
+        sys.stderr.write(done.stderr)
+        if done.returncode:
+            raise typer.Exit(done.returncode)
+        return done.stdout
+
+    monkeypatch.setattr(shipping, "run_step", run)
+    return names
+
+
+def write_study(folder: Path, model: Path) -> Path:
+    text = simulated_study.STUDY.replace('path = "none"', f'path = "{model}"')
+    text = text.replace("effective_batch = 4", "effective_batch = 4\nmax_length = 128")
+    text = text.replace("[target]", '[scorer]\nkind = "function"\nfunction = "own.py:score"\n[target]')
+    (folder / "own.py").write_text(SCORER, encoding="utf-8")
+    return simulated_study.write_study(folder, text.replace("samples = 4\n", "samples = 1\nmax_new_tokens = 6\n"))
+
+
+@pytest.mark.slow
+def test_a_study_goes_all_the_way_and_nothing_is_done_twice(
+    tmp_path: Path, tiny_folder: Path, steps: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path, tiny_folder / "model")
+
+    def shipped() -> dict[str, str]:
+        shipping.ship(study, tmp_path, steps=2, as_json=True)
+        return dict(json.loads(capsys.readouterr().out))
+
+    found = shipped()
+    assert steps == ["run", "finetune", "promote", "export"]
+    card = (Path(found["export"]) / "README.md").read_text(encoding="utf-8")
+    assert f"**{found['decision'].split()[0]}** (`" in card
+    assert Path(found["session"]).exists()
+    assert Path(found["promotion"]).exists()
+    assert len(list((tmp_path / "runs").glob("finetune-*"))) in (1, 6), "the promotion uses the first run again"
+    rows = read_results(tmp_path / "results.tsv")
+    assert set(rows["status"]) & {"PROMOTE", "HOLD"}
+    steps.clear()
+    assert shipped() == found
+    assert steps == ["finetune", "promote"]
+
+
+def test_it_ends_with_the_exit_code_of_the_step_that_failed(tmp_path: Path, steps: list[str]) -> None:
+    study = simulated_study.write_study(tmp_path)  # its model is missing, which a simulated session does not notice
+    for expected in (["run", "finetune"], ["finetune"]):
+        with pytest.raises(typer.Exit) as ended:
+            shipping.ship(study, tmp_path)
+        assert ended.value.exit_code == 2
+        assert steps == expected
+        steps.clear()
+
+
+def test_a_form_that_is_none_is_refused_before_the_session(tmp_path: Path) -> None:
+    study = simulated_study.write_study(tmp_path)
+    done = nightlane("ship", study, "--workspace", tmp_path, "--to", "onnx")
+    assert done.returncode == 2
+    assert "--to 'onnx' is no form of an export; give adapter, gguf or merged" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_step_is_a_command_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_step(["--version"]).startswith("nightlane ")
+    with pytest.raises(typer.Exit) as ended:
+        run_step(["status", "--workspace", str(tmp_path)])
+    assert ended.value.exit_code == 2
+    assert "nightlane: next is nightlane status --workspace" in capfd.readouterr().err
