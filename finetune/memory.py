@@ -11,13 +11,19 @@ from probes.rendering.renderer import Renderer
 
 
 def memory_fit(
-    material: Material, recipe: Recipe, runner: RunnerSettings, renderer: Renderer, longest: int, answers: int
+    material: Material,
+    recipe: Recipe,
+    runner: RunnerSettings,
+    renderer: Renderer,
+    longest: int,
+    answers: int,
+    processes: int = 1,
 ) -> Fit | None:
     """The estimate for a run of this recipe. ``longest``: tokens of the longest row; ``answers``: of a spot check. None
     for a model that cannot be computed without its weights. A reward model and KTO are estimated as DPO."""
     if not material.probe_prompts:
         return None
-    machine = replace(this_machine(runner), workers=1)
+    machine = replace(this_machine(runner), workers=processes)
     work = workload(material, recipe, runner, renderer, longest, machine.device)
     work = replace(work, answers=min(answers, runner.generation_batch))
     try:

@@ -1,5 +1,6 @@
 """The plan of a full-length run: what is trained, on which rows and how long. All refusals happen here."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from common.errors import BadInput, MissingRequirement
 from finetune.memory import memory_fit, require_room
 from finetune.sources import Source, of_reward_rows, reward_source, study_sources, without_refused
 from lanes import Recipe
+from lanes.rules import sees_whole_batch
 from preferences.store.stores import Stores
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
@@ -19,6 +21,7 @@ from probes.inputs.training_rows import Pair, check_overlap, quotas
 from probes.memory.fit import Fit
 from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import locate
+from probes.run.devices import visible_devices
 
 EPOCHS = 3.0
 MOST_STEPS = 10_000_000
@@ -39,7 +42,7 @@ class FinetuneRequest:
     ``origin``: where the recipe comes from, in words. ``objective``: None for the recipe's own. ``save_every``: steps
     between two checkpoints, None for the twentieth part of the run. ``spot_check``: how many holdout prompts are
     answered at each checkpoint. ``report_to``: trackers of the trainer. ``resume``: the folder holds a run to go on
-    with.
+    with. ``processes``: how many train together.
     """
 
     study: str
@@ -57,6 +60,7 @@ class FinetuneRequest:
     spot_check: int = SPOT_CHECK
     report_to: tuple[str, ...] = ()
     resume: bool = False
+    processes: int = 1
 
     @property
     def trains(self) -> str:
@@ -67,12 +71,13 @@ class FinetuneRequest:
 @dataclass(frozen=True)
 class Plan:
     """A run that passed every check. ``sources``: in the order of the study. ``room``: what it needs of the memory;
-    None if that cannot be estimated."""
+    None if that cannot be estimated. ``devices``: the GPUs that it may use."""
 
     request: FinetuneRequest
     steps: int
     sources: tuple[Source, ...]
     room: Fit | None = None
+    devices: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -112,6 +117,8 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     if not request.resume:
         require_empty(request.folder)
     require_trackers(request.report_to)
+    devices = tuple(visible_devices())
+    require_processes(request, len(devices))
     locate(request.material.model, request.material.folder)
     if request.objective == "reward":
         request = replace(request, recipe=of_reward_rows(request.recipe))
@@ -126,14 +133,14 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     if renderer is not None:
         read, longest = without_refused(read, renderer, recipe, material)
         estimated = recipe.model_copy(update={"objective": "dpo"}) if request.objective else recipe
-        room = memory_fit(material, estimated, request.runner, renderer, longest, request.spot_check)
+        room = memory_fit(material, estimated, request.runner, renderer, longest, request.spot_check, request.processes)
         if room is not None:
             require_room(room)
     pairs = {one.read.name: one.read.pairs for one in read}
     check_overlap({one.read.name: one.read.where for one in read}, pairs, material.all_prompts)
     steps = resolve_steps(sum(map(len, pairs.values())), recipe.effective_batch, request.steps, request.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
-    return Plan(request, steps, tuple(one.drawn(drawn[one.read.name]) for one in read), room)
+    return Plan(request, steps, tuple(one.drawn(drawn[one.read.name]) for one in read), room, devices)
 
 
 def _require_pairs_of_a_batch(request: FinetuneRequest) -> None:
@@ -141,6 +148,31 @@ def _require_pairs_of_a_batch(request: FinetuneRequest) -> None:
         raise BadInput(
             "KTO compares the answers to different prompts of a batch, and effective_batch=1 has one; set it to 2 or "
             "more in a recipe.toml, and give that with --recipe"
+        )
+
+
+def require_processes(request: FinetuneRequest, gpus: int) -> None:
+    """BadInput if so many processes cannot train the recipe here."""
+    number, batch = request.processes, request.recipe.effective_batch
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(
+            "a full-length run starts its processes itself, and WORLD_SIZE says that a launcher started this one; "
+            "run nightlane finetune --processes N without a launcher"
+        )
+    if gpus and number > gpus:
+        raise BadInput(
+            f"each process trains on a GPU of its own, and --processes {number} is more than the {gpus} here"
+        )
+    if batch % number:
+        fitting = [str(one) for one in range(1, batch + 1) if batch % one == 0]
+        raise BadInput(
+            f"the processes share an effective_batch of {batch} evenly, and --processes {number} does not divide it; "
+            f"give one of {', '.join(fitting)}"
+        )
+    if number > 1 and sees_whole_batch(request.recipe):
+        raise BadInput(
+            f"dpo_loss={request.recipe.dpo_loss} sorts the pairs of a whole batch, which stays in one process; leave "
+            "--processes out"
         )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import WorkspaceBusy
 from common.files import locked
-from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_later
+from finetune.checkpoints import last_complete, remove_all, remove_later
 from finetune.failure import as_error, unfinished
 from finetune.manifest import (
     COMBINED,
@@ -27,12 +27,13 @@ from finetune.manifest import (
     write_manifest,
 )
 from finetune.plan import Plan
+from finetune.processes import Others, other_processes
 from finetune.start import Start, read_start, require_same, start_of, write_start
+from finetune.training import arguments_of, other_trainer, trained
 from finetune.watch.rules import explosion, reward_collapse
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import Collapsed, SpotChecks, spot_prompts
 from probes.inputs.material import code_digest
-from probes.inputs.training_rows import order
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.devices import visible_devices
@@ -41,7 +42,7 @@ from probes.train.curve import NAME as CURVE
 from probes.train.curve import read_curve
 
 if TYPE_CHECKING:
-    from probes.train.trl import LongRun, Trained
+    from probes.train.trl import LongRun
 
 COMPARED_PROMPTS = 4  # on which the logits of the combined adapter are compared with those of both
 RECENT = 20
@@ -64,7 +65,8 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
         device = prepare_device(threads)
         begun = _begin(plan, start_here(plan, device, threads))
         try:
-            done = _FullRun(plan, begun, device, on_line, note).complete(threads, began)
+            with other_processes(plan, begun.checkpoint, begun.step, threads) as others:
+                done = _FullRun(plan, begun, device, others, on_line, note).complete(threads, began)
         except (Exception, KeyboardInterrupt) as error:
             with suppress(OSError):  # the disk may be full, and the first error is the one to tell
                 write_manifest(folder, unfinished(plan, begun.start, begun.step, error, monotonic() - began))
@@ -128,6 +130,7 @@ class _FullRun:
     plan: Plan
     begun: _Begun
     device: str
+    others: Others
     on_line: OnLine
     note: Note
 
@@ -141,21 +144,24 @@ class _FullRun:
         bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.runner)
         try:
             checks = self._spot_checks(bench, base)
-            trained = self._trained(base, checks)
+            reset_peak(self.device)
+            long = self._long_run(base, checks)
+            with self.others.joined():
+                done = trained(base, plan, request.folder, long)
         finally:
             bench.close()
-        note_prompt_format(trained.adapter, base.renderer)
+        note_prompt_format(done.adapter, base.renderer)
         return manifest_of(
             plan,
             base=begun.start.base,
             versions=begun.start.environment,
             resumed=begun.step,
             wall_seconds=monotonic() - began,
-            final=trained.final,
-            seconds=trained.seconds,
-            tokens=trained.tokens,
-            files=saved(trained.adapter),
-            combined=_combined(base, trained.adapter, plan),
+            final=done.final,
+            seconds=done.seconds,
+            tokens=done.tokens,
+            files=saved(done.adapter),
+            combined=_combined(base, done.adapter, plan),
             done=plan.steps,
             epochs=plan.epochs,
             spot_checks=checks.means if checks else {},
@@ -171,23 +177,10 @@ class _FullRun:
         checks.begin(self.begun.step)
         return checks
 
-    def _trained(self, base: Base, checks: SpotChecks | None) -> "Trained":
-        from probes.train.trl import TrainingJob, train
-
-        plan, request = self.plan, self.plan.request
-        rows = order(request.recipe, plan.pairs, plan.rows, request.seed)
-        reset_peak(self.device)
-        job = TrainingJob(
-            request.recipe, rows, request.seed, request.folder, lambda *_: None, self._long_run(base, checks)
-        )
-        trained = train(base, [job], request.runner)[0]
-        if isinstance(trained, Exception):
-            raise trained
-        return trained
-
     def _long_run(self, base: Base, checks: SpotChecks | None) -> "LongRun":
         """The checkpoints, the figures and the watch of this run."""
         from finetune.watch.callback import CheckpointCallback
+        from finetune.watch.trackers import trackers
         from probes.train.trl import LongRun
 
         plan, folder = self.plan, self.plan.request.folder
@@ -210,36 +203,18 @@ class _FullRun:
             }
 
         return LongRun(
-            trainer=_other_trainer(base, plan),
-            arguments={
-                "output_dir": str(folder / FOLDER),
-                "save_strategy": "steps",
-                "save_steps": plan.save_every,
-                "save_total_limit": KEPT,
-                "report_to": list(plan.request.report_to) or "none",
-                "run_name": f"{plan.request.study}-{plan.request.recipe.digest[:8]}-{plan.request.seed}",
-                "project": "nightlane",
-            },
-            callbacks=(CheckpointCallback(folder, checks, lambda adapter: _note_study(adapter, base)),),
+            trainer=other_trainer(base, plan),
+            arguments=arguments_of(plan),
+            callbacks=(
+                CheckpointCallback(folder, checks, lambda adapter: _note_study(adapter, base)),
+                *trackers(plan.request.report_to, self.note),
+            ),
             checkpoint=self.begun.checkpoint,
             step=self.begun.step,
+            processes=plan.request.processes,
             figures=figures,
             on_line=on_line,
         )
-
-
-def _other_trainer(base: Base, plan: Plan) -> Callable[..., Any] | None:
-    """The trainer of an objective that no recipe has."""
-    recipe = plan.request.recipe
-    if plan.request.objective == "kto":
-        from finetune.objectives.kto import kto_trainer
-
-        return lambda rows, common, arguments: kto_trainer(rows, common, arguments, recipe.effective_batch)
-    if plan.request.objective == "reward":
-        from finetune.objectives.reward import reward_trainer
-
-        return lambda rows, common, arguments: reward_trainer(base, recipe, rows, common, arguments)
-    return None
 
 
 def _note_study(adapter: Path, base: Base) -> None:

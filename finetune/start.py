@@ -23,6 +23,7 @@ WORDS = {
     "base": "the base model",
     "environment": "the software or the device",
     "rows_at_once": "the rows per forward pass (micro_batch under [runner])",
+    "processes": "the number of --processes",
     "gradient_checkpointing": "gradient_checkpointing under [runner]",
 }
 """What must be equal when a run is resumed, besides its data."""
@@ -31,8 +32,9 @@ WORDS = {
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """``recipe``, ``base`` and the values of ``data``, by source: digests. ``environment``: software and device.
-    ``rows_at_once``: rows per forward pass. ``unreviewed``: whether exports that nobody reviewed were allowed.
-    ``model``: the path or hub id that the study names; "" in a run of an older version, whose ``epochs`` are 0."""
+    ``rows_at_once``: rows per forward pass of each of the ``processes``. ``unreviewed``: whether exports that nobody
+    reviewed were allowed. ``model``: the path or hub id that the study names; "" in a run of an older version, whose
+    ``epochs`` are 0."""
 
     study: str
     origin: str
@@ -50,6 +52,7 @@ class Start:
     spot_check: int
     model: str = ""
     epochs: float = 0.0
+    processes: int = 1
 
     def differences(self, other: "Start") -> Iterator[str]:
         """What differs, with both values, in words."""
@@ -75,7 +78,8 @@ def start_of(plan: Plan, base: str, environment: str) -> Start:
         base=base,
         data={source.name: source.digest for source in plan.sources},
         environment=environment,
-        rows_at_once=request.runner.rows_at_once(request.recipe.effective_batch),
+        rows_at_once=request.runner.rows_at_once(request.recipe.effective_batch // request.processes),
+        processes=request.processes,
         gradient_checkpointing=request.runner.gradient_checkpointing,
         unreviewed=request.unreviewed,
         save_every=plan.save_every,

@@ -44,7 +44,9 @@ LOADS_MODELS = (
     "evaluation/logits.py",
     "evaluation/merging.py",
     "finetune/export/",
+    "finetune/processes.py",
     "finetune/watch/callback.py",
+    "finetune/watch/trackers.py",
     "finetune/objectives/kto.py",
     "finetune/objectives/reward.py",
 )

@@ -61,6 +61,10 @@ ReportTo = Annotated[
     list[str] | None,
     typer.Option("--report-to", metavar="TRACKER", help="trackio, wandb, mlflow or tensorboard; may be repeated."),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", min=1, metavar="N", help="Train with so many processes, one for each GPU; default 1."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output from its last checkpoint.")]
 Unreviewed = Annotated[
     bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
@@ -80,6 +84,7 @@ def finetune(
     save_every: SaveEvery = None,
     spot_check: SpotCheck = None,
     report_to: ReportTo = None,
+    processes: Processes = None,
     resume: Resume = False,
     unreviewed: Unreviewed = False,
     workspace: WorkspaceFolder = Path(),
@@ -112,6 +117,7 @@ def finetune(
             "save_every": save_every,
             "spot_check": spot_check,
             "report_to": tuple(report_to or ()),
+            "processes": processes,
             "unreviewed": unreviewed,
         },
     )
@@ -162,7 +168,7 @@ def _request(
         begun, begun_recipe = read_start(folder)
         if "epochs" not in values:
             values.setdefault("steps", begun.steps)
-        for name in ("seed", "save_every", "spot_check"):
+        for name in ("seed", "save_every", "spot_check", "processes"):
             values.setdefault(name, getattr(begun, name))
         if begun.objective != begun_recipe.objective:
             values.setdefault("objective", begun.objective)

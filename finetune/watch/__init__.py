@@ -2,5 +2,6 @@
 
 rules         what a curve or a spot check must not show; pure
 spot_check    a few holdout prompts, answered and scored while the run trains
+trackers      trackio, wandb, mlflow and TensorBoard, whose errors end nothing. Imports transformers
 callback      at each checkpoint: the spot check, and then the checkpoint counts. Imports transformers
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy
 import torch
+from torch import distributed
 from transformers import TrainerCallback
 
 from common.files import sync
@@ -31,6 +32,8 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         folder, good = Path(args.output_dir) / f"checkpoint-{state.global_step}", True
+        if distributed.is_initialized():
+            distributed.barrier()  # each process has written its random state
         if self.spot_checks is not None:
             with same_random_numbers():
                 good = self.spot_checks.at(model, state.global_step)
@@ -38,8 +41,33 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
         sync(self.run / NAME)
         self.complete(folder)
         seal(folder, good)
-        if good:
+        if _agreed(good):
             _protect(state, folder, state.global_step)
+
+
+class FollowingCallback(TrainerCallback):  # type: ignore[misc]
+    """In each further process of a run: keeps in step with the first one, which alone checks and seals."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if (found := last_complete(self.run, good=True)) is not None:
+            _protect(state, found.folder, found.step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        distributed.barrier()
+        if _agreed(False):
+            _protect(state, Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
+
+
+def _agreed(good: bool) -> bool:
+    """What the first process found of a checkpoint."""
+    if not distributed.is_initialized():
+        return good
+    found = [good]
+    distributed.broadcast_object_list(found, src=0)
+    return found[0]
 
 
 def _protect(state: Any, folder: Path, step: int) -> None:

@@ -10,7 +10,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
-from probes.train.shared import OwnTypes, TokenWeights, WarmStart
+from probes.train.shared import OwnTypes, TokenWeights, WarmStart, mean_of_processes
 
 __all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
@@ -62,7 +62,7 @@ class TokenORPOTrainer(TokenWeights, WarmStart, OwnTypes, ORPOTrainer):  # type:
         loss, metrics = super().get_batch_loss_metrics(model, batch, train_eval)
         if not torch.is_grad_enabled() or train_eval != "train":
             return loss, metrics
-        return loss, {**metrics, "mean_token_accuracy": self._accuracy}
+        return loss, {**metrics, "mean_token_accuracy": mean_of_processes(self, self._accuracy)}
 
 
 def row_logps(logits: torch.Tensor, labels: torch.Tensor) -> Any:

@@ -4,6 +4,7 @@ and weights by tokens."""
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 
@@ -43,9 +44,17 @@ class OwnTypes:
                 parameter.data = parameter.data.to(types[name])
 
 
+def mean_of_processes(trainer: Any, value: float) -> float:
+    """The mean of a figure over the processes that train together; each makes equally many forward passes."""
+    if trainer.accelerator.num_processes == 1:
+        return value
+    own = torch.tensor(value, dtype=torch.float32, device=trainer.accelerator.device)
+    return float(trainer.accelerator.reduce(own, "mean"))
+
+
 class TokenWeights:
     """For a Trainer whose loss has a mean over the tokens of a forward pass. ``token_share`` is the weight with which a
-    pass makes the loss that of the whole effective batch, however it is divided."""
+    pass makes the loss that of the whole effective batch, however it is divided, also among processes."""
 
     _tokens_of_a_pass = 0.0
 
@@ -55,7 +64,8 @@ class TokenWeights:
 
     def get_batch_samples(self, *args: Any) -> Any:
         batches, items = super().get_batch_samples(*args)  # type: ignore[misc]
-        self._tokens_of_a_pass = sum(map(self.mean_tokens, batches)) / max(1, len(batches))
+        mean = sum(map(self.mean_tokens, batches)) / max(1, len(batches))
+        self._tokens_of_a_pass = mean_of_processes(self, mean)
         return batches, items
 
     def token_share(self, batch: Any) -> float:

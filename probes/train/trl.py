@@ -103,15 +103,17 @@ class LongRun:
     ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
     trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
     the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
+    ``processes``: how many train it together, of which this is one.
     """
 
     trainer: Callable[[Dataset, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    callbacks: tuple[TrainerCallback, ...] = ()
+    callbacks: tuple[Any, ...] = ()
     checkpoint: Path | None = None
     step: int = 0
     figures: Callable[[int, float, int], Mapping[str, float]] = lambda *_: {}
     on_line: Callable[[Mapping[str, Any]], None] = lambda _: None
+    processes: int = 1
 
 
 SHORT = LongRun()
@@ -207,13 +209,13 @@ def _tokenised(base: Base, job: TrainingJob) -> Dataset:
 
 def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset, curve: "_Curve") -> Any:
     recipe = job.recipe
-    micro = _rows_at_once(base.model, recipe, memory)
+    micro = _rows_at_once(base.model, recipe, memory, job.long.processes)
     device = base.model.device.type
     common: dict[str, Any] = {
         "output_dir": str(job.directory),
         "max_steps": len(rows) // recipe.effective_batch,
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": recipe.effective_batch // micro,
+        "gradient_accumulation_steps": recipe.effective_batch // (micro * job.long.processes),
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": recipe.scheduler,
         "warmup_steps": recipe.warmup,
@@ -260,13 +262,18 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
     return trainer
 
 
-def _rows_at_once(model: Any, recipe: Recipe, memory: MemorySettings) -> int:
-    """Rows per forward pass; the whole effective batch where the loss would depend on how it is divided: the losses
-    that sort the pairs of a pass, and a mixture of experts' loss for the balance of its router."""
+def _rows_at_once(model: Any, recipe: Recipe, memory: MemorySettings, processes: int) -> int:
+    """Rows per forward pass of each process; the whole effective batch where the loss would depend on how it is
+    divided: the losses that sort the pairs of a pass, and a mixture of experts' loss for the balance of its router."""
     balanced = bool(getattr(model.config.get_text_config(), "output_router_logits", False))
-    if sees_whole_batch(recipe) or balanced:
-        return recipe.effective_batch
-    return memory.rows_at_once(recipe.effective_batch)
+    if not sees_whole_batch(recipe) and not balanced:
+        return memory.rows_at_once(recipe.effective_batch // processes)
+    if processes > 1:
+        raise Untrainable(
+            "a loss that sorts the pairs of a batch, or balances a mixture of experts, needs the batch in one process, "
+            f"and {processes} processes train; leave --processes out"
+        )
+    return recipe.effective_batch
 
 
 def _model(base: Base, recipe: Recipe) -> dict[str, Any]:

@@ -39,8 +39,8 @@ SURFACE = {
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
-    "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to --resume "
-    "--unreviewed --workspace --json",
+    "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to "
+    "--processes --resume --unreviewed --workspace --json",
     "promote": "--recipe --seeds --steps --epochs --compare --unreviewed --workspace --json",
     "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
     "--workspace --json",

@@ -2,71 +2,21 @@
 
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from killed import killed_at
-from lazily import Lazily
-from trainable import exported, planned, review, stores
+from resumable import again_planned, complete, ready, require_equal, resumed
 
 from common.errors import BadInput, WorkspaceBusy
 from common.files import locked
-from finetune import run as running
 from finetune.checkpoints import last_complete
-from finetune.manifest import Manifest
-from finetune.plan import Plan
 from finetune.start import read_start
 from preferences.store.stores import Stores
 from probes.inputs.settings import RunnerSettings
-from probes.train.curve import read_curve
-
-if TYPE_CHECKING:
-    from probes.train import trl
-else:
-    trl = Lazily("probes.train.trl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-STEPS, EVERY = 9, 3
-TIMES = {"seconds", "tokens_per_second", "memory_gb", "seconds_left"}
-
-
-def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> Plan:
-    """A run with dropout, whose masks are random numbers, and with accumulation."""
-    found = stores(folder)
-    review(found, range(5))
-    if not (folder / "mined").exists():
-        exported(found, folder)
-        (folder / "model").symlink_to(tiny_folder / "model")
-    return again_planned(folder, found, out, **changes)
-
-
-def again_planned(folder: Path, found: Stores, out: str, **changes: Any) -> Plan:
-    recipe = {"mixture": {"mined": 1.0, "good": 1.0}, "lora_dropout": 0.2, **changes.pop("recipe", {})}
-    given = {"steps": STEPS, "save_every": EVERY, "runner": RunnerSettings(micro_batch=2), **changes}
-    return planned(folder, found, folder=folder / out, recipe=recipe, **given)
-
-
-def complete(plan: Plan) -> Manifest:
-    return running.run(plan, 1, lambda _: None)
-
-
-def resumed(plan: Plan, **changes: Any) -> Plan:
-    return replace(plan, request=replace(plan.request, resume=True, **changes))
-
-
-def figures(folder: Path) -> list[dict[str, Any]]:
-    """The curve without what depends on the clock."""
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in read_curve(folder / "train.jsonl")]
-
-
-def require_equal(one: Manifest, other: Manifest, plan: Plan, again: Plan) -> None:
-    assert (one.final, one.files, one.tokens) == (other.final, other.files, other.tokens)
-    assert one.spot_checks == other.spot_checks
-    assert figures(plan.request.folder) == figures(again.request.folder)
-    name = "adapter/adapter_model.safetensors"
-    assert (plan.request.folder / name).read_bytes() == (again.request.folder / name).read_bytes()
 
 
 @pytest.mark.parametrize("objective", ["orpo", "dpo"])

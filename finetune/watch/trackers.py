@@ -1,0 +1,55 @@
+"""The trackers of ``--report-to``: transformers' own callbacks, whose errors end no run. Imports transformers.
+
+A tracker is a service that may be away, full or without a key, and a run takes hours. So this is the third boundary
+with a broad except, beside those around a probe and around a model endpoint.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+from transformers.integrations import get_reporting_integration_callbacks
+
+from common.wording import one_line
+
+BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "60"}
+"""How long an unreachable server is waited for, unless the environment says otherwise."""
+
+
+def trackers(names: Sequence[str], note: Callable[[str], None]) -> tuple["Tracker", ...]:
+    for name, value in BRIEF.items():
+        os.environ.setdefault(name, value)
+    return tuple(Tracker(name, get_reporting_integration_callbacks(name)[0], note) for name in names)
+
+
+class Tracker:
+    """The callback of a tracker. After an error, which is told, it is not called any more. What it prints is a message
+    and goes to stderr."""
+
+    def __init__(self, name: str, callback: Callable[[], Any], note: Callable[[str], None]) -> None:
+        self._name, self._note = name, note
+        self._callback: Any = None
+        self._guarded(lambda: setattr(self, "_callback", callback()))
+
+    def __getattr__(self, event: str) -> Callable[..., None]:
+        if not event.startswith("on_"):
+            raise AttributeError(event)
+
+        def call(*arguments: Any, **named: Any) -> None:
+            if self._callback is not None:
+                self._guarded(lambda: getattr(self._callback, event)(*arguments, **named))
+
+        return call
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        try:
+            with redirect_stdout(sys.stderr):
+                act()
+        except Exception as error:
+            self._callback = None
+            self._note(
+                f"the tracker {self._name} failed ({one_line(str(error) or type(error).__name__, 200)}), and the run "
+                "goes on without it; train.jsonl has all figures"
+            )
