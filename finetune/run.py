@@ -7,8 +7,9 @@ If the study names [model] adapter, adapter/ is applied on top of it, and combin
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -60,7 +61,7 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
     """
     folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder):
+    with _held(folder), redirect_stdout(sys.stderr):  # what libraries and trackers print is no result
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
         device = prepare_device(threads)
         begun = _begin(plan, start_here(plan, device, threads))

@@ -5,15 +5,15 @@ with a broad except, beside those around a probe and around a model endpoint.
 """
 
 import os
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from importlib import import_module
 from typing import Any
 
 from transformers.integrations import get_reporting_integration_callbacks
 
 from common.wording import one_line
 
+WANDB = "wandb"
 BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "60"}
 """How long an unreachable server is waited for, unless the environment says otherwise."""
 
@@ -25,8 +25,7 @@ def trackers(names: Sequence[str], note: Callable[[str], None]) -> tuple["Tracke
 
 
 class Tracker:
-    """The callback of a tracker. After an error, which is told, it is not called any more. What it prints is a message
-    and goes to stderr."""
+    """The callback of a tracker. After an error, which is told, it is not called any more."""
 
     def __init__(self, name: str, callback: Callable[[], Any], note: Callable[[str], None]) -> None:
         self._name, self._note = name, note
@@ -40,13 +39,14 @@ class Tracker:
         def call(*arguments: Any, **named: Any) -> None:
             if self._callback is not None:
                 self._guarded(lambda: getattr(self._callback, event)(*arguments, **named))
+            if self._callback is not None and event == "on_train_end" and self._name == WANDB:
+                self._guarded(lambda: import_module(WANDB).finish())  # else it does so, and prints, at exit
 
         return call
 
     def _guarded(self, act: Callable[[], Any]) -> None:
         try:
-            with redirect_stdout(sys.stderr):
-                act()
+            act()
         except Exception as error:
             self._callback = None
             self._note(

@@ -17,12 +17,11 @@ class Scripted(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.lines.append(logs)
-        print("see http://localhost:5000")
         if len(self.lines) == 3:
             raise ConnectionError("localhost:5000 refused\nthe connection")
 
 
-def test_an_error_is_told_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_told_once_and_ends_nothing() -> None:
     told: list[str] = []
     made = Scripted()
     tracker = Tracker("mlflow", lambda: made, told.append)
@@ -34,8 +33,6 @@ def test_an_error_is_told_once_and_ends_nothing(capsys: pytest.CaptureFixture[st
         "the tracker mlflow failed (localhost:5000 refused the connection), and the run goes on without it; "
         "train.jsonl has all figures"
     ]
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "see http://localhost:5000\n" * 3)
 
 
 def test_one_that_cannot_begin_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
