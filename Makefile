@@ -21,7 +21,7 @@ run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 ship: $(VENV)/.installed
-	$(BIN)/nightlane ship labs/microcoder/study.toml --workspace $(WORKSPACE) --epochs 1 $(ARGUMENTS)
+	$(BIN)/nightlane ship labs/microcoder/study.toml --workspace $(WORKSPACE) --steps 100 $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
 	.ci/packages
