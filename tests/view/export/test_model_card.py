@@ -88,8 +88,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def promote(workspace: Path, steps: int, status: Status) -> None:
-    """Write a promotion of the run's recipe, at this length."""
+def promote(workspace: Path, steps: int, status: Status, compared: bool = True) -> None:
+    """Write a promotion of the run's recipe, at this length. ``compared``: it has answers of both sides."""
     study = load_study(workspace / "study.toml")
     request = PromotionRequest(
         study=study.name,
@@ -105,7 +105,7 @@ def promote(workspace: Path, steps: int, status: Status) -> None:
         request=request,
         steps=steps,
         decision=PromotionDecision(status, "improved", f"found at {steps} steps"),
-        outcomes=replace(outcomes(before, after, 0.95), newly_passing=(), newly_failing=()),
+        outcomes=replace(outcomes(before, after, 0.95), newly_passing=(), newly_failing=()) if compared else None,
         prediction=prediction([], 60, 0.95),
     )
     write_promotion(workspace / "runs" / f"promotion-{done.id}", done)
@@ -146,11 +146,15 @@ def test_a_card_has_the_spot_checks_and_the_promotion_at_the_length_of_its_run(w
         return card_markdown(done, Licences(), background(done.trained.adapter, done.trained.run, workspace))
 
     assert "No promotion compared this recipe" in card()
+    promote(workspace, 50, "HOLD", compared=False)
+    assert "**HOLD** (`improved`): found at 50 steps." in card()
+    assert "deviation |" not in card()
     promote(workspace, 4, "HOLD")
     promote(workspace, 100, "PROMOTE")
     rows = {line.split("|")[1].strip(): line for line in card().splitlines() if line.startswith("|")}
     assert ("3.25" in rows["0"], "4.75" in rows["4"]) == (True, True)
     assert "**HOLD** (`improved`): found at 4 steps." in card()
+    assert "deviation |" in card()
     assert "found at 100 steps" not in card()
     assert "guard, may lose 0.5" in rows["lists"]
     assert "target" in rows["arithmetic"]
