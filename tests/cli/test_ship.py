@@ -9,6 +9,9 @@ import pytest
 import typer
 from commands import nightlane
 
+from agent.ledger.store import Ledger
+from agent.ledger.tables import SessionRow
+from agent.study.load import load_study
 from cli.commands import ship as shipping
 from cli.steps import run_step
 from testing import simulated_study
@@ -74,6 +77,37 @@ def test_it_ends_with_the_exit_code_of_the_step_that_failed(tmp_path: Path, step
         assert ended.value.exit_code == 2
         assert steps == expected
         steps.clear()
+
+
+def test_an_interrupted_session_is_resumed_with_the_limits_that_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = simulated_study.write_study(tmp_path)
+    study, asked = load_study(path), list[Sequence[str]]()
+    row = SessionRow(
+        id="s1",
+        study=study.name,
+        study_path="study.toml",
+        question=study.question,
+        study_text=study.text,
+        key="k",
+        start=study.start.digest,
+        seed=0,
+        limits={},
+        started="2026-11-21T20:00:00Z",
+    )
+    (tmp_path / "runs").mkdir()
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+        ledger.begin(row, study.start)
+
+    def interrupted(arguments: Sequence[str]) -> str:
+        asked.append(arguments)
+        raise typer.Exit(130)
+
+    monkeypatch.setattr(shipping, "run_step", interrupted)
+    with pytest.raises(typer.Exit):
+        shipping.ship(path, tmp_path, hours=2.0)
+    assert asked == [["resume", "s1", "--workspace", str(tmp_path), "--hours", "2.0"]]
 
 
 def test_a_form_that_is_none_is_refused_before_the_session(tmp_path: Path) -> None:
