@@ -13,6 +13,7 @@ from common.errors import BadInput
 from common.files import sync, write_durably
 from finetune.plan import Plan
 from finetune.sources import Source
+from probes.train.curve import NAME as CURVE
 
 NAME = "finetune.json"
 Status = Literal["COMPLETE", "FAILED", "STOPPED"]
@@ -112,6 +113,7 @@ def manifest_of(plan: Plan, *, base: str, versions: str, resumed: int, wall_seco
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
+    sync(folder / CURVE)
     write_durably(folder / NAME, with_own_digest(json.dumps(asdict(manifest), indent=1, allow_nan=False)))
 
 

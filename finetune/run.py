@@ -7,6 +7,7 @@ If the study names [model] adapter, adapter/ is applied on top of it, and combin
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -16,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from common.errors import WorkspaceBusy
+from common.failed_writes import failed_write
 from common.files import locked
 from finetune.checkpoints import last_complete, remove_all, remove_later
 from finetune.failure import as_error, unfinished
@@ -68,11 +70,12 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
         try:
             with other_processes(plan, begun.checkpoint, begun.step, threads) as others:
                 done = _FullRun(plan, begun, device, others, on_line, note).complete(threads, began)
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as raised:
+            error = failed_write(raised, folder) or raised
             with suppress(OSError):  # the disk may be full, and the first error is the one to tell
                 write_manifest(folder, unfinished(plan, begun.start, begun.step, error, monotonic() - began))
             told = as_error(error, plan) if isinstance(error, Exception) else error
-            if told is error:
+            if told is raised:
                 raise
             raise told from None
         write_manifest(folder, done)
@@ -120,6 +123,8 @@ def _begin(plan: Plan, start: Start) -> _Begun:
     checkpoint = last_complete(folder)
     step = checkpoint.step if checkpoint else 0
     remove_later(folder, step)
+    for name in ("adapter", COMBINED):  # what is there may be cut off, and the libraries would write beside it
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
     return _Begun(start, checkpoint.folder if checkpoint else None, step)
 

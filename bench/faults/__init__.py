@@ -10,7 +10,8 @@ injection/calls             which system calls change files, and the filter that
 injection/supervisor        runs one command in a forked process; counts, records, fails or kills at its calls
 injection/disk              what a power cut leaves of recorded calls
 scenarios/scenario          a command, how a person recovers after a fault, and what must exist at the end
-scenarios/nights, commands  the scenarios
+scenarios/nights, commands/ the scenarios
 scenarios/judged_night      nights with a judge
+scenarios/small_model       a model that is trained within a moment
 scenarios/observe           what a command leaves, and the differences to a run without a fault
 """

@@ -192,8 +192,10 @@ def _request(
 
 
 def _print_complete(folder: Path, as_json: bool) -> None:
+    from finetune.checkpoints import remove_all
     from view.terminal.finetune import read_summary
 
+    remove_all(folder)  # a kill may have left some
     print_message(f"the run in {folder} is complete, so there is nothing to resume")
     print_result(read_summary(folder) if as_json else str(folder / "adapter"))
 

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from common.digests import file_digest, with_own_digest
-from common.errors import BadInput, DiskFull
+from common.errors import BadInput
+from common.failed_writes import failed_write
 from common.files import whole_folder, write_durably
 from common.optional_dependencies import require_extra
 from evaluation.llama_cpp.tools import CONVERT_MODEL, SERVER
@@ -43,7 +42,7 @@ def export(request: ExportRequest, card: Callable[[Exported], str], note: Note) 
     base = _base(trained, request)
     if request.kind == "gguf":
         _require_gguf(request, trained, base)
-    with whole_folder(request.output, "an export") as partial, _full_disk_named(request.output):
+    with whole_folder(request.output, "an export") as partial, _failed_writes_named(partial):
         bench = open_bench(trained, base, request.prompts, request.device, note)
         done = FORMS[request.kind](bench, request, partial, _done(request, bench), note)
         if done.template:  # in place of the base's own, where the form has one
@@ -104,14 +103,14 @@ def _done(request: ExportRequest, bench: Bench) -> Exported:
 
 
 @contextmanager
-def _full_disk_named(output: Path) -> Iterator[None]:
-    """safetensors reports a full disk by an error of its own."""
+def _failed_writes_named(folder: Path) -> Iterator[None]:
+    """safetensors and gguf report failed writes by errors of their own."""
     try:
         yield
-    except SafetensorError as error:
-        if "os error 28" not in str(error):
+    except Exception as error:
+        if (failed := failed_write(error, folder)) is None:
             raise
-        raise DiskFull(f"the disk is full and {output} cannot be written; free some space") from None
+        raise failed from None
 
 
 def _files(folder: Path) -> Sequence[Path]:

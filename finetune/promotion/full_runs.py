@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
+from finetune.checkpoints import remove_all
 from finetune.manifest import COMPLETE, HOPELESS, read_ending
 from finetune.place import placed
 from finetune.plan import Plan
@@ -37,6 +38,7 @@ def complete_run(plan: Plan, seed: int, runs: Path, threads: int, progress: Prog
     ended = read_ending(folder)
     if ended is not None and ended.status == COMPLETE:
         note(f"{folder} is used again")
+        remove_all(folder)  # a kill may have left some
         return FullRun(folder, seed)
     if ended is not None and ended.failure in HOPELESS:
         return FullRun(folder, seed, ended.why)

@@ -37,8 +37,8 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
         if self.spot_checks is not None:
             with same_random_numbers():
                 good = self.spot_checks.at(model, state.global_step)
-            sync(self.spot_checks.path)
-        sync(self.run / NAME)
+        for path in (self.run / NAME, self.run):
+            sync(path)
         self.complete(folder)
         seal(folder, good)
         if _agreed(good):

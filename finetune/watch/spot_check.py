@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common.files import write_unsynced
+from common.files import write_durably
 from evaluation.own_study.answers import ModelInMemory, sampling_of, scored_answers
 from finetune.watch.rules import SpotAnswer, SpotCheck, collapse, worse
 from probes.inputs.material import Material, evenly
@@ -83,7 +83,7 @@ class SpotChecks:
 
     def _write(self) -> None:
         text = "".join(json.dumps({"mean": check.mean, **asdict(check)}) + "\n" for check in self.done)
-        write_unsynced(self.path, text)
+        write_durably(self.path, text)
 
 
 def read_spot_checks(path: Path) -> list[SpotCheck]:

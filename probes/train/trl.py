@@ -22,7 +22,7 @@ from datasets import Dataset, disable_progress_bars
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from common.files import write_unsynced
+from common.files import write_durably
 from lanes import Recipe
 from lanes.rules import losses, sees_whole_batch
 from probes.inputs.settings import MemorySettings
@@ -306,7 +306,7 @@ class _Curve(TrainerCallback):  # type: ignore[misc]
         last = kept[-1] if kept else {}
         self.last = {name: float(last[name]) for name in LOGGED if last.get(name) is not None}
         self.before = float(last.get("seconds", 0))
-        write_unsynced(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_durably(path, "".join(json.dumps(line) + "\n" for line in kept))  # a checkpoint vouches for them
         self.file = path.open("a", encoding="utf-8")
         self.start()
 

@@ -132,13 +132,16 @@ class Disk:
             certain.add(path)
         while (path := os.path.dirname(path)) not in ("/", self.root, ""):
             certain.add(path)
-        still_unsynced = []
-        for change in self.unsynced:
+        kept, done = list[_NameChange](), list[_NameChange]()
+        for change in reversed(self.unsynced):  # what a name was before a change that is certain is certain, too
             if change.path in certain or change.old_path in certain:
-                _rename(self.synced_names, change)
+                certain |= {change.path, change.old_path or change.path}
+                done.append(change)
             else:
-                still_unsynced.append(change)
-        self.unsynced = still_unsynced
+                kept.append(change)
+        for change in reversed(done):
+            _rename(self.synced_names, change)
+        self.unsynced = kept[::-1]
 
     def seen(self) -> dict[str, bytes | None]:
         """The files' contents as a process sees them; None for a folder."""

@@ -14,6 +14,7 @@ from agent.loop.seeds import Seeds
 from bench.faults.injection.supervisor import ProcessResult
 from bench.faults.scenarios.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane
+from bench.faults.scenarios.small_model import make_small_model, with_small_model
 from lanes import Recipe
 from probes.inputs.prompts import Prompt
 from probes.result.reading import Probe
@@ -62,7 +63,7 @@ class FadingWorld(EffectWorld):
         return EffectWorld(lambda *_: effect and -4 * effect, self.noise).scores(probe, prompts)
 
 
-def _use_world(
+def simulated(
     effect: Effect,
     noise: float = 0.3,
     runner: type[SimulatedRunner] = SimulatedRunner,
@@ -99,7 +100,7 @@ def night(
     weight: int = 6,
 ) -> Scenario:
     """A session of the simulated study, the last of ``nights`` in one workspace. ``more``: further sections."""
-    use_world = _use_world(effect, noise, runner, width, world)
+    use_world = simulated(effect, noise, runner, width, world)
 
     def prepare(root: Path, run: Run) -> None:
         text = study_text(probe=PROBE, lanes=lanes, policy=policy).replace("decisions = 8", f"probes = {probes}")
@@ -178,7 +179,7 @@ def _results(path: Path, sessions: Sequence[str]) -> list[str]:
     return [without_times(json.dumps(row), sessions) for row in shown]
 
 
-use_harvest_world = _use_world(by_order, runner=AnsweringRunner)
+use_harvest_world = simulated(by_order, runner=AnsweringRunner)
 NIGHTS = (
     night(
         "night with a harvest",
@@ -197,33 +198,18 @@ NIGHTS = (
 
 # a night that trains a model
 
-MODEL_SETTINGS = {
-    'path = "none"': 'path = "model"',
+REAL_SETTINGS = {
     'kind = "simulated"': 'kind = "resident"\nworkers = 1',
     "steps = 20": "steps = 3\nmax_new_tokens = 8",
-    "effective_batch = 4": "effective_batch = 4\nlora_rank = 4\nlora_alpha = 8\nmax_length = 128",
 }
 
 
 def _prepare_real_night(root: Path, run: Run) -> None:
     text = study_text(probe=PROBE, lanes=ONLY_CURRICULUM, policy=PLAIN).replace("decisions = 8", "probes = 14")
-    for simulated, real in MODEL_SETTINGS.items():
+    for simulated, real in REAL_SETTINGS.items():
         text = text.replace(simulated, real)
-    write_study(root / "study", text)
-    made = run(lambda: _make_model(root / "study" / "model"))
-    if made.code:
-        raise RuntimeError(f"the model cannot be made: {made.stderr[-2000:]}")
-
-
-def _make_model(folder: Path) -> int:
-    from labs.microcoder.base import new_model, save, train_tokenizer
-    from labs.microcoder.corpus import write_corpus
-    from labs.microcoder.material import Size
-
-    tokenizer, size = train_tokenizer(write_corpus(200, 0, frozenset())), Size(hidden=32, layers=1)
-    folder.mkdir()
-    save(new_model(tokenizer, size, 0), tokenizer, folder)
-    return 0
+    write_study(root / "study", with_small_model(text))
+    make_small_model(root / "study" / "model", run)
 
 
 def _run_real_night(root: Path) -> Command:
