@@ -42,7 +42,7 @@ def export(request: ExportRequest, card: Callable[[Exported], str], note: Note) 
     base = _base(trained, request)
     if request.kind == "gguf":
         _require_gguf(request, trained, base)
-    with whole_folder(request.output, "an export") as partial, _failed_writes_named(partial):
+    with whole_folder(request.output, "an export") as partial, _failed_writes_named(request.output):
         bench = open_bench(trained, base, request.prompts, request.device, note)
         done = FORMS[request.kind](bench, request, partial, _done(request, bench), note)
         if done.template:  # in place of the base's own, where the form has one
@@ -103,14 +103,14 @@ def _done(request: ExportRequest, bench: Bench) -> Exported:
 
 
 @contextmanager
-def _failed_writes_named(folder: Path) -> Iterator[None]:
+def _failed_writes_named(output: Path) -> Iterator[None]:
     """safetensors and gguf report failed writes by errors of their own."""
     try:
         yield
     except Exception as error:
-        if (failed := failed_write(error, folder)) is None:
+        if (failed := failed_write(error, output.resolve().parent)) is None:
             raise
-        raise failed from None
+        raise OSError(failed.errno, failed.strerror, str(output)) from None
 
 
 def _files(folder: Path) -> Sequence[Path]:

@@ -116,6 +116,19 @@ def test_a_name_is_certain_when_its_folder_was_synced(root: Path) -> None:
     assert left_by(root, [*renamed, ("sync", ".")], 20) == {"new"}
 
 
+def test_the_name_before_a_rename_that_is_certain_does_not_come_back(root: Path) -> None:
+    disk = Disk(root, str(root))
+    for change in (
+        Change("create", str(root / "t")),
+        Change("rename", str(root / "t"), str(root / "f")),
+        Change("sync", str(root / "f")),
+        Change("sync", str(root)),
+    ):
+        disk.apply(change)
+    disk.cut("0", root.parent / "cut")
+    assert [path.name for path in (root.parent / "cut").iterdir()] == ["f"]
+
+
 def test_a_file_that_was_renamed_before_it_was_synced_may_be_empty(root: Path) -> None:
     (root / "f").write_text("old")
     changes = [("create", "t"), ("write", "t", ("data", b"new")), ("rename", "t", ("other", str(root / "f")))]

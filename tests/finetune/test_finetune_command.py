@@ -107,8 +107,10 @@ def test_a_complete_run_has_nothing_to_resume(tmp_path: Path, tiny_folder: Path)
     begun = ("finetune", study, "--output", out, "--workspace", tmp_path)
     assert "holds no full-length run that can be resumed" in refused(*begun, "--resume")
     assert nightlane(*begun, "--steps", "1", "--unreviewed").returncode == 0
+    (out / "checkpoints" / "checkpoint-1").mkdir(parents=True)  # as a kill leaves them
     again = nightlane(*begun, "--resume")
     assert (again.returncode, again.stdout) == (0, f"{out / 'adapter'}\n")
+    assert not (out / "checkpoints").exists()
     assert again.stderr == f"the run in {out} is complete, so there is nothing to resume\n"
     without = ("finetune", study, "--workspace", tmp_path, "--steps", 1, "--unreviewed")
     first, second = nightlane(*without), nightlane(*without)

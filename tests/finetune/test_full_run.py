@@ -176,6 +176,8 @@ def test_rows_that_leave_no_room_for_an_answer_are_told_before_the_run(tmp_path:
     [
         ("CUDA out of memory", MissingRequirement, "lower micro_batch or set gradient_check"),
         (OSError(28, "No space left on device"), DiskFull, "free some space"),
+        (RuntimeError("Error while serializing: I/O error (os error 28)"), DiskFull, "free some space"),
+        (RuntimeError("[enforce fail at inline_container.cc:672]"), OSError, "a file could not be written whole"),
         (ValueError("odd"), ValueError, "^odd$"),
     ],
 )

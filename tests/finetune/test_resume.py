@@ -1,6 +1,7 @@
 """A full-length run that was killed ends as one that was not."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
     kept = last_complete(again.request.folder)
     assert kept is not None
     assert kept.step == 6
+    (again.request.folder / "adapter").mkdir()
+    (again.request.folder / "adapter" / ".tmpHalf").write_text("what a kill leaves while the adapter is saved")
     done = complete(resumed(again))
     assert (whole.resumed, done.resumed) == (0, 6)
     require_equal(whole, done, plan, again)
@@ -55,9 +58,28 @@ def test_killed_at_random_steps_it_ends_to_the_digit_as_one_that_was_not(
         require_equal(whole, done, plan, again)
 
 
-def test_spot_checks_change_nothing_that_is_trained(tmp_path: Path, tiny_folder: Path) -> None:
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of what is synced, in order."""
+    found, fsync = list[str](), os.fsync
+
+    def noting(descriptor: int) -> None:
+        found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    return found
+
+
+def test_spot_checks_change_nothing_that_is_trained_and_are_on_the_disk_before_a_checkpoint_counts(
+    tmp_path: Path, tiny_folder: Path, synced: list[str]
+) -> None:
     plan, without = ready(tmp_path, tiny_folder, "with"), ready(tmp_path, tiny_folder, "without", spot_check=0)
     checked, unchecked = complete(plan), complete(without)
+    folder = str(plan.request.folder)
+    last = synced.index(f"{folder}/checkpoints/checkpoint-9/.complete.json.tmp")
+    before = synced[synced.index(f"{folder}/checkpoints/checkpoint-6/.complete.json.tmp") : last]
+    assert {f"{folder}/.spot_checks.jsonl.tmp", f"{folder}/train.jsonl", folder} <= set(before)
     assert list(checked.spot_checks) == [0, 3, 6, 9]
     assert unchecked.spot_checks == {}
     assert (checked.final, checked.files) == (unchecked.final, unchecked.files)

@@ -13,7 +13,7 @@ import tiny
 from safetensors.torch import load_file, save_file
 
 from common.digests import require_own_digest
-from common.errors import BadInput, DiskFull, NightlaneError
+from common.errors import BadInput, NightlaneError
 from finetune.export.export import export
 from finetune.export.exported import PROMPTS, Exported, ExportRequest, Kind
 from finetune.manifest import Manifest, saved, write_manifest
@@ -249,7 +249,7 @@ def test_a_full_disk_is_told_where_safetensors_finds_it(tmp_path: Path, monkeypa
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("evaluation.merging.write_merged", full)
-    with pytest.raises(DiskFull, match=r"the disk is full and .*out cannot be written; free some space"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/out'"):
         exported(exporting.write(tmp_path), tmp_path / "out", "merged")
     assert not (tmp_path / "out").exists()
 

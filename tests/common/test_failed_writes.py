@@ -1,0 +1,48 @@
+"""What libraries say of a failed write becomes an OSError with its cause."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+import numpy
+import pytest
+
+from common.failed_writes import failed_write
+
+TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 10816 vs 10708")
+
+
+def cause(error: Exception, folder: Path) -> int | None:
+    found = failed_write(error, folder)
+    return found and found.errno
+
+
+def test_the_cause_that_a_text_names_is_taken(tmp_path: Path) -> None:
+    for number in (errno.ENOSPC, errno.EIO):
+        text = f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})"
+        assert cause(ValueError(text), tmp_path) == number
+
+
+def test_a_cause_that_is_not_named_is_found_by_writing_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cause(TORCH, tmp_path) == errno.EIO
+    assert not list(tmp_path.iterdir())
+
+    def full(**_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert cause(TORCH, tmp_path) == errno.ENOSPC
+
+
+def test_numpy_reports_a_full_disk_without_a_cause(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="written") as raised, Path("/dev/full").open("wb", buffering=0) as full:
+        numpy.zeros(1 << 20).tofile(full)
+    assert raised.value.errno is None
+    assert cause(raised.value, tmp_path) == errno.EIO
+
+
+def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
+    for error in (ValueError("odd"), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()):
+        assert failed_write(error, tmp_path) is None
