@@ -1,5 +1,5 @@
 """Some libraries report a failed write by errors of their own: safetensors by the text of its error, torch and numpy
-without the cause. Here each becomes an OSError with its cause."""
+without the cause. A write to an open file names no file. Here each becomes an OSError with a cause and a place."""
 
 import errno
 import os
@@ -9,14 +9,16 @@ from pathlib import Path
 
 NUMBER = re.compile(r"\(os error (\d+)\)")
 WITHOUT_CAUSE = re.compile(r"inline_container|PytorchStreamWriter|requested and \d+ written|iostream error")
+FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 TRIED_BYTES = 1 << 20
 
 
 def failed_write(error: BaseException, folder: Path) -> OSError | None:
-    """The failed write in ``folder`` that a library's error reports; None for any other error."""
+    """The failed write in ``folder`` that an error reports without a cause or a place; None for any other error."""
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        return None
+        nameless = error.filename is None and error.errno in FAILURES
+        return OSError(error.errno, error.strerror, str(folder)) if nameless else None
     if found := NUMBER.search(text):
         return OSError(int(found[1]), os.strerror(int(found[1])), str(folder))
     return _cause(folder) if WITHOUT_CAUSE.search(text) else None

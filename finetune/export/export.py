@@ -104,7 +104,7 @@ def _done(request: ExportRequest, bench: Bench) -> Exported:
 
 @contextmanager
 def _failed_writes_named(output: Path) -> Iterator[None]:
-    """safetensors and gguf report failed writes by errors of their own."""
+    """A failed write that names no file names the export; safetensors and gguf report some by errors of their own."""
     try:
         yield
     except Exception as error:

@@ -43,6 +43,12 @@ def test_numpy_reports_a_full_disk_without_a_cause(tmp_path: Path) -> None:
     assert cause(raised.value, tmp_path) == errno.EIO
 
 
+def test_a_failed_write_that_names_no_file_names_the_folder(tmp_path: Path) -> None:
+    found = failed_write(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
+    assert found is not None
+    assert (found.errno, found.filename) == (errno.ENOSPC, str(tmp_path))
+
+
 def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
-    for error in (ValueError("odd"), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()):
+    for error in (ValueError("odd"), OSError(errno.ENOSPC, "No space left on device", "a file"), KeyboardInterrupt()):
         assert failed_write(error, tmp_path) is None
