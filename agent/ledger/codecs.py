@@ -40,7 +40,7 @@ def encode(row: Row) -> dict[str, Any]:
     return {COLUMNS.get(name, name): value for name, value in values.items()}
 
 
-def decode(kind: type[AnyRow], row: sqlite3.Row) -> AnyRow:
+def decode(kind: type[AnyRow], row: sqlite3.Row | Mapping[str, Any]) -> AnyRow:
     """A row of this kind. A ledger from before a column was added gives the default of its field."""
     fields = {column: name for name, column in COLUMNS.items()}
     values = {fields.get(column, column): value for column, value in dict(row).items()}

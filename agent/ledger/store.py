@@ -5,7 +5,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -97,13 +97,27 @@ class Ledger(SessionRecords):
         """Whether a session ran this probe."""
         return self._db.execute("SELECT 1 FROM probes WHERE id = ? LIMIT 1", (probe_id,)).fetchone() is not None
 
-    def probes_after(self, key: str, number: int) -> list[tuple[int, ProbeRow]]:
-        """Numbered probes of all sessions under one probe key after a number, in their order. Sessions that ask other
-        questions are among them: their readings are not measured again."""
+    def recent_probes(self, key: str, most: int, without: Collection[str]) -> int:
+        """The number of the first of the last ``most`` probes under one key, not of the sessions ``without``; 0 if
+        there are none."""
+        marks = ", ".join("?" * len(without))
+        last = f"SELECT MAX(rowid) AS number FROM probes WHERE key = ? AND session NOT IN ({marks}) GROUP BY id"
         found = self._db.execute(
-            "SELECT rowid FROM probes WHERE key = ? AND rowid > ? ORDER BY rowid", (key, number)
-        ).fetchall()
-        return [(row["rowid"], decode(ProbeRow, self._row_at("probes", row["rowid"]))) for row in found]
+            f"SELECT MIN(number) FROM ({last} ORDER BY number DESC LIMIT ?)", (key, *without, most)
+        )
+        return found.fetchone()[0] or 0
+
+    def probes_after(self, key: str, number: int, readings_from: int = 0) -> list[tuple[int, ProbeRow]]:
+        """Numbered probes of all sessions under one probe key after a number, in their order; readings only from the
+        number ``readings_from`` on. Sessions that ask other questions are among them: their readings are not measured
+        again."""
+        condition = "key = ? AND rowid > ? AND (rowid >= ? OR kind != 'reading')"
+        values, columns = (key, number, readings_from), self._columns["probes"]
+        self._require_unaltered("probes", condition, values)
+        found = self._db.tuples(
+            f"SELECT rowid, {', '.join(columns)} FROM probes WHERE {condition} ORDER BY rowid", values
+        )
+        return [(row, decode(ProbeRow, dict(zip(columns, fields, strict=True)))) for row, *fields in found]
 
     def _row_at(self, table: str, number: int) -> Any:
         return self._db.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchone()

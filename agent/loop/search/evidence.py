@@ -207,7 +207,8 @@ class Evidence:
 
     def _catch_up(self) -> None:
         ledger, row = self.ledger, self.row
-        for number, probe in ledger.probes_after(row.key, self._last_probe):
+        first = 0 if self._last_probe else ledger.recent_probes(row.key, RECENT, self.passed_over)
+        for number, probe in ledger.probes_after(row.key, self._last_probe, first):
             self._last_probe = number
             if probe.session in self.passed_over:
                 continue
