@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas
@@ -17,6 +18,7 @@ from agent.ledger.result_files import publish
 from agent.ledger.results_sheet import cell, row_text
 from agent.ledger.store import Ledger
 from common.errors import BadInput
+from probes.result.reading import Failure, Probe, ProbeKey
 from view.data.results import read_results
 
 
@@ -190,3 +192,37 @@ def test_active_time_leaves_out_pauses_and_what_came_after_a_moment(ledger: Ledg
     assert ledger.active_seconds("s1") == 90.0
     until = {50.0: 0.0, 130.0: 30.0, 500.0: 60.0, 1010.0: 70.0, 5000.0: 90.0}
     assert {moment: ledger.active_seconds("s1", moment) for moment in until} == until
+
+
+PROBE_KEY = ProbeKey(steps=1, base="b", data="d", prompts="p", scorer="s", samples=1, environment="e")
+
+
+def test_of_many_probes_the_last_readings_are_read_and_every_failure(ledger: Ledger) -> None:
+    """A probe that ran again counts where it ran last."""
+    reading: Any = SimpleNamespace(timing=SimpleNamespace(total=1.0))
+    probes = [Probe(tiny.recipe(), PROBE_KEY, seed) for seed in range(6)]
+    ledger.begin(replace(SESSION, id="s2"), tiny.recipe())
+    for probe in probes:
+        failed = Failure(probe.id, probe.seed, "oom", "no memory")
+        ledger.record_probe("s1", probe, failed if probe.seed == 1 else reading, "t")
+    ledger.record_probe("s2", probes[0], reading, "t")
+
+    def seeds(most: int, without: tuple[str, ...] = ()) -> list[int]:
+        first = ledger.recent_probes(PROBE_KEY.digest, most, without)
+        return [probe.seed for _, probe in ledger.probes_after(PROBE_KEY.digest, 0, first)]
+
+    assert seeds(3) == [1, 4, 5, 0]
+    assert seeds(3, ("s2",)) == [1, 3, 4, 5, 0]
+    assert seeds(100) == [1, 2, 3, 4, 5, 0]
+    assert ledger.recent_probes("another key", 3, ()) == 0
+
+
+def test_a_changed_probe_is_not_read(ledger: Ledger, tmp_path: Path) -> None:
+    reading: Any = SimpleNamespace(timing=SimpleNamespace(total=1.0))
+    ledger.record_probe("s1", Probe(tiny.recipe(), PROBE_KEY, 1), reading, "t")
+    database = sqlite3.connect(tmp_path / "runs" / "ledger.sqlite")
+    with database:
+        database.execute("UPDATE probes SET seed = 2")
+    database.close()
+    with pytest.raises(BadInput, match="is not as it was written"):
+        ledger.probes_after(PROBE_KEY.digest, 0)
