@@ -5,16 +5,13 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from agent.workspace.file_status import FileStatus
 from agent.workspace.folder import Workspace
-from common.errors import BadInput
 from common.redaction import redacted_address
 from common.wording import count
-from finetune.manifest import COMBINED, COMPLETE, read_ending, require_whole
-from finetune.manifest import NAME as MANIFEST
 from probes.run.devices import device_notes, devices, visible_devices
 from sandbox import diagnose, remedy
 
@@ -36,21 +33,6 @@ PACKAGES = (
 def file_lines(statuses: Sequence[FileStatus]) -> list[str]:
     """A line for each file or group of files of a workspace."""
     return [f"{'ok' if file.intact else 'damaged':<8} {file.path}: {file.message}" for file in statuses]
-
-
-def check_full_length_runs(workspace: Workspace) -> Iterator[FileStatus]:
-    """The full-length runs that lie in the workspace, those of promotions among them."""
-    places = (*workspace.root.glob(f"*/{MANIFEST}"), *workspace.runs.glob(f"finetune-*/{MANIFEST}"))
-    for path in sorted(places):
-        try:
-            ended = read_ending(path.parent)
-            for adapter in (path.parent / "adapter", path.parent / COMBINED):
-                if adapter.exists():
-                    require_whole(adapter)
-            how = "as it was saved" if ended is None or ended.status == COMPLETE else f"which ended as {ended.status}"
-            yield FileStatus(str(path.parent), True, f"a full-length run, {how}")
-        except BadInput as error:
-            yield FileStatus(str(path.parent), False, str(error))
 
 
 def examine(workspace: Workspace) -> tuple[list[str], bool]:

@@ -101,18 +101,18 @@ def write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
     write_durably(folder / FIGURES, with_own_digest(json.dumps({**figures, "files": digests}, indent=1)))
 
 
-def altered_files(folder: Path) -> list[str]:
-    """The files of an evaluation that are not as they were written; none of one that was cut off, or of an older
-    version, which has no digests."""
+def altered_files(folder: Path, record: str = FIGURES) -> list[str]:
+    """The files of an evaluation, or of what else has such a ``record``, that are not as they were written; none of one
+    that was cut off, or of an older version, which has no digests."""
     try:
-        text = (folder / FIGURES).read_text(encoding="utf-8")
+        text = (folder / record).read_text(encoding="utf-8")
         require_own_digest(text)
         digests = dict(json.loads(text).get("files", {}))
         return [name for name, digest in digests.items() if not _is_as_written(folder / name, digest)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return [FIGURES]
+        return [record]
 
 
 def _is_as_written(path: Path, digest: str) -> bool:

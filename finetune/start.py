@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from common.digests import require_own_digest, with_own_digest
 from common.errors import BadInput
@@ -103,15 +103,20 @@ def read_start(folder: Path) -> tuple[Start, Recipe]:
             "with a new --output"
         )
     try:
-        text = (folder / NAME).read_text(encoding="utf-8")
-        require_own_digest(text)
-        start = TypeAdapter(Start).validate_json(text)
-        return start, Recipe.from_toml((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError):
+        return stored_start(folder)
+    except (OSError, ValueError):
         raise BadInput(
             f"{folder} holds no full-length run that can be resumed ({NAME} and {RECIPE} say what it began with); "
             "leave --resume out and name a new --output"
         ) from None
+
+
+def stored_start(folder: Path) -> tuple[Start, Recipe]:
+    """What is stored of the beginning of a run; OSError or ValueError if it is not as it was written."""
+    text = (folder / NAME).read_text(encoding="utf-8")
+    require_own_digest(text)
+    start = TypeAdapter(Start).validate_json(text)
+    return start, Recipe.from_toml((folder / RECIPE).read_text(encoding="utf-8"))
 
 
 def require_same(begun: Start, now: Start, folder: Path) -> None:

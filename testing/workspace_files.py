@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.workspace.choices_file import choices_path, write_choices
-from common.digests import file_digest
+from common.digests import file_digest, with_own_digest
 from evaluation.results import write_figures
+from finetune.export import RECORD as EXPORTED
 from finetune.manifest import Manifest, saved, write_manifest
+from finetune.promotion import RECORD as PROMOTION
+from finetune.start import Start, write_start
 from lanes import Recipe
 from preferences.export.record import ExportRecord, write_record
 from probes.result.comparison import Choice
@@ -20,8 +23,8 @@ from probes.train.curve import NAME as CURVE
 
 
 def add_files_with_digests(workspace: Path) -> None:
-    """Add the adapter of a probe, choices of the last session, an evaluation, an export (``mined``) and a
-    full-length run (``model``)."""
+    """Add the adapter of a probe, choices of the last session, an evaluation, an export of pairs (``mined``), a
+    full-length run (``model``), a promotion, and an exported adapter (``exported``)."""
     _add_adapter(ProbeStore(workspace / "runs"))
     choices = [Choice(1, f"prompt {number}", 0, (-1.0, 0.0, 1.0)[number % 3]) for number in range(9)]
     write_choices(choices_path(max((workspace / "runs").glob("session-*")), "a-b"), choices, None)
@@ -35,6 +38,8 @@ def add_files_with_digests(workspace: Path) -> None:
     write_figures(evaluation, {"problems": 1})
     _add_export(workspace / "mined")
     _add_full_length_run(workspace / "model")
+    _add_recorded(workspace / "runs" / "promotion-1", "report.md", PROMOTION)
+    _add_recorded(workspace / "exported", "adapter.gguf", EXPORTED)
 
 
 def _add_adapter(store: ProbeStore) -> None:
@@ -70,6 +75,24 @@ def _add_export(folder: Path) -> None:
 
 def _add_full_length_run(folder: Path) -> None:
     _write_weights(folder / "adapter")
+    recipe = Recipe.model_validate({"mixture": {"good": 1.0}})
+    start = Start(
+        study="a study",
+        origin="the study",
+        recipe=recipe.digest,
+        objective="orpo",
+        seed=1,
+        steps=2,
+        base="a base",
+        data={},
+        environment="here",
+        rows_at_once=1,
+        gradient_checkpointing=False,
+        unreviewed=False,
+        save_every=1,
+        spot_check=0,
+    )
+    write_start(folder, start, recipe)
     manifest = Manifest(
         study="a study",
         recipe="a recipe",
@@ -84,6 +107,14 @@ def _add_full_length_run(folder: Path) -> None:
         files=saved(folder / "adapter"),
     )
     write_manifest(folder, manifest)
+
+
+def _add_recorded(folder: Path, name: str, record: str) -> None:
+    """A file of some lines, and the record with its digest."""
+    folder.mkdir()
+    (folder / name).write_text("a line of a file that has a digest\n" * 9, encoding="utf-8")
+    digests = {name: file_digest(folder / name)}
+    (folder / record).write_text(with_own_digest(json.dumps({"files": digests})), encoding="utf-8")
 
 
 def _write_weights(folder: Path) -> None:

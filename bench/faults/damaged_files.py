@@ -84,6 +84,8 @@ WITH_DIGESTS = (
     "mined/*",
     "model/*",
     "model/adapter/*",
+    "runs/promotion-*/*",
+    "exported/*",
 )
 """The files of which ``doctor`` must find every change."""
 ROUNDS = ("a bit flipped", "cut", "empty")
@@ -118,6 +120,12 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "*/export.json": ("doctor",),
     "mined/train.*": ("doctor",),
     "*/finetune.json": ("doctor",),
+    "*/run.json": ("doctor",),
+    "model/recipe.toml": ("doctor",),
+    "runs/promotion-*/report.md": ("doctor",),
+    "runs/promotion-*/promotion.json": ("doctor",),
+    "exported/adapter.gguf": ("doctor",),
+    "*/adapter_export.json": ("doctor",),
     "model/adapter/*": ("doctor",),
     "runs/worker-*.log": ("resume", "doctor"),
 }

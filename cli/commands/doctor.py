@@ -28,12 +28,13 @@ def doctor(
     Exit code 2 if a file is damaged, 6 if the machine lacks something, 5 if an endpoint that the study requires does
     not answer."""
     from agent.workspace.check import check, repair
-    from cli.machine import check_full_length_runs, examine, file_lines
+    from cli.full_length_files import check_full_length_files
+    from cli.machine import examine, file_lines
     from view.terminal.endpoint_trials import trial_line, trials_data
 
     folder = workspace_at(workspace)
     repaired = repair(folder) if with_repair else []
-    statuses = [*check(folder), *check_full_length_runs(folder)]
+    statuses = [*check(folder), *check_full_length_files(folder)]
     lines, healthy = examine(folder)
     trials = ask_endpoints(load(study)) if study is not None and not offline else []
     if as_json:

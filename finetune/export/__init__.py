@@ -14,3 +14,6 @@ gguf_check.py    reads it back, applies it to the base, and compares logits with
 llama_check.py   the same through llama.cpp, and tensor by tensor against its own converter
 serving.py       commands and an Ollama Modelfile that serve what was exported; pure
 """
+
+RECORD = "adapter_export.json"
+"""Written last, with the digest of each other file of the export."""

@@ -17,6 +17,7 @@ from common.files import whole_folder, write_durably
 from common.optional_dependencies import require_extra
 from evaluation.llama_cpp.tools import CONVERT_MODEL, SERVER
 from evaluation.own_study.adapters import require_own_adapter
+from finetune.export import RECORD
 from finetune.export.base import ExportBase, base_for, require_gguf_source
 from finetune.export.bench import Bench, Note, open_bench
 from finetune.export.exported import Exported, ExportRequest, record
@@ -24,7 +25,7 @@ from finetune.export.forms import as_adapter, as_gguf, as_merged
 from finetune.export.trained import TrainedAdapter, find_trained
 from probes.model.adapter_files import TEMPLATE, has_prompt_format
 
-CARD, RECORD = "README.md", "adapter_export.json"
+CARD = "README.md"
 FORMS = {"adapter": as_adapter, "gguf": as_gguf, "merged": as_merged}
 ANOTHER_TEMPLATE = (
     "the adapter was trained with another chat template than the base's own: serve it with that one, and export with "

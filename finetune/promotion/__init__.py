@@ -7,3 +7,6 @@ decision     PROMOTE or HOLD; pure
 prediction   whether probe differences predict full-length differences; pure
 promote      all of it, from a request to a promotion
 """
+
+RECORD = "promotion.json"
+"""Written last, with the figures and the digest of the report."""

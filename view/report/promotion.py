@@ -5,15 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from common.digests import with_own_digest
+from common.digests import file_digest, with_own_digest
 from common.files import write_durably
 from common.printable import printable
+from finetune.promotion import RECORD
 from finetune.promotion.figures import Flip
 from finetune.promotion.promote import Promotion
 from view.templating import render
 
-FIGURES = "promotion.json"
-"""Written last, with its own digest."""
 MOST_SHOWN = 6
 """Newly passing, and newly failing, prompts that the report shows with both answers."""
 
@@ -26,10 +25,12 @@ def promotion_markdown(done: Promotion) -> str:
 
 
 def write_promotion(folder: Path, done: Promotion) -> None:
-    """report.md and promotion.json."""
+    """report.md, and last promotion.json with its digest and its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_durably(folder / "report.md", printable(promotion_markdown(done)))
-    write_durably(folder / FIGURES, with_own_digest(json.dumps(promotion_data(done), indent=1)))
+    report = folder / "report.md"
+    write_durably(report, printable(promotion_markdown(done)))
+    data = {**promotion_data(done), "files": {report.name: file_digest(report)}}
+    write_durably(folder / RECORD, with_own_digest(json.dumps(data, indent=1)))
 
 
 def promotion_data(done: Promotion) -> dict[str, Any]:

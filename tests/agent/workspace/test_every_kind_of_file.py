@@ -11,7 +11,7 @@ import settings_nights as nights
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
-from cli.machine import check_full_length_runs
+from cli.full_length_files import check_full_length_files
 from evaluation.results import altered_files
 from testing.workspace_files import add_files_with_digests
 from view.report.report import write_report
@@ -49,7 +49,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def damaged(workspace: Workspace) -> list[str]:
-    statuses = [*check(workspace), *check_full_length_runs(workspace)]
+    statuses = [*check(workspace), *check_full_length_files(workspace)]
     return [status.message for status in statuses if not status.intact]
 
 
@@ -75,6 +75,12 @@ FILES: dict[str, Callable[[Workspace], Path]] = {
     "the record of an export": lambda workspace: workspace.root / "mined" / "export.json",
     "a full-length run": lambda workspace: workspace.root / "model" / "adapter" / "adapter_model.safetensors",
     "the record of a full-length run": lambda workspace: workspace.root / "model" / "finetune.json",
+    "the start of a full-length run": lambda workspace: workspace.root / "model" / "run.json",
+    "the recipe of a full-length run": lambda workspace: workspace.root / "model" / "recipe.toml",
+    "a promotion": lambda workspace: workspace.runs / "promotion-1" / "promotion.json",
+    "the report of a promotion": lambda workspace: workspace.runs / "promotion-1" / "report.md",
+    "an exported adapter": lambda workspace: workspace.root / "exported" / "adapter.gguf",
+    "the record of an exported adapter": lambda workspace: workspace.root / "exported" / "adapter_export.json",
     "withdrawals": lambda workspace: workspace.runs / "rl_data" / "withdrawals.jsonl",
 }
 

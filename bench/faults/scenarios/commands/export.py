@@ -8,8 +8,7 @@ from bench.faults.scenarios.commands.full_runs import is_whole, run_files, train
 from bench.faults.scenarios.commands.recovery import repeat_in_empty_folder, require_success
 from bench.faults.scenarios.observe import Observed
 from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, nightlane
-
-RECORD = "adapter_export.json"
+from finetune.export import RECORD
 
 
 def _write_run(root: Path, run: Run) -> None:
