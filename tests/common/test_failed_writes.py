@@ -16,7 +16,7 @@ TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos
 
 def cause(error: Exception, folder: Path) -> int | None:
     found = failed_write(error, folder)
-    return found and found.errno
+    return found.errno if found else None
 
 
 def test_the_cause_that_a_text_names_is_taken(tmp_path: Path) -> None:
