@@ -40,7 +40,7 @@ def write_durably(path: Path, text: str) -> None:
 def write_flushed(path: Path, text: str) -> None:
     """Replace a file atomically; the rename is durable only when ``sync`` of its folder returns."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+    with _named(path), temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -50,19 +50,31 @@ def write_flushed(path: Path, text: str) -> None:
 def write_unsynced(path: Path, text: str) -> None:
     """Replace a file atomically for readers, without waiting for the disk: a power cut may lose it."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
+    with _named(path):
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     temporary.replace(path)
 
 
 def copy_durably(source: Path, target: Path) -> None:
     """Copy a file; the copy is on the disk completely or not at all."""
     temporary = target.with_name(f".{target.name}.tmp")
-    with source.open("rb") as content, temporary.open("wb") as stream:
+    with _named(target), source.open("rb") as content, temporary.open("wb") as stream:
         shutil.copyfileobj(content, stream)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(target)
     sync(target.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """The error of a write or a sync, which has no name of its own, gets that of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def set_aside(path: Path) -> Path:

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import resource
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +12,7 @@ import numpy
 import pytest
 
 from common.failed_writes import failed_write
+from common.files import write_durably, write_unsynced
 
 TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 10816 vs 10708")
 
@@ -52,3 +55,16 @@ def test_a_failed_write_that_names_no_file_names_the_folder(tmp_path: Path) -> N
 def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
     for error in (ValueError("odd"), OSError(errno.ENOSPC, "No space left on device", "a file"), KeyboardInterrupt()):
         assert failed_write(error, tmp_path) is None
+
+
+@pytest.mark.parametrize("write", [write_durably, write_unsynced])
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
+    """Here because it is too large, which the kernel reports as it reports a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            write(tmp_path / "report.md", "a line\n" * 99)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(tmp_path / "report.md")
