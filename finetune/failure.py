@@ -69,7 +69,8 @@ def as_error(error: Exception, plan: Plan) -> Exception:
     meaning = MEANINGS[classify(error)]
     if isinstance(error, NightlaneError) or meaning.error is None:
         return error
-    again = "go on with --resume" if classify(error) in RESUMABLE else "train again with a new --output"
+    goes_on = "go on (finetune with --resume, promote with the same command)"
+    again = goes_on if classify(error) in RESUMABLE else "train again with a new --output"
     return meaning.error(
         f"{meaning.words} ({what}); {folder / CURVE} has the curve and {good}: {meaning.remedy}, and {again}"
     )
