@@ -183,9 +183,13 @@ def test_lost_doubled_and_different_lines_are_distinguished() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["doctor --repair", "night with a judge", "night of choices", "pairs score", "evaluate of a study"]
+    "name",
+    [
+        *("doctor --repair", "night with a judge", "night of choices", "pairs score", "evaluate of a study"),
+        *("finetune --resume", "promote", "export to adapter", "export to gguf", "export to merged"),
+    ],
 )
-def test_repairs_and_what_a_scorer_is_asked_for_are_among_the_scenarios(name: str) -> None:
+def test_repairs_scorers_and_full_length_runs_are_among_the_scenarios(name: str) -> None:
     assert name in {scenario_of("kill", number).name for number in range(200)}
 
 
