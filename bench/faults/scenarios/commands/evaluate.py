@@ -1,12 +1,8 @@
-"""Evaluations: of problems with samples, and of a study."""
+"""Evaluations: of problems with samples, and of a study with a small model."""
 
-import types
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
-from bench.faults.scenarios.commands.material import write_study_with_rules
+from bench.faults.scenarios.commands.full_runs import write_small_study
 from bench.faults.scenarios.observe import Observed, lines_of, rows_of
 from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane, repeat
 from testing.simulated_study import write_jsonl
@@ -41,37 +37,7 @@ def _last_evaluation(root: Path) -> Observed:
 
 def _evaluate_study(root: Path) -> Command:
     study = root / "study" / "study.toml"
-    return nightlane("evaluate", study, "--seeds", 2, "--workspace", root, before=_replace_model)
-
-
-def _replace_model() -> None:
-    """Evaluations of a study have no model here: a stub answers, and the study's scorer scores that."""
-    from evaluation.own_study import evaluate
-    from probes.model import load
-    from probes.run import worker
-    from probes.run.execute import Workbench
-
-    values: dict[str, Any] = {
-        "base_digest": lambda *_: "none",
-        "visible_devices": lambda: (),
-        "write_scored_answers": _write_stub_answers,
-    }
-    patch.multiple(evaluate, **values).start()  # AttributeError for a name that does not exist
-    patch.object(Workbench, "base", lambda *_: None).start()
-    patch.multiple(load, load_quietly=lambda: None, use_few_threads=lambda *_: None).start()
-    patch.multiple(worker, environment=lambda *_: "none").start()
-
-
-def _write_stub_answers(
-    bench: Any, quantization: str, side: object, prompts: Sequence[Any], seed: int, path: Path, meter: Any, note: Any
-) -> None:
-    from probes.run.answers import write_answers
-    from probes.scoring import Answer, Context
-
-    texts = ["word " * (5 + 4 * seed + number) for number in range(len(prompts))]
-    answers = [Answer(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-    sampled: Any = [types.SimpleNamespace(text=text, finish_reason="stop") for text in texts]
-    write_answers(path, answers, sampled, bench.open_scorer().score(answers, Context(note, meter)), 1)
+    return nightlane("evaluate", study, "--seeds", 2, "--workspace", root)
 
 
 def _last_study_evaluation(root: Path) -> Observed:
@@ -87,10 +53,10 @@ EVALUATIONS = (
     Scenario("evaluate", _write_problems, _evaluate, repeat(_evaluate), _last_evaluation, weight=1),
     Scenario(
         "evaluate of a study",
-        write_study_with_rules,
+        write_small_study,
         _evaluate_study,
         repeat(_evaluate_study),
         _last_study_evaluation,
-        weight=4,
+        weight=2,
     ),
 )
