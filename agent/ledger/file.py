@@ -150,5 +150,14 @@ def is_damage(error: sqlite3.Error) -> bool:
     return "decode" in str(error) if code is None else code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether SQLite failed for a reason that says nothing of the content of a file: a full disk, say. A file that is
+    shorter than it should be is damaged."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code & 0xFF == sqlite3.SQLITE_IOERR:
+        return code != sqlite3.SQLITE_IOERR_SHORT_READ
+    return code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY)
+
+
 def _root(path: Path) -> str:
     return shlex.quote(str(path.parent.parent))

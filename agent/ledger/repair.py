@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.ledger.codecs import JSON_FIELDS
-from agent.ledger.file import REPAIRED, create_ledger, finish_repair
+from agent.ledger.file import REPAIRED, create_ledger, finish_repair, is_of_the_disk
 from agent.ledger.tables import SCHEMA
 from common.clock import now
 from common.errors import BadInput
@@ -108,10 +108,13 @@ def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, d
 
 
 def _digests(old: sqlite3.Connection) -> dict[bytes, str] | None:
-    """The table of each row digest; None if there are no digests, or not all can be read."""
+    """The table of each row digest; None if there are no digests, or not all can be read. What the disk prevents is
+    raised: rows that cannot be read for that are not lost."""
     try:
         return {bytes(row[0]): str(row[1]) for row in old.execute(f"SELECT digest, source FROM {row_digests.TABLE}")}
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        if is_of_the_disk(error):
+            raise
         return None
 
 
@@ -132,7 +135,9 @@ def _readable(old: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[s
                     yield int(plain[0]), dict(zip(names[1:], plain[1:], strict=True))
             else:
                 return
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if is_of_the_disk(error):
+                raise
             continue
 
 

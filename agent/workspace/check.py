@@ -8,6 +8,7 @@ from agent.workspace.check_sessions import check_probes, check_sessions
 from agent.workspace.check_stores import check_judging, check_stores
 from agent.workspace.file_status import FileStatus, is_json
 from agent.workspace.folder import Workspace
+from agent.workspace.full_disk import full_disk_reported
 from common.errors import BadInput
 from common.wording import count
 from evaluation.results import altered_files
@@ -36,7 +37,7 @@ def check(workspace: Workspace) -> list[FileStatus]:
 def repair(workspace: Workspace) -> list[str]:
     """Repair what can be repaired; returns what was done. The ledger is first, since other files are compared with
     it."""
-    with workspace.held():
+    with workspace.held(), full_disk_reported(workspace):
         done = []
         ledger, _ = check_ledger(workspace)
         if ledger.repair is not None:

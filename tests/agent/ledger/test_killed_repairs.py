@@ -15,6 +15,7 @@ from some_rows import pair, stores
 from agent.ledger.store import Ledger
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
+from bench.faults.injection.supervisor import Fault, ProcessResult, Supervisor
 from common.errors import BadInput
 from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
@@ -111,6 +112,25 @@ def test_a_repair_of_the_ledger_that_is_cut_off_loses_no_row(
         with Ledger(workspace.ledger, read_only=True) as ledger:
             assert len(ledger.decisions()) == 3
         assert "ledger.sqlite" not in damaged(workspace)
+
+
+def test_rows_that_a_full_disk_keeps_from_being_read_are_not_lost(damaged_ledger: Path, tmp_path: Path) -> None:
+    """SQLite writes an index of the log (-shm) to read a ledger that has one."""
+    root = tmp_path / "root"
+
+    def given_again(fault: Fault | None) -> ProcessResult:
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(damaged_ledger, root)
+        return Supervisor(root, tmp_path, 20).run(lambda: bool(repair(Workspace(root))) - 1, fault, fault is None)
+
+    changes = given_again(None).changes
+    places = [at for at, change in enumerate(changes, 1) if change.path.endswith("-shm") and change.kind == "write"]
+    assert places
+    for at in places:
+        given_again(Fault("full", at))
+        if "ledger.sqlite" in damaged(Workspace(root)):
+            repair(Workspace(root))
+        assert events(Workspace(root)) >= EVENTS | {"line 1", "line 2", "line 3"}
 
 
 def test_a_session_after_a_repair_that_was_cut_off_keeps_its_rows_too(damaged_ledger: Path, tmp_path: Path) -> None:
