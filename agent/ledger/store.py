@@ -142,13 +142,17 @@ class Ledger(SessionRecords):
             for check in checks:
                 self._insert("checks", encode(check))
 
-    def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
-        """The checks of a session, oldest first. An old ledger has no table of them."""
+    def checks(self, session_id: str, kind: str | None = None, skip: int = 0) -> list[CheckRow]:
+        """The checks of a session without the first ``skip``, oldest first. An old ledger has no table of them."""
         if not self._has_table("checks"):
             return []
         kinds, values = ("AND kind = ?", (session_id, kind)) if kind else ("", (session_id,))
-        rows = self._db.execute(f"SELECT * FROM checks WHERE session = ? {kinds} ORDER BY rowid", values)
-        return [decode(CheckRow, row) for row in rows]
+        found = f"SELECT * FROM checks WHERE session = ? {kinds} ORDER BY rowid LIMIT -1 OFFSET ?"
+        return [decode(CheckRow, row) for row in self._db.execute(found, (*values, skip))]
+
+    def count_checks(self, session_id: str, kind: str) -> int:
+        found = self._db.execute("SELECT COUNT(*) FROM checks WHERE session = ? AND kind = ?", (session_id, kind))
+        return int(found.fetchone()[0])
 
     def has_check(self, session_id: str, kind: str, subject: str) -> bool:
         found = self._db.execute(

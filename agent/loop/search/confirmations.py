@@ -6,7 +6,7 @@ with the same confirmation. Pairs are measured several ahead, to keep every work
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from agent.ledger.designs import DesignedRecipe, RecordedStack, recorded_stacks
@@ -38,10 +38,13 @@ class Confirmations:
     evidence: Evidence
     proposals: Proposals
     terms: Terms
+    _recorded: list[RecordedStack] = field(default_factory=list)
 
     def recorded(self) -> tuple[RecordedStack, ...]:
-        """The session's stacks, oldest first."""
-        return recorded_stacks(self.measurements.ledger.checks(self.measurements.row.id, STACK))
+        """The session's stacks, oldest first. Each is read once: none changes."""
+        checks = self.measurements.ledger.checks(self.measurements.row.id, STACK, skip=len(self._recorded))
+        self._recorded += recorded_stacks(checks)
+        return tuple(self._recorded)
 
     def begin(self, step: ConfirmStack, known: Known, incumbent: Recipe) -> None:
         """Record a stack: its members' proposals, its recipe, and what the rule is given."""
@@ -88,7 +91,7 @@ class Confirmations:
             recipe=DesignedRecipe(digest=recipe.digest, places=places),
             members=tuple(row.id for row in members),
             given=given,
-            waves=len(ledger.checks(session, WAVE)),
+            waves=ledger.count_checks(session, WAVE),
             plan=plan,
             noisier=noisier,
         )

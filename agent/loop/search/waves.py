@@ -6,7 +6,7 @@ measures the same recipes when it is resumed.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy
@@ -44,10 +44,13 @@ class Waves:
     evidence: Evidence
     proposals: Proposals
     parts: NightParts
+    _recorded: list[RecordedWave] = field(default_factory=list)
 
     def recorded(self) -> tuple[RecordedWave, ...]:
-        """The session's waves, oldest first."""
-        return recorded_waves(self.measurements.ledger.checks(self.measurements.row.id, WAVE))
+        """The session's waves, oldest first. Each is read once: none changes."""
+        checks = self.measurements.ledger.checks(self.measurements.row.id, WAVE, skip=len(self._recorded))
+        self._recorded += recorded_waves(checks)
+        return tuple(self._recorded)
 
     def design(self, step: MeasureWave, known: Known, incumbent: Recipe) -> bool:
         """Make the proposals of the next wave and record it; returns whether there is a recipe to measure."""

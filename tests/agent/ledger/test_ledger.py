@@ -17,6 +17,7 @@ from agent.ledger.result_columns import COLUMNS, HEADER
 from agent.ledger.result_files import publish
 from agent.ledger.results_sheet import cell, row_text
 from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow
 from common.errors import BadInput
 from probes.result.reading import Failure, Probe, ProbeKey
 from view.data.results import read_results
@@ -226,3 +227,12 @@ def test_a_changed_probe_is_not_read(ledger: Ledger, tmp_path: Path) -> None:
     database.close()
     with pytest.raises(BadInput, match="is not as it was written"):
         ledger.probes_after(PROBE_KEY.digest, 0)
+
+
+def test_checks_that_were_read_before_are_skipped_and_can_be_counted(ledger: Ledger) -> None:
+    for number in range(4):
+        kind = "wave" if number % 2 else "stack"
+        ledger.record_checks(CheckRow(session="s1", kind=kind, subject=str(number), time="t", data={}))
+    assert [check.subject for check in ledger.checks("s1", "wave", skip=1)] == ["3"]
+    assert [check.subject for check in ledger.checks("s1", skip=3)] == ["3"]
+    assert (ledger.count_checks("s1", "wave"), ledger.count_checks("s2", "wave")) == (2, 0)
