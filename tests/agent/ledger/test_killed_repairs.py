@@ -16,7 +16,7 @@ from agent.ledger.store import Ledger
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from bench.faults.injection.supervisor import Fault, ProcessResult, Supervisor
-from common.errors import BadInput
+from common.errors import BadInput, DiskFull
 from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from probes.endpoint.spending import Allowance, SpendingMeter, Usage
@@ -57,7 +57,7 @@ def failed(workspace: Workspace, at: int) -> bool:
 
     def act() -> None:
         steps = patched(at, fail)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(DiskFull):
             repair(workspace)
         os._exit(9 if steps() >= at else 0)
 
