@@ -80,6 +80,7 @@ def test_spot_checks_change_nothing_that_is_trained_and_are_on_the_disk_before_a
     last = synced.index(f"{folder}/checkpoints/checkpoint-9/.complete.json.tmp")
     before = synced[synced.index(f"{folder}/checkpoints/checkpoint-6/.complete.json.tmp") : last]
     assert {f"{folder}/.spot_checks.jsonl.tmp", f"{folder}/train.jsonl", folder} <= set(before)
+    assert f"{folder}/.train.jsonl.tmp" in synced, "the lines that a run begins with, also one that goes on"
     assert list(checked.spot_checks) == [0, 3, 6, 9]
     assert unchecked.spot_checks == {}
     assert (checked.final, checked.files) == (unchecked.final, unchecked.files)
