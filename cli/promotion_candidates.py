@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.study.load import Study

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import BASELINE_FAILED

@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from agent.ledger.result_columns import DEFINITIONS
+from agent.ledger.results.columns import DEFINITIONS
 from agent.policy.settings import Policy
 from agent.study.schema import Budget, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES

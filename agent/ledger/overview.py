@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agent.ledger.codecs import decode
+from agent.ledger.database.codecs import decode
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.codecs import decode, encode
-from agent.ledger.connection import LedgerDatabase
-from agent.ledger.file import damage_error
+from agent.ledger.database.codecs import decode, encode
+from agent.ledger.database.connection import LedgerDatabase
+from agent.ledger.database.file import damage_error
 from agent.ledger.tables import SessionRow
 from lanes import Recipe
 

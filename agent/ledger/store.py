@@ -1,7 +1,7 @@
 """The ledger: the durable record of sessions, proposals, probes and decisions, and the authority on all of them.
 
 SQLite with WAL and synchronous=FULL: a row that was acknowledged survives a power cut. Every write is keyed, so doing
-it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/ledger/result_files.py).
+it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/ledger/results/files.py).
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Literal
 
-from agent.ledger.codecs import decode, encode
+from agent.ledger.database.codecs import decode, encode
 from agent.ledger.session_records import SessionRecords
 from agent.ledger.tables import (
     CheckRow,

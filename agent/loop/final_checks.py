@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 
 from agent.ledger.designs import HOLDOUT, LEAVE_ONE_OUT, EndCheck, end_check_from
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
 from agent.loop.seeds import Seeds

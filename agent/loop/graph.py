@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from agent.ledger.file import require_sound
+from agent.ledger.database.file import require_sound
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import Session

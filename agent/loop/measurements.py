@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from agent.ledger.result_files import ResultFiles
+from agent.ledger.results.files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import COMPARED, CheckRow, SessionRow
 from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by

@@ -6,7 +6,7 @@ from functools import cache
 from typing import overload
 
 from agent.ledger.as_of import PastLedger
-from agent.ledger.result_rows import stored_value
+from agent.ledger.results.rows import stored_value
 from agent.ledger.store import Ledger
 from agent.ledger.tables import PastDecision, ProposalRow, SessionRow
 from agent.proposers.dead_ends import DeadEnds

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from agent.ledger.result_rows import stored_value
+from agent.ledger.results.rows import stored_value
 from agent.ledger.tables import PastDecision
 from lanes import Knob, SearchSpace, Value
 from probes.run.failures import crash_meaning

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.ledger.as_of import PastLedger
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.budget import Spent, budget_left, with_overrides

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.loop.budget import kept_back

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.workspace.check_ledger import check_ledger, check_result_files
 from agent.workspace.check_sessions import check_probes, check_sessions
 from agent.workspace.check_stores import check_judging, check_stores

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.ledger.file import (
+from agent.ledger.database.file import (
     holds_sessions,
     lost_sessions,
     lost_sessions_message,
@@ -16,9 +16,9 @@ from agent.ledger.file import (
     require_sound,
     unfinished_repair_message,
 )
-from agent.ledger.repair import finish_salvage, salvage
-from agent.ledger.result_columns import COLUMNS
-from agent.ledger.results_sheet import one_line, row_text
+from agent.ledger.database.repair import finish_salvage, salvage
+from agent.ledger.results.columns import COLUMNS
+from agent.ledger.results.sheet import one_line, row_text
 from agent.ledger.tables import COMPARED
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.ledger.file import require_sound
+from agent.ledger.database.file import require_sound
 from common.errors import BadInput
 from common.files import set_aside, set_database_aside, write_durably
 from common.sqlite import row_digests

@@ -18,7 +18,7 @@ from typing import Any
 
 import tomli_w
 
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start.begin_or_resume import Overrides, begin

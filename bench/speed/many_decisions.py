@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, cycle, islice
 
-from agent.ledger.result_rows import event_text
+from agent.ledger.results.rows import event_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop.start.begin_or_resume import Overrides, begin

@@ -25,7 +25,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from agent.ledger.result_files import publish
+from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.search.evidence import RECENT

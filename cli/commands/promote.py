@@ -88,7 +88,7 @@ def promote(
 
 def _record(workspace: "Workspace", session: str, done: "Promotion") -> None:
     """The row of the promotion, after its session."""
-    from agent.ledger.promotions import record_promotion
+    from agent.ledger.results.promotions import record_promotion
     from probes.result.comparison import Comparison
 
     request, outcomes = done.request, done.outcomes

@@ -108,7 +108,7 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     report.html is one file with charts and answers side by side; it opens in any browser, without a network. Also
     brings results.tsv and progress.log up to date with the ledger."""
     one_thread()
-    from agent.ledger.result_files import catch_up
+    from agent.ledger.results.files import catch_up
     from common.files import describe_file_error
     from view.data.session_record import load_record
     from view.report.report import report_data, report_markdown, write_report
@@ -157,7 +157,7 @@ def explain(
 def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
     """The message after Ctrl-C: how to resume, or that there is nothing to resume. ``begins``: the command starts a new
     session, which can be resumed once the ledger has it."""
-    from agent.ledger.file import holds_sessions, session_ids
+    from agent.ledger.database.file import holds_sessions, session_ids
 
     before = session_ids(workspace.ledger) if begins else None
 

@@ -65,7 +65,7 @@ def ship(
 
 def _session(study: "Study", workspace: "Workspace") -> "SessionRow | None":
     """The newest session under the study's question."""
-    from agent.ledger.file import holds_sessions
+    from agent.ledger.database.file import holds_sessions
     from agent.ledger.store import Ledger
     from cli.recipe_choice import newest_session
 

@@ -17,7 +17,7 @@ import typer
 from commands import nightlane
 from playwright.sync_api import sync_playwright
 
-from agent.ledger.result_columns import COLUMNS
+from agent.ledger.results.columns import COLUMNS
 from agent.policy.settings import Policy
 from agent.workspace.folder import Workspace
 from cli.example_studies import KINDS

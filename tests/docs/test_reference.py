@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agent.ledger.result_columns import COLUMNS, DEFINITIONS
+from agent.ledger.results.columns import COLUMNS, DEFINITIONS
 from agent.study.schema import StudyFile
 from cli.reference import DOCS, PAGES, SECTIONS
 from lanes.knobs import KnobSettings

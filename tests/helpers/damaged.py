@@ -7,7 +7,7 @@ from pathlib import Path
 from harvests import night, study
 from rich.console import Console
 
-from agent.ledger.result_files import publish
+from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start.begin_or_resume import Overrides, begin

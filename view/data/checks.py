@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.ledger.designs import HOLDOUT, LEAVE_ONE_OUT, end_check_from
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.tables import DecisionRow
 from lanes import show
 from probes.result.comparison import Comparison, Difference

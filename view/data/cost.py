@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.loop.budget import kept_back
 from agent.loop.final_checks import FEWEST_PAIRS as FEWEST_HELD_OUT

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from evaluation.breakdown import Breakdown
 from lanes import Value, show
 from preferences.store.rows import KINDS

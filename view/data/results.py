@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas
 
-from agent.ledger.result_columns import COLUMNS, NUMBERS
-from agent.ledger.results_sheet import decoded
+from agent.ledger.results.columns import COLUMNS, NUMBERS
+from agent.ledger.results.sheet import decoded
 from common.errors import BadInput
 
 

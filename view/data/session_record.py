@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from agent.ledger.database.file import no_session_error
 from agent.ledger.designs import RecordedStack, RecordedWave, designed_recipes, recorded_stacks, recorded_waves
-from agent.ledger.file import no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import (
     STACK,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.ledger.promotions import PROMOTION
+from agent.ledger.results.promotions import PROMOTION
 from agent.ledger.tables import DecisionRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.ledger.file import no_session_error
+from agent.ledger.database.file import no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, SessionRow
 from common.errors import BadInput

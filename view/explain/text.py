@@ -1,6 +1,6 @@
 """An explanation for a terminal: plain text, a block for each part, columns that line up."""
 
-from agent.ledger.result_columns import COLUMNS
+from agent.ledger.results.columns import COLUMNS
 from common.wording import count
 from view.data.changes import OwnEffect
 from view.data.figures import shown

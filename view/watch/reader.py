@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
-from agent.ledger.file import no_session_error
+from agent.ledger.database.file import no_session_error
 from agent.ledger.overview import LedgerOverview
 from agent.ledger.tables import SessionRow
 from agent.study.load import Study, recorded_study

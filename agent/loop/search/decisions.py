@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from agent.ledger.result_rows import baseline_row, event_text, member_row, retraction_row, unconfirmed_row, value_of
+from agent.ledger.results.rows import baseline_row, event_text, member_row, retraction_row, unconfirmed_row, value_of
 from agent.ledger.tables import RETRACTION, DecisionRow, ProposalRow
 from agent.loop.budget import has_prices
 from agent.loop.final_checks import Retraction

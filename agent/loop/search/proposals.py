@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy
 
 from agent.ledger.designs import DesignedRecipe, RecordedWave, recorded_waves
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.file import lost_sessions, no_session_error
+from agent.ledger.database.file import lost_sessions, no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
 from agent.loop.budget import judging_allowance, spent_by, with_overrides

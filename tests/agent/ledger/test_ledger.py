@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import SESSION, proposal, row
 
-from agent.ledger.result_columns import COLUMNS, HEADER
-from agent.ledger.result_files import publish
-from agent.ledger.results_sheet import cell, row_text
+from agent.ledger.results.columns import COLUMNS, HEADER
+from agent.ledger.results.files import publish
+from agent.ledger.results.sheet import cell, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from common.errors import BadInput

@@ -9,7 +9,7 @@ import pytest
 from nights import Silent, hasty
 from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of, small_study, stack_of, study_of
 
-from agent.ledger.result_rows import value_of
+from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE
 from agent.loop.seeds import Seeds

@@ -7,7 +7,7 @@ import pytest
 import settings_nights as nights
 from nights import trying
 
-from agent.ledger.result_files import catch_up
+from agent.ledger.results.files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.harvest import HARVEST, REFUSED

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from holdout_answers import side
 
-from agent.ledger.result_columns import COLUMNS
+from agent.ledger.results.columns import COLUMNS
 from agent.study.load import load_study
 from evaluation.own_study.evaluate import StudyRequest, evaluate_study
 from finetune.export.export import export

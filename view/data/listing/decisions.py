@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from agent.ledger.overview import DecisionSummary, LedgerOverview
-from agent.ledger.promotions import PROMOTION
+from agent.ledger.results.promotions import PROMOTION
 from agent.ledger.tables import RETRACTION
 from agent.proposers.context import CALIBRATION
 from common.errors import BadInput

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from agent.ledger.promotions import PROMOTION
+from agent.ledger.results.promotions import PROMOTION
 from agent.ledger.tables import RETRACTION
 from common.errors import BadInput
 from view.charts.chart import Chart

@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.result_files import publish
+from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
 from bench.faults.scenarios.commands.material import run_night, write_stores
 from bench.faults.scenarios.commands.recovery import files, nothing, repeat_in_empty_folder

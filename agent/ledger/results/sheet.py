@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.ledger.result_columns import COLUMNS, HEADER, NUMBERS
+from agent.ledger.results.columns import COLUMNS, HEADER, NUMBERS
 from common.printable import printable
 from common.redaction import redacted
 

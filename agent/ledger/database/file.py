@@ -1,6 +1,6 @@
 """The file of a ledger: how it is created, what it holds, and the messages when it is lost or damaged.
 
-``nightlane doctor --repair`` salvages what can be read of a damaged one (agent/ledger/repair.py).
+``nightlane doctor --repair`` salvages what can be read of a damaged one (agent/ledger/database/repair.py).
 """
 
 import contextlib

@@ -15,7 +15,7 @@ import tiny
 from ledger_rows import filled, in_child
 from rich.console import Console
 
-from agent.ledger.file import holds_sessions
+from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start.begin_or_resume import Overrides, begin, resume

@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import nightlane
 
-from agent.ledger.promotions import record_promotion
+from agent.ledger.results.promotions import record_promotion
 from agent.ledger.store import Ledger
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.study.load import Study

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent.ledger.result_columns import HEADER
-from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
+from agent.ledger.results.columns import HEADER
+from agent.ledger.results.sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.workspace.folder import Workspace

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from agent.ledger.file import (
+from agent.ledger.database.file import (
     create_ledger,
     damage_error,
     finish_repair,

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.codecs import JSON_FIELDS
-from agent.ledger.file import REPAIRED, create_ledger, finish_repair, is_of_the_disk
+from agent.ledger.database.codecs import JSON_FIELDS
+from agent.ledger.database.file import REPAIRED, create_ledger, finish_repair, is_of_the_disk
 from agent.ledger.tables import SCHEMA
 from common.clock import now
 from common.errors import BadInput

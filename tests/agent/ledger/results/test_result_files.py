@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ledger.result_columns import COLUMNS, HEADER
-from agent.ledger.result_files import ResultFiles, catch_up, publish
-from agent.ledger.results_sheet import FORMULA, cell, read_sheet, row_text
+from agent.ledger.results.columns import COLUMNS, HEADER
+from agent.ledger.results.files import ResultFiles, catch_up, publish
+from agent.ledger.results.sheet import FORMULA, cell, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start.begin_or_resume import Overrides, begin
@@ -155,7 +155,7 @@ def test_a_line_that_a_kill_cut_off_is_completed_in_place(ledger: Ledger, tmp_pa
 def test_no_secret_is_in_either_file_and_one_that_was_written_before_is_taken_out(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.ledger.results_sheet.redacted", lambda text, _: text)
+    monkeypatch.setattr("agent.ledger.results.sheet.redacted", lambda text, _: text)
     time, said = "2026-01-01T00:00:00Z", "as at https://me:S3CRETpw@host/v1?token=S3CRETvalue with sk-S3CRETkey"
     row = {"time": time, "session": "s1", "id": "s1-001", "status": "KEEP", "description": said}
     ledger.record_decisions(
@@ -232,7 +232,7 @@ def test_after_a_write_that_failed_the_whole_file_is_written_again(
         raise OSError(number, "it broke")
 
     with monkeypatch.context() as broken:
-        broken.setattr("agent.ledger.result_files.os.fsync", fails)
+        broken.setattr("agent.ledger.results.files.os.fsync", fails)
         assert all("cannot be written (it broke)" in one for one in files.publish())
     files.publish()
     assert table_of(tmp_path).stat().st_ino != inode  # nobody knows what the disk has of the old one
@@ -246,7 +246,7 @@ def test_a_full_disk_still_ends_it(ledger: Ledger, tmp_path: Path, monkeypatch: 
     decide(ledger, 1)
     publish(ledger, tmp_path)
     decide(ledger, 2)
-    monkeypatch.setattr("agent.ledger.result_files.os.fsync", full)
+    monkeypatch.setattr("agent.ledger.results.files.os.fsync", full)
     with pytest.raises(OSError, match="full"):
         publish(ledger, tmp_path)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.ledger.result_files import publish
-from agent.ledger.result_rows import promotion_row
+from agent.ledger.results.files import publish
+from agent.ledger.results.rows import promotion_row
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.workspace.folder import Workspace
