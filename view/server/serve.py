@@ -1,6 +1,7 @@
 """Serves the pages on a port of this machine until Ctrl-C."""
 
 import errno
+import logging
 import secrets
 import socket
 from collections.abc import Iterator
@@ -60,12 +61,17 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """From any thread."""
-        self._changes.end()
+        self._end_streams()
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._changes.end()
+        self._end_streams()
         super().handle_exit(sig, frame)
+
+    def _end_streams(self) -> None:
+        """On a busy machine a stream may outlive the time to close; that it is then cut off is no error."""
+        logging.getLogger("uvicorn.error").disabled = True
+        self._changes.end()
 
 
 def serve(workspace: Workspace, token: str, port: int, at: socket.socket) -> None:
