@@ -157,7 +157,7 @@ def look_at_every_page(workspace: Workspace) -> None:
 
 def test_the_first_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:
     lines = [shlex.split(line, comments=True) for line in block(".venv/bin/nightlane doctor")]
-    names = ["doctor", "init", "check", "run", "status", "resume", "report", "explain", "finetune"]
+    names = ["doctor", "init", "check", "run", "status", "watch", "resume", "report", "explain", "finetune"]
     names += ["promote", "evaluate", "export", "ship"]
     assert [words[1] for words in lines] == names
     for words in lines[:3]:  # the others need the hub's model, or a session
