@@ -207,9 +207,13 @@ class Measurements:
 
     # budget
 
-    def spent(self) -> Spent:
-        # Active hours are those that the machine ran: the clock may be set, and a suspended machine costs no hour.
+    def mark_alive(self) -> None:
+        """Record the active time until now: that which the machine ran, since the clock may be set, and a suspended
+        machine costs no hour."""
         self.ledger.mark_alive(self.row.id, self.period, self.period + time.monotonic() - self.begun)
+
+    def spent(self) -> Spent:
+        self.mark_alive()
         return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
 
     def over_budget(self) -> str | None:

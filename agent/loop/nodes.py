@@ -171,6 +171,7 @@ class Session:
         """Close the session and write its report. Only ``finished`` in the ledger says that a session has ended, so a
         report that cannot be written is logged and written later."""
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
+            self.measurements.mark_alive()  # the report says how long the session was active, its checks included
             self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self._ledger.finish(self.row.id, now(), reason)
         self.measurements.publish()

@@ -12,6 +12,7 @@ from sessions import go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
 from agent.loop import measurements
+from agent.loop.nodes import Session
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
@@ -56,6 +57,27 @@ def test_a_clock_that_jumps_neither_gives_hours_nor_takes_them(
         assert row.finish_reason == "2 decisions made, the budget", "a day that did not pass ends no night"
         assert 0 < ledger.active_seconds(row.id) < 3600
     assert "active 0.0" in status_text(session_status(Workspace(tmp_path), None))
+
+
+def test_the_report_counts_the_time_of_the_last_check(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed, close, active = [0.0], Session.close, list[float]()
+
+    def written(name: str) -> None:
+        with ledger_of(tmp_path) as ledger:
+            active.append(ledger.active_seconds(name))
+
+    def closes(session: Session, reason: str) -> None:
+        passed[0] += 100.0
+        monkeypatch.setattr(session, "write_report", written)
+        close(session, reason)
+
+    fake = SimpleNamespace(time=real_time.time, monotonic=lambda: passed[0], sleep=real_time.sleep)
+    monkeypatch.setattr(measurements, "time", fake)
+    monkeypatch.setattr(Session, "close", closes)
+    play(study, tmp_path, seed=SEED, decisions=2)
+    assert active == [pytest.approx(100.0)]
 
 
 def test_the_hours_of_the_budget_end_a_night_whose_clock_was_set_back(
