@@ -1,1 +1,2 @@
-"""What a person sees: figures, the session report, the terminal. It reads what the others wrote and changes nothing."""
+"""What a person sees: figures, the session report, pages in a browser, the terminal. It reads what the others wrote and
+writes nothing but reports, and votes on pairs."""
