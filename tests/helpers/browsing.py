@@ -17,6 +17,7 @@ from view.server.serve import HOST, Server, address_with, listening
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+SCRIPT = "</pre></script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
 TOKEN = "a-token"
 PATIENCE = 120_000
 """Milliseconds: other tests use the processor too."""

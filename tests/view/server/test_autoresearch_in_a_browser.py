@@ -15,7 +15,7 @@ from agent.ledger.tables import DecisionRow
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
-from probes.result.reading import Probe, Score
+from probes.result.reading import Probe
 from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 from testing.simulated_runner import SimulatedRunner
@@ -23,19 +23,6 @@ from view.data.session_record import load_record
 from view.report.report import write_report
 
 expect.set_options(timeout=browsing.PATIENCE)
-SCRIPT = "</pre></script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
-
-
-def said(probe: Probe, score: Score) -> str:
-    return f"{SCRIPT}\nthe answer of {probe.recipe.beta} is {score.sample}\n"
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A stack of two changes that was kept, with answers that try to act."""
-    workspace = nights.cutting(tmp_path_factory.mktemp("kept"), said)
-    browsing.added_curves(workspace)
-    return workspace
 
 
 def session_of(workspace: Workspace) -> str:
@@ -81,7 +68,7 @@ def test_a_decision_shows_curves_and_both_answers_as_text(browser: Browser, kept
         assert page.locator(".plot").first.locator(".scatterlayer .trace").count() >= 6
         assert page.title().startswith("Decision 001")
         side = page.locator(".side.after pre").first
-        assert SCRIPT in side.inner_text()
+        assert browsing.SCRIPT in side.inner_text()
         marked = page.locator(".side.after ins").first
         assert marked.inner_text() in side.inner_text()
         before, after = page.locator(".side.before pre").first, page.locator(".side.after pre").first

@@ -14,7 +14,6 @@ from starlette.testclient import TestClient
 
 from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
-from probes.result.reading import Probe, Score
 from view.data.figures import shown
 from view.data.session_record import load_record
 from view.explain.explanation import explain, explain_data
@@ -23,18 +22,6 @@ from view.server.app import create_app
 
 PORT = 8765
 Asking = Callable[[Workspace], TestClient]
-SCRIPT = "</pre><script>alert(1)</script>"
-
-
-def said(probe: Probe, score: Score) -> str:
-    return f"{SCRIPT} {probe.recipe.beta}\n"
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = nights.cutting(tmp_path_factory.mktemp("kept"), said)
-    browsing.added_curves(workspace)
-    return workspace
 
 
 @pytest.fixture
@@ -70,7 +57,7 @@ def test_every_page_is_well_formed_and_answers_are_text(asking: Asking, kept: Wo
         assert "<script>alert" not in page
         assert parsed(page).all("h1"), path
     shown = parsed(client.get(f"{root}/decisions/001").text)
-    assert SCRIPT in shown.all("figure", class_="before")[0].text
+    assert browsing.SCRIPT in shown.all("figure", class_="before")[0].text
 
 
 def test_a_decision_and_a_stack_say_what_explain_says(asking: Asking, kept: Workspace) -> None:
