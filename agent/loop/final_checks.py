@@ -41,12 +41,14 @@ class Retraction:
 @dataclass(frozen=True)
 class FinalChecks:
     """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
-    session uses it. ``spreads``: the noise of a pair by category, as the last KEEP showed it."""
+    session uses it. ``spreads``: the noise of a pair by category, as the last KEEP showed it. ``confirmed``: the
+    effects of the two recipes of its confirmation."""
 
     measurements: Measurements
     seeds: Seeds
     terms: Terms
     spreads: Mapping[str, Spread]
+    confirmed: frozenset[str]
 
     def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
         """The KEEPs that a check does not confirm, as far as the budget goes."""
@@ -129,8 +131,12 @@ class FinalChecks:
         if isinstance(choices, Failure):
             return choices
         candidates, baselines = (_readings(side) for side in zip(*outcomes, strict=True))
-        spreads = self.spreads if self._sizes(key.split) == self._sizes("probe") else None
+        spreads = self._known_of(candidate, baseline) if self._sizes(key.split) == self._sizes("probe") else None
         return compare(candidates, baselines, self.terms.policy.confidence, choices, spreads)
+
+    def _known_of(self, candidate: Recipe, baseline: Recipe) -> dict[str, Spread]:
+        same = {candidate.effect, baseline.effect} == self.confirmed
+        return {name: replace(spread, same_recipes=same) for name, spread in self.spreads.items()}
 
     def _sizes(self, split: str) -> Counter[str]:
         """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""

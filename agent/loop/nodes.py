@@ -158,7 +158,9 @@ class Session:
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads_shown(keeps[-1][0]))
+        last = keeps[-1][0]
+        spreads, confirmed = spreads_shown(last), self._confirmed_by(last)
+        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads, confirmed)
         for retraction in checks.retractions(keeps, self._baseline.start):
             self._decisions.retract(retraction)
 
@@ -185,6 +187,14 @@ class Session:
                 f"{self.row.id}"
             )
             self.measurements.publish()
+
+    def _confirmed_by(self, kept: DecisionRow) -> frozenset[str]:
+        """The effects of the two recipes that the confirmation of a KEEP compared; none in an older ledger."""
+        basis = kept.basis.stack if kept.basis else None
+        if basis is None:
+            return frozenset()
+        stack = next(stack for stack in self._confirmations.recorded() if stack.number == basis.number)
+        return frozenset(self._ledger.recipe(digest).effect for digest in (stack.recipe.digest, stack.incumbent))
 
     # what is in flight, by the ledger
 

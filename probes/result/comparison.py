@@ -231,9 +231,9 @@ def _difference(category: str, mine: Table, theirs: Table, confidence: float, kn
 def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered; and is at
-    least MS_rest / prompts. A recipe that helps some prompts and harms others adds the
-    component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
+    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered unless that is
+    of the same two recipes; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds
+    the component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
     (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
     seeds, prompts = differences.shape
@@ -242,13 +242,14 @@ def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, 
     by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
     own = float(by_seed.var(ddof=1))
     spread = known.with_own(own, seeds - 1)
+    variance = spread.variance if known.same_recipes else max(own, spread.variance)
     if prompts == 1:
-        return math.sqrt(max(own, spread.variance) / seeds), spread.freedom
+        return math.sqrt(variance / seeds), spread.freedom
     grand = differences.mean()
     ms_prompts = seeds * float(((by_prompt - grand) ** 2).sum()) / (prompts - 1)
     rest = differences - by_seed[:, None] - by_prompt[None, :] + grand
     ms_rest = float((rest**2).sum()) / ((seeds - 1) * (prompts - 1))
-    between = max(own, spread.variance, ms_rest / prompts)
+    between = max(variance, ms_rest / prompts)
     return math.sqrt((between + max(0.0, ms_prompts - ms_rest) / prompts) / seeds), spread.freedom
 
 

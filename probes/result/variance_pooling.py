@@ -18,14 +18,17 @@ recipe would have too narrow an interval. The average tells a noisy recipe by a 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The variance between seeds of the mean difference of one seed, and its degrees of freedom."""
+    """The variance between seeds of the mean difference of one seed, and its degrees of freedom. ``same_recipes``: it
+    is of the two recipes that are compared, under other seeds, and so counts however noisy their pairs look."""
 
     variance: float
     freedom: float
+    same_recipes: bool = False
 
     def with_own(self, variance: float, freedom: float) -> "Spread":
         """The variance of a comparison with this estimate of its own: moderated, or its own where that is larger."""
-        known = min(self.freedom, MOST_FREEDOM) if variance <= ALIKE * self.variance else 0.0
+        counts = self.same_recipes or variance <= ALIKE * self.variance
+        known = min(self.freedom, MOST_FREEDOM) if counts else 0.0
         total = known + freedom
         if total <= 0:
             return Spread(0.0, 0.0)
@@ -37,7 +40,8 @@ UNKNOWN = Spread(0.0, 0.0)
 
 def is_alike(own: Mapping[str, float], known: Mapping[str, Spread]) -> bool:
     """Whether the variances of a comparison, by category, are on average like those that are known."""
-    shared = [name for name in own if name in known and known[name].freedom > 0 and known[name].variance > 0]
+    uncertain = {name: spread for name, spread in known.items() if not spread.same_recipes}
+    shared = [name for name in own if name in uncertain and known[name].freedom > 0 and known[name].variance > 0]
     ratios = [own[name] / known[name].variance for name in shared]
     return not ratios or sum(ratios) / len(ratios) <= ALIKE_ON_AVERAGE
 

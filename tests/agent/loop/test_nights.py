@@ -273,6 +273,29 @@ def test_the_checks_at_the_end_know_the_noise_that_the_keep_s_own_pairs_showed(t
     assert seen["standard_error"] >= (0.99 * total / 2) ** 0.5
 
 
+def test_holdout_pairs_of_the_recipes_that_were_confirmed_keep_the_known_noise(tmp_path: Path) -> None:
+    """Two pairs that differ by 3 points would count alone, with an interval of more than 15, if they were of other
+    recipes than the one stack that was kept."""
+    study = small_study(tmp_path, "holdout_seeds = 2", "probes = 44")
+    first = next(Seeds(study.file.probe.seeds, 0, 0).holdout())
+
+    class Loud(EffectWorld):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+            found = super().scores(probe, prompts)
+            less = 3.0 * (probe.key.split == "holdout" and probe.recipe != study.start and probe.seed == first)
+            return [[max(score - less, 0.0) for score in scores] for scores in found] if found else found
+
+    play(study, tmp_path, Loud(HELPS))
+    kept = [row for row, _ in recorded(tmp_path) if row.status == "KEEP"]
+    assert {stack_of(row).number for row in kept} == {1}
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (check,) = [one for name in ledger.sessions() for one in ledger.checks(name, "holdout")]
+    seen = check.data["comparison"]["differences"]["lists"]
+    assert seen["variance"] > 3
+    assert seen["freedom"] > 5
+    assert seen["high"] - seen["low"] < 6
+
+
 def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tmp_path: Path) -> None:
     """The seeds with which the easy first order is left out contradict it."""
     study = small_study(tmp_path, "holdout_seeds = 2", "probes = 70")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UnlikeReadings
-from probes.result.comparison import compare, standard_error
+from probes.result.comparison import compare, differences, standard_error
 from probes.result.reading import ProbeKey, Reading, Score, Timing, Unscored, outcome_from_json, outcome_to_json
 from probes.result.variance_pooling import MOST_FREEDOM, Spread
 
@@ -125,6 +125,21 @@ def test_an_interval_uses_what_other_comparisons_know_of_the_variance_between_se
     assert standard_error(loud, known) == alone, "what is known is of another noise"
     assert alone[1] == 1
     assert alone[0] > 1.5 * error
+
+
+def test_two_pairs_of_recipes_whose_noise_is_known_cover_the_truth() -> None:
+    """What six pairs of a confirmation show of the noise counts for two pairs of the same recipes, loud ones too."""
+    generator, covered, trials, widths = numpy.random.default_rng(5), 0, 2000, []
+    for _ in range(trials):
+        pairs = generator.normal(0, 0.5, (8, 24)) + generator.normal(0, 0.4, (8, 1))
+        confirmed, again = pairs[:6], pairs[6:]
+        known = Spread(float(confirmed.mean(axis=1).var(ddof=1)), 5, same_recipes=True)
+        found = differences(again, numpy.zeros((2, 24)), ["lists"] * 24, spreads={"lists": known})["lists"]
+        covered += found.low <= 0 <= found.high
+        widths.append(found.high - found.low)
+        assert found.freedom == 6
+    assert 0.935 <= covered / trials <= 0.975
+    assert max(widths) < 5, "two pairs by themselves have intervals up to 25 times their standard error"
 
 
 def test_a_recipe_that_helps_some_prompts_and_harms_others_is_told_from_one_that_does_nothing() -> None:
