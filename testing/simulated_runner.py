@@ -21,7 +21,7 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import RunnerSettings
 from probes.inputs.training_rows import unit
 from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing
-from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
+from probes.run.protocol import Listener, OnOutcome, Progress, WorkerStatus, ignore_outcome
 from probes.run.store import ProbeStore
 
 CLIFF = 0.5
@@ -120,6 +120,13 @@ class SimulatedRunner:
     ):
         self.material, self.store, self.seconds, self.width = material, store, seconds, width
         self.world = world or Hills(sources=tuple(material.data.sources))
+        self._running: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """The first of them runs the probes."""
+        first = WorkerStatus(number=0, state="busy" if self._running else "idle", probes=self._running)
+        return (first, *(WorkerStatus(number=number, state="idle") for number in range(1, self.width)))
 
     @property
     def base(self) -> str:
@@ -134,7 +141,9 @@ class SimulatedRunner:
     ) -> list[Outcome]:
         outcomes = []
         for probe in batch:
+            self._running = (probe.id,)
             outcomes.append(self._run_one(probe, listener))
+            self._running = ()
             keep(probe, outcomes[-1])
         return outcomes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common.files import write_unsynced
 from probes.result.reading import Outcome, Probe, Reading, Timing
-from probes.run.protocol import Phase, Progress
+from probes.run.protocol import Phase, Progress, WorkerStatus
 from probes.run.store import DAMAGED
 
 FILE = "in_flight.json"
@@ -79,15 +79,26 @@ class ProbeInFlight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
-    """A batch of probes that ``process`` runs. ``waiting``, ``done``: numbers of the others. ``typical``: the timing of
-    the last probe that ended on the same prompts."""
+    """A batch of probes that ``process`` runs, and its workers (none in an older file). ``waiting``, ``done``: numbers
+    of the other probes. ``typical``: the timing of the last probe that ended on the same prompts."""
 
     process: int
     title: str
     probes: tuple[ProbeInFlight, ...]
+    workers: tuple[WorkerStatus, ...]
     waiting: int
     done: int
     typical: Timing | None
+
+    def worker_of(self, probe: str) -> int | None:
+        """The number of the worker that runs this probe."""
+        return next((worker.number for worker in self.workers if probe in worker.probes), None)
+
+    @property
+    def without_a_probe(self) -> tuple[WorkerStatus, ...]:
+        """Workers that run none: they start, wait, or were given up."""
+        running = {probe.id for probe in self.probes}
+        return tuple(worker for worker in self.workers if running.isdisjoint(worker.probes))
 
     def seconds_left(self, now: float) -> float | None:
         """Until the batch is done, if as many probes run at once as now; None without a measure."""
@@ -104,18 +115,25 @@ def read_in_flight(session: Path, process: int | None) -> InFlight | None:
     try:
         data = json.loads((session / FILE).read_text(encoding="utf-8"))
         probes = tuple(ProbeInFlight(**probe) for probe in data.pop("probes"))
+        workers = tuple(WorkerStatus(**{**one, "probes": tuple(one["probes"])}) for one in data.pop("workers", ()))
         typical = data.pop("typical")
-        found = InFlight(probes=probes, typical=Timing(**typical) if typical else None, **data)
+        found = InFlight(probes=probes, workers=workers, typical=Timing(**typical) if typical else None, **data)
     except DAMAGED:
         return None
     return found if process is not None and found.process == process else None
 
 
 class InFlightFile:
-    """Follows the batches of a session and writes what is in flight. That it cannot be written ends nothing."""
+    """Follows the batches of a session and writes what is in flight. That it cannot be written ends nothing.
+    ``workers``: tells what they do now."""
 
-    def __init__(self, session: Path, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = session / FILE, clock
+    def __init__(
+        self,
+        session: Path,
+        clock: Callable[[], float] = time.time,
+        workers: Callable[[], Sequence[WorkerStatus]] = tuple,
+    ) -> None:
+        self._path, self._workers, self._clock = session / FILE, workers, clock
         self._title, self._batch = "", dict[str, Probe]()
         self._running, self._ended = dict[str, ProbeInFlight](), set[str]()
         self._typical: dict[str, Timing] = {}
@@ -145,6 +163,7 @@ class InFlightFile:
     def progress(self, progress: Progress) -> None:
         probe, now = self._batch.get(progress.probe), self._clock()
         if probe is None:
+            self._write()  # a worker's state changed
             return
         before = self._running.get(probe.id)
         if progress.phase == "done":
@@ -168,6 +187,7 @@ class InFlightFile:
             process=os.getpid(),
             title=self._title,
             probes=tuple(self._running.values()),
+            workers=tuple(self._workers()),
             waiting=len(self._batch) - len(self._running.keys() | self._ended),
             done=len(self._ended),
             typical=self._typical.get(self._split),

@@ -69,7 +69,7 @@ class Measurements:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
         self.judge_monitor.on_note = self.log_and_publish
         self._result_files = ResultFiles(self.ledger, self.workspace.root)
-        self._in_flight = InFlightFile(self.workspace.session(self.row.id))
+        self._in_flight = InFlightFile(self.workspace.session(self.row.id), workers=lambda: self.runner.workers)
         self._in_flight.forget()
 
     def measure_pairs(self, title: str, pairs: Sequence[Pair]) -> None:

@@ -23,7 +23,7 @@ from common.errors import NightlaneError
 from lanes import Recipe
 from probes.endpoint.spending import Allowance
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
-from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
+from probes.run.protocol import Listener, OnOutcome, Progress, WorkerStatus, ignore_outcome
 
 
 class PoolExhausted(NightlaneError):
@@ -178,6 +178,7 @@ class PoolRunner:
     width: int = 1
     environment: str = "recorded"
     about: str = "scorer: recorded"
+    workers: tuple[WorkerStatus, ...] = ()
     _given: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from probes.inputs.settings import MemorySettings, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.failures import MEANINGS
-from probes.run.protocol import Listener
+from probes.run.protocol import Listener, WorkerStatus
 from probes.run.store import require_own
 
 
@@ -26,7 +26,7 @@ class Task:
 
 class Batch:
     """``room``: what the device has room for, by quantisation of the base; what a batch learns of it stays for the
-    next. ``note``: is told what a person should know.
+    next. ``note``: is told what a person should know. ``workers``: as the listener last saw them.
 
     A probe whose last attempt failed by its worker's fault is suspended: its failure is final once a worker in the same
     place has measured another probe, or when no other probe is left.
@@ -41,6 +41,7 @@ class Batch:
         note: Callable[[str], None],
     ) -> None:
         self.listener = listener
+        self.workers: Sequence[WorkerStatus] = ()
         self.waiting = deque(Task(place, probe) for place, probe in enumerate(probes))
         self.outcomes: dict[int, Outcome] = {}
         self._count = len(probes)

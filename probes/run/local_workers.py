@@ -20,7 +20,7 @@ from probes.inputs.settings import MemorySettings, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
 from probes.run.batch import Batch, Task
 from probes.run.failures import MEANINGS
-from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
+from probes.run.protocol import Listener, OnOutcome, Progress, WorkerStatus, ignore_outcome
 from probes.run.worker import Ready
 from probes.run.worker_pool import Slot, Worker, WorkerPool, ended
 
@@ -55,6 +55,10 @@ class ResidentRunner:
         return max(1, self._pool.left)
 
     @property
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        return tuple(slot.status for slot in self._pool.slots)
+
+    @property
     def about(self) -> str:
         return self._first().about
 
@@ -81,6 +85,7 @@ class ResidentRunner:
                 self._pool.start_missing()
                 self._send_notes(now)
                 self._hand_out(now, allowance)
+                self._report_workers(now)
                 self._handle_messages(now)
                 now.review(self._pool.failures)
                 for place in now.outcomes.keys() - kept:
@@ -109,6 +114,12 @@ class ResidentRunner:
     def _send_notes(self, batch: Batch) -> None:
         while self._notes:
             batch.listener(Progress("", "waiting", 0, 0, note=self._notes.pop(0)))
+
+    def _report_workers(self, batch: Batch) -> None:
+        """Let the listener look at the workers when one of them does something else than when it last could."""
+        if self.workers != batch.workers:
+            batch.workers = self.workers
+            batch.listener(Progress("", "waiting", 0, 0))
 
     def _hand_out(self, batch: Batch, allowance: Allowance | None) -> None:
         for slot in self._pool.slots:

@@ -9,12 +9,13 @@ from probes.endpoint.spending import Allowance
 from probes.result.reading import Outcome, Probe
 
 Phase = Literal["waiting", "training", "generating", "scoring", "done"]
+WorkerState = Literal["starting", "idle", "busy", "restarting", "given up"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of a running probe. ``loss``: of the last step, if there was one. ``note``: for the person who watches,
-    that the probe waits for a server, say."""
+    """The state of a running probe; ``probe`` is empty when only a worker's state changed. ``loss``: of the last step,
+    if there was one. ``note``: for the person who watches, that the probe waits for a server, say."""
 
     probe: str
     phase: Phase
@@ -22,6 +23,29 @@ class Progress:
     steps: int
     loss: float | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """What a worker does now. ``probes``: the ids of those that it was given. ``failures``: how many times in a row it
+    ended by its own fault."""
+
+    number: int
+    state: WorkerState
+    probes: tuple[str, ...] = ()
+    failures: int = 0
+
+    @property
+    def doing(self) -> str:
+        """What it does, in words."""
+        failed = f"after {self.failures} failure{'s' * (self.failures != 1)} in a row"
+        return {
+            "starting": "starts and loads the base model",
+            "idle": "waits for a probe",
+            "busy": f"begins with probe {', '.join(self.probes)}",
+            "restarting": f"is started again {failed}",
+            "given up": f"given up {failed}",
+        }[self.state]
 
 
 Listener = Callable[[Progress], None]
@@ -36,8 +60,9 @@ class Runner(Protocol):
     """Runs probes.
 
     ``environment``: the software and the device class, a part of the probe key. ``base``: the digest of the base model
-    if the runner brings its own, else None. ``width``: how many probes run at once. ``about``: one line for the log on
-    what the scorer uses on this machine.
+    if the runner brings its own, else None. ``width``: how many probes run at once. ``workers``: what each does now;
+    none where probes run in the caller's process. ``about``: one line for the log on what the scorer uses on this
+    machine.
     """
 
     @property
@@ -51,6 +76,9 @@ class Runner(Protocol):
 
     @property
     def width(self) -> int: ...
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]: ...
 
     def run(
         self,

@@ -11,7 +11,7 @@ from common.plugins import plugins
 from probes.inputs.material import Material
 from probes.inputs.settings import LOCAL_WORKERS, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
-from probes.run.protocol import Listener, OnOutcome, Progress, Runner, ignore_outcome
+from probes.run.protocol import Listener, OnOutcome, Progress, Runner, WorkerStatus, ignore_outcome
 from probes.run.store import ProbeStore
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Score",
     "Timing",
     "Unscored",
+    "WorkerStatus",
     "ignore_outcome",
     "open_runner",
 ]

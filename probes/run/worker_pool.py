@@ -17,6 +17,7 @@ from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.run.batch import Task
 from probes.run.devices import visible_devices
+from probes.run.protocol import WorkerState, WorkerStatus
 from probes.run.worker import serve
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
@@ -63,6 +64,25 @@ class Slot:
     failures: int = 0
     paused_until: float = 0.0
     given_up: bool = False
+
+    @property
+    def status(self) -> WorkerStatus:
+        return WorkerStatus(
+            number=self.number,
+            state=self._state,
+            probes=(self.worker.task.probe.id,) if self.worker and self.worker.task else (),
+            failures=self.failures,
+        )
+
+    @property
+    def _state(self) -> WorkerState:
+        if self.given_up:
+            return "given up"
+        if self.worker is None:
+            return "restarting"
+        if not self.worker.ready:
+            return "starting"
+        return "busy" if self.worker.task else "idle"
 
     def free(self) -> None:
         if self.worker is not None:

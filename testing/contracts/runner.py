@@ -51,6 +51,7 @@ class RunnerContract(ABC):
         assert "\n" not in runner.about
         assert runner.base is None or runner.base
         assert runner.width >= 1
+        assert len({worker.number for worker in runner.workers}) == len(runner.workers)
 
     def test_no_probes_have_no_outcomes(self, opened: "Opened") -> None:
         assert opened.run([]) == []
@@ -87,6 +88,20 @@ class RunnerContract(ABC):
         assert {one.probe for one in heard} - {""} == {probe.id for probe in probes}
         for probe in probes:
             assert [one.phase for one in heard if one.probe == probe.id][-1] == "done"
+
+    def test_its_workers_name_the_probe_whose_progress_is_heard_and_none_afterwards(self, opened: "Opened") -> None:
+        if not opened.runner.workers:
+            pytest.skip("its probes run in the caller's process")
+        at_work: list[bool] = []
+
+        def listen(progress: Progress) -> None:
+            if progress.phase == "training":
+                at_work.append(any(progress.probe in worker.probes for worker in opened.runner.workers))
+
+        opened.runner.run(opened.probes(self.recipes()), listen)
+        assert at_work
+        assert all(at_work)
+        assert not any(worker.probes for worker in opened.runner.workers)
 
     def test_a_probe_gives_the_same_scores_again_alone_and_in_another_runner(
         self, opened: "Opened", tmp_path: Path

@@ -119,6 +119,7 @@ class RunnerHere:
 
     base = None
     width = 1
+    workers = ()
     about = "in this process"
 
     def __init__(self, material: Material, runs: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from textual.pilot import Pilot
@@ -13,6 +14,7 @@ from textual.pilot import Pilot
 from agent.ledger.store import Ledger
 from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
+from probes.run.protocol import WorkerStatus
 from view.watch.app import WatchApp
 
 PATIENCE = 60.0
@@ -52,7 +54,12 @@ def watched(workspace: Workspace, look: Look, size: tuple[int, int] = (140, 45))
     return app
 
 
-def flying(workspace: Workspace, *probes: Mapping[str, Any], title: str = "wave 1") -> None:
+def flying(
+    workspace: Workspace,
+    *probes: Mapping[str, Any],
+    title: str = "wave 1",
+    workers: Sequence[WorkerStatus] = (),
+) -> None:
     """Write what the process that holds the workspace measures: the parts of each probe that a test is about."""
     now = time.time()
     usual = {"id": "p", "seed": 7, "phase": "training", "step": 5, "steps": 20, "loss": 0.5}
@@ -61,6 +68,7 @@ def flying(workspace: Workspace, *probes: Mapping[str, Any], title: str = "wave 
         "process": workspace.holder(),
         "title": title,
         "probes": [{**usual, **times, **probe} for probe in probes],
+        "workers": [asdict(worker) for worker in workers],
         "waiting": 2,
         "done": 1,
         "typical": None,

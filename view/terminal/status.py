@@ -145,8 +145,10 @@ def _running(record: SessionRecord, workspace: Workspace) -> dict[str, Any] | No
         "done": found.done,
         "waiting": found.waiting,
         "seconds_left": _whole(found.seconds_left(now)),
+        "workers": [{**asdict(worker), "doing": worker.doing} for worker in found.workers],
         "probes": [
             {
+                "worker": found.worker_of(probe.id),
                 **{name: getattr(probe, name) for name in ("id", "seed", "phase", "step", "steps", "loss")},
                 "training_seconds_left": _whole(probe.training_left(found.typical, now)),
                 "seconds_left": _whole(probe.seconds_left(found.typical, now)),
@@ -161,12 +163,19 @@ def _whole(seconds: float | None) -> int | None:
 
 
 def _running_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """A line for the batch and one for each probe that runs."""
+    """A line for the batch, one for each probe that runs, and one for each worker that runs none."""
     if found is None:
         return []
-    probes = [f"probe {one['id']} seed {one['seed']}: {_phase(one)}" for one in found["probes"]]
+    probes = [f"{_worker(one['worker'])}probe {one['id']} seed {one['seed']}: {_phase(one)}" for one in found["probes"]]
+    at_work = {one["worker"] for one in found["probes"]}
+    others = [f"worker {one['number']} {one['doing']}" for one in found["workers"] if one["number"] not in at_work]
     counts = f"{len(probes)} running, {found['waiting']} waiting, {found['done']} done"
-    return [("in flight", f"{found['title']}: {counts}{_left(found['seconds_left'])}"), *(("", one) for one in probes)]
+    first = f"{found['title']}: {counts}{_left(found['seconds_left'])}"
+    return [("in flight", first), *(("", line) for line in (*probes, *others))]
+
+
+def _worker(number: int | None) -> str:
+    return "" if number is None else f"worker {number}, "
 
 
 def _phase(probe: dict[str, Any]) -> str:

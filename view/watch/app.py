@@ -150,8 +150,10 @@ class WatchApp(App[None]):
         if batch is None:
             return
         table.border_title = Content(texts.batch_title(batch))
-        table.styles.height = 2 + min(len(batch.probes), max(3, self.size.height // 5))  # with title and headings
-        table.show(texts.PROBE_COLUMNS, [texts.probe_row(one, self.size.width) for one in batch.probes])
+        rows = [texts.probe_row(one, self.size.width) for one in batch.probes]
+        rows += [texts.worker_row(one) for one in batch.other_workers]
+        table.styles.height = 2 + min(len(rows), max(3, self.size.height // 5))  # with title and headings
+        table.show(texts.PROBE_COLUMNS, rows)
         if begins:
             table.focus()
 

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from common.printable import printable
 from common.redaction import redacted
+from probes.run.protocol import WorkerStatus
 from view.data.changes import reach
 from view.data.figures import shown
 from view.data.listing.decisions import DecisionLine
@@ -17,7 +18,7 @@ from view.terminal.live import STYLES
 WIDE = 110
 """Columns from which tables show more."""
 STATES = {"running": "bold green", "finished": "bold cyan", "interrupted": "bold yellow"}
-PROBE_COLUMNS = ("probe", "seed", "phase", "step", "loss", "time left")
+PROBE_COLUMNS = ("worker", "probe", "seed", "phase", "step", "loss", "time left")
 DECISION_COLUMNS = ("id", "decision", "change", "effect [interval]")
 WIDE_DECISION_COLUMNS = (*DECISION_COLUMNS, "", "chance", "why")
 Row = tuple[Text, ...]
@@ -77,13 +78,20 @@ def batch_title(batch: LiveBatch) -> str:
     return f"{told(batch.title)}: {counts}{left}"
 
 
+def worker_row(worker: WorkerStatus) -> Row:
+    """A worker that runs no probe now."""
+    nothing = Text()
+    return Text(str(worker.number)), nothing, nothing, told(worker.doing, "dim"), nothing, nothing, nothing
+
+
 def probe_row(probe: LiveProbe, width: int) -> Row:
     steps = Text(f"{probe.step} of {probe.steps}")
     if width >= WIDE:
         steps = Text(" ").join([gauge(probe.share, 20), steps])
     left = "" if probe.seconds_left is None else duration(probe.seconds_left)
     loss = "" if probe.loss is None else f"{probe.loss:.3f}"
-    return told(probe.id), Text(str(probe.seed)), told(probe.phase), steps, Text(loss), Text(left)
+    worker = Text("" if probe.worker is None else str(probe.worker))
+    return worker, told(probe.id), Text(str(probe.seed)), told(probe.phase), steps, Text(loss), Text(left)
 
 
 def decision_rows(lines: Sequence[DecisionLine], width: int) -> Iterator[Row]:

@@ -8,7 +8,7 @@ import tiny
 
 from agent.loop.in_flight import FILE, InFlightFile, read_in_flight
 from probes.result.reading import Failure, Probe, ProbeKey, Reading, Timing
-from probes.run.protocol import Phase, Progress
+from probes.run.protocol import Phase, Progress, WorkerStatus
 
 KEY = ProbeKey(steps=10, base="base", data="data", prompts="prompts", scorer="scorer", samples=2, environment="here")
 PROBES = [Probe(tiny.recipe(), KEY, seed) for seed in (1, 2, 3)]
@@ -80,6 +80,22 @@ def test_a_step_is_written_once_a_second_and_another_phase_at_once(tmp_path: Pat
             assert _steps(tmp_path) == [shown]
         file.progress(training(PROBES[0], 10, phase="generating"))
         assert _steps(tmp_path) == [10]
+
+
+def test_workers_are_told_with_their_probes_and_a_change_of_theirs_alone_is_written_at_once(tmp_path: Path) -> None:
+    workers = [WorkerStatus(number=0, state="busy", probes=(PROBES[0].id,)), WorkerStatus(number=1, state="starting")]
+    file = InFlightFile(tmp_path, Clock(), lambda: workers)
+    with file.batch("wave 2", PROBES):
+        file.progress(training(PROBES[0], 1))
+        found = read_in_flight(tmp_path, _process(tmp_path))
+        assert found is not None
+        assert (found.worker_of(PROBES[0].id), found.worker_of(PROBES[1].id)) == (0, None)
+        assert found.without_a_probe == (workers[1],)
+        workers[1] = WorkerStatus(number=1, state="restarting", failures=1)
+        file.progress(Progress("", "waiting", 0, 0))
+        found = read_in_flight(tmp_path, _process(tmp_path))
+        assert found is not None
+        assert found.workers == tuple(workers)
 
 
 def test_a_probe_that_runs_again_begins_anew(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ from probes.result.reading import Probe
 from probes.inputs.settings import RunnerSettings
 
 def tell(progress):
-    print(progress.phase, progress.step, flush=True)
+    if progress.probe:
+        print(progress.phase, progress.step, flush=True)
 
 if __name__ == "__main__":
     material = tiny.material(Path({folder!r}), steps=2_000)

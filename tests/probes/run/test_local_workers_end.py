@@ -83,7 +83,8 @@ def of(outcome: Outcome) -> tuple[str, int]:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BudgetSpent("no money"), ValueError("a defect")])
 def test_the_outcome_of_a_batch_that_was_broken_off_is_not_the_next_ones(tmp_path: Path, error: BaseException) -> None:
     def end(progress: Progress) -> None:
-        raise error
+        if progress.probe:
+            raise error
 
     with opened(Script(tmp_path, holds=(1,))) as runner:
         with pytest.raises(type(error)):
@@ -99,8 +100,9 @@ def test_so_it_is_with_processes_and_the_one_at_work_is_killed(tmp_path: Path, m
     working = []
 
     def end(progress: Progress) -> None:
-        working.extend(runner._pool.workers)
-        raise KeyboardInterrupt
+        if progress.probe:
+            working.extend(runner._pool.workers)
+            raise KeyboardInterrupt
 
     with opened(Script(tmp_path, holds=(1,))) as runner:
         with pytest.raises(KeyboardInterrupt):
@@ -180,8 +182,15 @@ def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_with
     with opened(script, workers=2) as runner:
         given_up = threading.Timer(0, lambda: _when(lambda: runner.width == 1, tmp_path / "go"))
         given_up.start()
-        runner.run([probe(1)], heard.append)
+        states = set[str]()
+
+        def listen(progress: Progress) -> None:
+            heard.append(progress)
+            states.add(runner.workers[1].state)
+
+        runner.run([probe(1)], listen)
         given_up.join()
+        assert states >= {"restarting", "given up"}
         runner.run([probe(2)], heard.append)
         assert runner.width == 1
     notes = [progress.note for progress in heard if progress.note]

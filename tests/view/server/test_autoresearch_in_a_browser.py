@@ -112,6 +112,7 @@ class Following(nights.Silent):
         if self.seen == ["opened"] and self.told > 2:
             row = self.watched.page.locator(".probes tbody tr").first
             expect(row).to_contain_text(f"of {progress.steps}")
+            expect(row.locator("td").first).to_have_text("0")
             expect(self.watched.page.locator(".badge.running")).to_be_visible()
             self.seen.append("in flight")
 

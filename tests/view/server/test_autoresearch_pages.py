@@ -198,6 +198,10 @@ def test_a_running_session_shows_its_probes_and_its_budget(asking: Asking, tmp_p
             "process": holder,
             "title": "wave 1",
             "probes": [probe | times],
+            "workers": [
+                {"number": 0, "state": "given up", "probes": [], "failures": 5},
+                {"number": 1, "state": "busy", "probes": ["p"], "failures": 0},
+            ],
             "waiting": 2,
             "done": 1,
             "typical": None,
@@ -207,7 +211,10 @@ def test_a_running_session_shows_its_probes_and_its_budget(asking: Asking, tmp_p
         assert (found["session"]["state"], found["session"]["holder"]) == ("running", holder)
         [live] = found["live"]["batch"]["probes"]
         assert {name: live[name] for name in probe} == probe
-        assert live["share"] == 0.25
+        assert (live["share"], live["worker"]) == (0.25, 1)
+        [other] = found["live"]["batch"]["other_workers"]
+        assert (other["number"], other["state"]) == (0, "given up")
+        assert "given up after 5 failures in a row" in client.get(f"/sessions/{session}").text
         assert "20 probes" in found["live"]["budget_left"]
         (workspace.session(session) / FILE).write_text('{"process"', encoding="utf-8")
         assert data(client, f"/sessions/{session}")["live"]["batch"] is None

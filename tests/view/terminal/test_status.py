@@ -132,7 +132,7 @@ def test_the_probes_in_flight_are_told_with_their_step_and_the_time_left(tmp_pat
     [line] = [line for line in lines if line.startswith("in flight ")]
     assert line.endswith(f"1 running, {second['waiting']} waiting, 0 done, about 0 s left")
     [probe] = second["probes"]
-    told = f"probe {probe['id']} seed {probe['seed']}: training, step 4 of 20, loss 3.000, about 0 s left"
+    told = f"worker 0, probe {probe['id']} seed {probe['seed']}: training, step 4 of 20, loss 3.000, about 0 s left"
     assert f"{'':15}{told}" in lines
     after = session_status(workspace, None)
     assert (after["state"], after["running"]) == ("interrupted", None)

@@ -14,6 +14,7 @@ from agent.ledger.store import Ledger
 from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
 from common.sqlite import shared
+from probes.run.protocol import WorkerStatus
 from view.data.measurements import differences
 from view.data.session_record import load_record
 from view.watch import app, reader
@@ -58,11 +59,17 @@ def test_probes_their_curve_and_the_budget_are_shown_and_follow_the_session(held
         assert "⠁" <= max(curve.render().plain) <= "⣿", "the loss is drawn in braille"  # type: ignore[union-attr]
         await screen.pilot.press("down")
         await screen.until("loss of probe p2: no step yet")
+        assert "worker" in shown
+        assert "1 p1 7" in shown, "worker 1 runs probe p1 with seed 7"
+        assert "is started again after 2 failures in a row" in shown
+        await screen.pilot.press("down")
         flying(held, {"id": "p3", "phase": "generating", "step": 20}, title="stack 1")
         shown = await screen.until("stack 1: 1 running", "generating", "loss of probe p3", without="p1")
 
     with held.held():
-        flying(held, {"id": "p1", "step": 12, "loss": 0.875}, {"id": "p2", "step": 5})
+        one = WorkerStatus(number=1, state="busy", probes=("p1",))
+        other = WorkerStatus(number=0, state="restarting", failures=2)
+        flying(held, {"id": "p1", "step": 12, "loss": 0.875}, {"id": "p2", "step": 5}, workers=[one, other])
         watched(held, look)
 
 

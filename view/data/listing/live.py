@@ -10,13 +10,16 @@ from agent.loop.budget import Spent, budget_left, spent_by, with_overrides
 from agent.loop.in_flight import ProbeInFlight, read_in_flight
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
+from probes.run.protocol import WorkerStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveProbe:
-    """``share``: of its training that is done. ``seconds_left``: until its outcome, or of its training alone where
-    nothing is known of the rest."""
+    """``worker``: the number of that which runs it; None where probes run in the session's process. ``share``: of its
+    training that is done. ``seconds_left``: until its outcome, or of its training alone where nothing is known of the
+    rest."""
 
+    worker: int | None
     id: str
     seed: int
     phase: str
@@ -29,10 +32,12 @@ class LiveProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveBatch:
-    """``title``: what is measured. ``seconds_left``: until the batch is done."""
+    """``title``: what is measured. ``other_workers``: those that run no probe now. ``seconds_left``: until the batch is
+    done."""
 
     title: str
     probes: tuple[LiveProbe, ...]
+    other_workers: tuple[WorkerStatus, ...]
     waiting: int
     done: int
     seconds_left: float | None
@@ -87,18 +92,24 @@ def _batch(workspace: Workspace, session: str, holder: int | None) -> LiveBatch 
     return LiveBatch(
         title=found.title,
         probes=tuple(
-            _probe(one, one.seconds_left(found.typical, now) or one.training_left(found.typical, now))
+            _probe(
+                one,
+                found.worker_of(one.id),
+                one.seconds_left(found.typical, now) or one.training_left(found.typical, now),
+            )
             for one in found.probes
         ),
+        other_workers=found.without_a_probe,
         waiting=found.waiting,
         done=found.done,
         seconds_left=found.seconds_left(now),
     )
 
 
-def _probe(one: ProbeInFlight, seconds_left: float | None) -> LiveProbe:
+def _probe(one: ProbeInFlight, worker: int | None, seconds_left: float | None) -> LiveProbe:
     done = 1.0 if one.phase in ("generating", "scoring") else one.step / max(one.steps, 1)
     return LiveProbe(
+        worker=worker,
         id=one.id,
         seed=one.seed,
         phase=one.phase,
