@@ -23,9 +23,9 @@ def _number(name: str, meaning: str, *, unit: str, example: str) -> Column:
 
 
 DEFINITIONS = (
-    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-11-30T20:09:41Z"),
-    _text("session", "The session that made it.", example="20261130-200323"),
-    _text("id", "The decision: its session and its turn, or baseline.", example="20261130-200323-001"),
+    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-12-01T01:36:27Z"),
+    _text("session", "The session that made it.", example="20261201-013036"),
+    _text("id", "The decision: its session and its turn, or baseline.", example="20261201-013036-001"),
     _text(
         "status",
         "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), RETRACT (a KEEP is taken back), PROMOTE "
@@ -77,10 +77,10 @@ DEFINITIONS = (
         "probe_seconds",
         "Time of the stack's probes together; in the row of its first change.",
         unit="seconds",
-        example="118.69",
+        example="116.14",
     ),
-    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4724.9"),
-    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.844"),
+    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4332.3"),
+    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.841"),
     _number("cost_usd", "Cost of the decision, if prices are set.", unit="US dollars", example="0.04"),
     _text("proposer", "Who proposed.", example="factorial"),
     _text("reason", "Why it was decided so: a code of the table below.", example="improved"),
