@@ -115,7 +115,10 @@ def pages_of(workspace: Workspace) -> list[str]:
     numbers = [decision.id.removeprefix(f"{record.session.id}-") for decision in record.decisions[-2:]]
     own = ["", "/stacks", "/knobs", "/report", *(f"/decisions/{number}" for number in numbers)]
     stacks = [f"/stacks/{stack.number}" for stack in record.stacks[-1:]]
-    return ["/sessions", "/reports", "/training", "/rl-data/dpo", *(f"{root}{page}" for page in (*own, *stacks))]
+    stores = [f"/rl-data/{kind}" for kind in ("preference", "reward", "dpo", "orpo")]
+    runs = [f"/training/runs/{folder.name}" for folder in sorted(workspace.runs.glob("probe-*"))[:1]]
+    places = ["/sessions", "/reports", "/training", *runs, *stores]
+    return [*places, *(f"{root}{page}" for page in (*own, *stacks))]
 
 
 def added_curves(workspace: Workspace, steps: int = 40) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
+from common.files import is_locked
+from view.data.training.runs import run_folders
 
 SECONDS = 1.0
 SILENCE = 15.0
@@ -93,11 +95,13 @@ class Changes:
             before = now
 
     def seen(self) -> dict[str, Hashable]:
-        """By topic, what its files are like now; whether a session runs is part of each."""
+        """By topic, what its files are like now. Which session and which full-length runs go on is part of each: a
+        process that is killed changes no file."""
         runs, holder = self._workspace.runs, None
         with suppress(BadInput):  # the pages themselves say that the user may not read it
             holder = self._workspace.holder()
+        trained = tuple(str(folder) for folder in run_folders(self._workspace) if is_locked(folder))
         return {
-            topic: (holder, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
+            topic: (holder, trained, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
             for topic, patterns in self._topics.items()
         }

@@ -136,21 +136,23 @@ def test_runs_are_chosen_in_the_list_and_compared_in_one_chart(browser: Browser,
         assert len({colour for colour, _ in page.evaluate(DRAWN, "loss")}) == 2
 
 
-def test_a_run_moves_on_its_page_while_it_trains(browser: Browser, tmp_path: Path) -> None:
+def test_a_run_moves_on_its_page_while_it_trains_and_when_it_is_killed(browser: Browser, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.prepare()
-    with browsing.watched(browser, workspace) as watched, finetune_workspace.training(tmp_path) as folder:
+    with browsing.watched(browser, workspace) as watched:
         page = watched.page
-        watched.go("/training")
-        page.get_by_label("Compare tonight").check()
-        write_curve(folder, range(6, 10), 40)
-        expect(page.locator("#runs .steps")).to_have_text("9 of 40")
-        expect(page.get_by_label("Compare tonight")).to_be_checked()
-        page.get_by_role("link", name="tonight").click()
-        expect(page.locator(".badge.running")).to_have_text("RUNNING")
-        write_curve(folder, range(10, 21), 40)
-        expect(page.locator(".steps")).to_have_text("20 of 40")
-        until(page, lambda: page.evaluate(DRAWN, "loss")[0][1] == 20)
+        with finetune_workspace.training(tmp_path) as folder:
+            watched.go("/training")
+            page.get_by_label("Compare tonight").check()
+            write_curve(folder, range(6, 10), 40)
+            expect(page.locator("#runs .steps")).to_have_text("9 of 40")
+            expect(page.get_by_label("Compare tonight")).to_be_checked()
+            page.get_by_role("link", name="tonight").click()
+            expect(page.locator(".badge.running")).to_have_text("RUNNING")
+            write_curve(folder, range(10, 21), 40)
+            expect(page.locator(".steps")).to_have_text("20 of 40")
+            until(page, lambda: page.evaluate(DRAWN, "loss")[0][1] == 20)
+        expect(page.locator(".badge.stopped")).to_have_text("STOPPED")
 
 
 PAGES = (
