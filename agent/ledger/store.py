@@ -278,8 +278,8 @@ class Ledger(SessionRecords):
         return found[0] if found else None
 
     def decisions(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[DecisionRow]:
-        names = [row["id"] for row in self._db.execute(f"SELECT id FROM decisions {clause} ORDER BY rowid", values)]
-        return [self._load_decision(name) for name in names]
+        rows = self._db.execute(f"SELECT * FROM decisions {clause} ORDER BY rowid", values)
+        return [decode(DecisionRow, row) for row in rows]
 
     def _load_decision(self, decision_id: str) -> DecisionRow:
         return decode(DecisionRow, self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
