@@ -182,12 +182,15 @@ class InFlightFile:
         self._write()
 
     def _write(self) -> None:
-        self._written = self._clock()
+        self._written, workers = self._clock(), tuple(self._workers())
+        held = {probe for worker in workers for probe in worker.probes}
+        if workers:  # a probe whose worker was lost waits for another one
+            self._running = {name: probe for name, probe in self._running.items() if name in held}
         found = InFlight(
             process=os.getpid(),
             title=self._title,
             probes=tuple(self._running.values()),
-            workers=tuple(self._workers()),
+            workers=workers,
             waiting=len(self._batch) - len(self._running.keys() | self._ended),
             done=len(self._ended),
             typical=self._typical.get(self._split),

@@ -91,11 +91,12 @@ def test_workers_are_told_with_their_probes_and_a_change_of_theirs_alone_is_writ
         assert found is not None
         assert (found.worker_of(PROBES[0].id), found.worker_of(PROBES[1].id)) == (0, None)
         assert found.without_a_probe == (workers[1],)
-        workers[1] = WorkerStatus(number=1, state="restarting", failures=1)
+        workers[0] = WorkerStatus(number=0, state="restarting", failures=1)
         file.progress(Progress("", "waiting", 0, 0))
         found = read_in_flight(tmp_path, _process(tmp_path))
         assert found is not None
         assert found.workers == tuple(workers)
+        assert (found.probes, found.waiting) == ((), 3), "it waits for another worker"
 
 
 def test_a_probe_that_runs_again_begins_anew(tmp_path: Path) -> None:
