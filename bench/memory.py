@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 
 if TYPE_CHECKING:
     from probes.model.load import Base
@@ -75,7 +75,7 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     settings = ModelSettings(path=str(model), dtype=setting.dtype, chat="never")  # type: ignore[arg-type]
     base = load_base(settings, model, setting.quantization, device)
     half = " the" * (setting.words // 2)
-    pair = Pair("Say" + half, half + " end", half + " stop", "rows", 1)
+    pair = TrainingRow("Say" + half, half + " end", half + " stop", "rows", 1)
     question, row = base.renderer.question(pair.prompt), base.renderer.row(pair)
     reset_peak(device)
     loaded = peak_gb(device)
@@ -97,7 +97,7 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     return {"before": process, "loaded": loaded, "measured": peak, "estimate": parts.peak, **vars(parts)}
 
 
-def _train_and_answer(base: "Base", setting: Setting, pair: Pair, question: "Question") -> None:
+def _train_and_answer(base: "Base", setting: Setting, pair: TrainingRow, question: "Question") -> None:
     """What a probe does: two optimizer steps on copies of the pair, then answers with the adapter."""
     from probes.generate.random_keys import Sampling
     from probes.generate.sampler import generate

@@ -16,7 +16,7 @@ from common.errors import BadInput, EndpointUnavailable
 from common.parallel import cores
 from evaluation.answering import Answerer, Asking, ServedModel, load
 from evaluation.problems import Problem, ProblemSet, Refused, load_problems
-from evaluation.results import Evaluation, Result, Side, new_folder, to_json
+from evaluation.results import Evaluation, ModelResults, Result, new_folder, to_json
 from evaluation.samples import SampleSet, load_samples
 from probes.inputs.settings import ModelSettings
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
@@ -79,7 +79,7 @@ def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path
         for name, samples in _sides(request, usable.problems, problem_set.ids, folder, note):
             note(f"scoring {name}")
             results = _written(_results(samples, usable.problems, scorer, note), name, folder / "results.jsonl")
-            sides.append(Side(name, results))
+            sides.append(ModelResults(name, results))
     came = sum(len(side.results) for side in sides)
     asked = 0 if request.samples else len(usable.problems) * request.asking.samples * len(request.seeds) * len(sides)
     refused_ids = {refused.task_id for refused in usable.refused}
@@ -215,7 +215,7 @@ def _written(results: Iterator[Result], side: str, path: Path) -> tuple[Result, 
     return tuple(written)
 
 
-def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
+def _ks(sides: Sequence[ModelResults]) -> tuple[int, ...]:
     """The usual k up to the number of answers per problem and seed, and that number."""
     most = 1 + max(result.sample for side in sides for result in side.results)
     return tuple(sorted({most, *(k for k in KS if k <= most)}))

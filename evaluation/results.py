@@ -43,7 +43,7 @@ def from_json(data: Mapping[str, Any]) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ModelResults:
     """All results of one model or one file of samples."""
 
     name: str
@@ -63,7 +63,7 @@ class Evaluation:
     refused: tuple[Refused, ...]
     unknown: Mapping[str, int]
     missing: tuple[str, ...]
-    sides: tuple[Side, ...]
+    sides: tuple[ModelResults, ...]
     ks: tuple[int, ...]
     seconds: float
     unanswered: int = 0

@@ -17,7 +17,7 @@ from lanes.rules import sees_whole_batch
 from preferences.store.stores import Stores
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
-from probes.inputs.training_rows import Pair, check_overlap, quotas
+from probes.inputs.training_rows import TrainingRow, check_overlap, quotas
 from probes.memory.fit import Fit
 from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import locate
@@ -103,7 +103,7 @@ class Plan:
         return digest_of({source.name: source.digest for source in self.sources})
 
     @property
-    def pairs(self) -> Mapping[str, tuple[Pair, ...]]:
+    def pairs(self) -> Mapping[str, tuple[TrainingRow, ...]]:
         return {source.name: source.pairs for source in self.sources}
 
 

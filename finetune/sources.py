@@ -11,7 +11,7 @@ from probes.inputs import sources
 from probes.inputs.files.records import rows_digest
 from probes.inputs.material import Material
 from probes.inputs.sources import good_source
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import count, refused_rows
 
@@ -24,7 +24,7 @@ class Source:
     name: str
     file: str
     digest: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TrainingRow, ...]
     drawn: int
     review: ReviewState
     left_out: str = ""

@@ -27,7 +27,7 @@ from preferences.collection.pairing import (
     reward_rows,
     without_repetitions,
 )
-from preferences.store.provenance import Side
+from preferences.store.provenance import TextOrigin
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 from probes.generate.random_keys import sampling_seed
@@ -195,7 +195,7 @@ class Harvest:
                 prompts[row["prompt"]],
                 row["text"],
                 row["score"],
-                Side(
+                TextOrigin(
                     origin="cut" if row.get("finish_reason") == "length" else "sampled",
                     bar=study.scorer.kind,
                     probe=probe.id,

@@ -13,7 +13,7 @@ import numpy
 
 from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
-from agent.policy.night_plan import Noise, Plan, first_look, plan, power
+from agent.policy.night_plan import Plan, ReadingNoise, first_look, plan, power
 from agent.policy.settings import Policy
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, Usable
@@ -113,9 +113,9 @@ class Known:
         return any(one.places != self.base for one in self.target)
 
     @property
-    def noise(self) -> Noise:
+    def noise(self) -> ReadingNoise:
         apart = self.guards.noise if self.guards else 0.0
-        return Noise(self.model.noise, apart, TARGET_FREEDOM, GUARD_FREEDOM)
+        return ReadingNoise(self.model.noise, apart, TARGET_FREEDOM, GUARD_FREEDOM)
 
     @property
     def wave(self) -> int:

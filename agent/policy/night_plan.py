@@ -32,7 +32,7 @@ PROBE_COST = 0.001
 
 
 @dataclass(frozen=True)
-class Noise:
+class ReadingNoise:
     """Standard deviations of a reading: of the target, and of a guard's deviation from it. ``target_freedom``,
     ``guard_freedom``: degrees of freedom that a confirmation takes from them."""
 
@@ -63,7 +63,7 @@ def power(
     variance: float,
     pairs: int,
     errors: tuple[float, float],
-    noise: Noise,
+    noise: ReadingNoise,
     noisier: float = 1.0,
     guards: Mapping[str, tuple[float, float]] | None = None,
     margins: Mapping[str, float] | None = None,
@@ -124,7 +124,7 @@ def first_look(pairs: int, left: int) -> int:
 class _Looking:
     """What the best stack will be worth after so many more readings, as far as draws of the effects tell."""
 
-    def __init__(self, effects: Effects, chance: float, noise: Noise, random: numpy.random.Generator) -> None:
+    def __init__(self, effects: Effects, chance: float, noise: ReadingNoise, random: numpy.random.Generator) -> None:
         self.effects, self.chance, self.noise = effects, chance, noise
         self.draws = random.standard_normal((DRAWS, len(effects.moves))) @ effects.root.T
         self.own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
@@ -148,7 +148,7 @@ def plan(
     most_pairs: int,
     chance: float,
     errors: tuple[float, float],
-    noise: Noise,
+    noise: ReadingNoise,
     margins: Mapping[str, float],
     random: numpy.random.Generator,
     least: float = 0.0,

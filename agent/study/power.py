@@ -22,7 +22,7 @@ from agent.loop.start.baseline import FLOOR
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, Standing
 from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM
-from agent.policy.night_plan import Noise as ReadingNoise
+from agent.policy.night_plan import ReadingNoise
 from agent.policy.night_power import Answers, NightPower, in_words, night_power
 from agent.study.load import Study
 from agent.workspace.folder import Workspace

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from agent.workspace.folder import Workspace
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row, row_to_json
 
 WORDS, LETTERS = 3000, "abcdefghijklmnop"
@@ -42,5 +42,5 @@ def _rows(number: int) -> Iterator[Row]:
             scores=(5.0 + place % 50 / 10, 4.0),
             category=CATEGORIES[place % len(CATEGORIES)],
             source=("harvest", "web")[place % 2],
-            provenance=Provenance((Side("sampled"), Side("sampled"))),
+            provenance=Provenance((TextOrigin("sampled"), TextOrigin("sampled"))),
         )

@@ -14,7 +14,7 @@ import torch
 from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
 
 from common.errors import NightlaneError
-from probes.model.sft_adapter import Pair
+from probes.model.sft_adapter import LowRankMatrices
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def gguf_applied(model: Any, path: Path) -> Iterator[Any]:
             hook.remove()
 
 
-def _added(pair: Pair) -> Callable[[Any, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]:
+def _added(pair: LowRankMatrices) -> Callable[[Any, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]:
     """A forward hook that adds B(A(x)) in float32."""
 
     def hook(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
@@ -41,7 +41,7 @@ def _added(pair: Pair) -> Callable[[Any, tuple[torch.Tensor, ...], torch.Tensor]
     return hook
 
 
-def read_gguf(model: Any, path: Path) -> dict[str, Pair]:
+def read_gguf(model: Any, path: Path) -> dict[str, LowRankMatrices]:
     """The matrices of a GGUF adapter by the layer of the model, scaled. NightlaneError for an unknown tensor."""
     reader = gguf.GGUFReader(path)
     alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
@@ -63,5 +63,5 @@ def read_gguf(model: Any, path: Path) -> dict[str, Pair]:
             raise NightlaneError(f"{path} holds {tensor}, which is no tensor of its base; report this as a defect")
         a, b = tensors[name], processor.process(tensors[f"{tensor}.lora_b"], name=tensor).weights
         scaled = torch.from_numpy(b.copy()) * (alpha / a.shape[0])
-        pairs[parameters[tensor].removesuffix(".weight")] = Pair(torch.from_numpy(a.copy()), scaled)
+        pairs[parameters[tensor].removesuffix(".weight")] = LowRankMatrices(torch.from_numpy(a.copy()), scaled)
     return pairs

@@ -8,12 +8,12 @@ from finetune.review import ReviewState, require_set_reviewed
 from preferences.store.annotations import AnnotatedRow, judged_bad, reviewed_ids, set_digest, usable_rows
 from preferences.store.rows import normalized, text_to_json
 from preferences.store.stores import Stores
-from probes.inputs.sources import Pair
+from probes.inputs.sources import TrainingRow
 
 SOURCE = "reward"
 
 
-def reward_pairs(rows: Iterable[AnnotatedRow]) -> tuple[Pair, ...]:
+def reward_pairs(rows: Iterable[AnnotatedRow]) -> tuple[TrainingRow, ...]:
     """For each prompt, its best answer with each other answer that has a lower score, in the order of the store."""
     groups: dict[str, list[tuple[int, AnnotatedRow]]] = {}
     for line, row in enumerate(rows, 1):
@@ -22,14 +22,14 @@ def reward_pairs(rows: Iterable[AnnotatedRow]) -> tuple[Pair, ...]:
     for group in groups.values():
         _, best = max(group, key=lambda one: (_score(one[1]), -one[0]))
         pairs += [
-            Pair(row.row.prompt, best.texts[0], row.texts[0], SOURCE, 0, line)
+            TrainingRow(row.row.prompt, best.texts[0], row.texts[0], SOURCE, 0, line)
             for line, row in group
             if _score(row) < _score(best)
         ]
     return tuple(sorted(pairs, key=lambda pair: pair.line))
 
 
-def read_reward_pairs(stores: Stores, unreviewed: bool) -> tuple[tuple[Pair, ...], str, ReviewState]:
+def read_reward_pairs(stores: Stores, unreviewed: bool) -> tuple[tuple[TrainingRow, ...], str, ReviewState]:
     """The pairs of the store, a digest of its rows, and whether they were reviewed. BadInput if the store has no two
     answers to one prompt with different scores, or if nobody reviewed it."""
     stored = stores.read("reward")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from common.errors import BadInput
 from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, parse_vote_choice
-from preferences.store.provenance import Origin, Provenance, Side
+from preferences.store.provenance import Origin, Provenance, TextOrigin
 from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
 from preferences.store.stores import never_chosen, require_vote
 from probes.inputs.files.records import records, unit_of
@@ -166,7 +166,7 @@ def _row(kind: Kind, record: Record, defaults: Defaults, time: str, remove_promp
         scores=tuple(_score(record, score) for score, _ in names),
         category=_name(record, "category", defaults.category),
         source=_name(record, "source", defaults.source),
-        provenance=Provenance(tuple(Side(origin) for origin in origins)),
+        provenance=Provenance(tuple(TextOrigin(origin) for origin in origins)),
         receipt=receipt,
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from common.errors import BadInput
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Kind, Row, exact_digest
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.turns import Turn, Turns
@@ -34,7 +34,7 @@ class ScoredAnswer:
     prompt: Prompt
     text: str
     score: float
-    side: Side
+    side: TextOrigin
 
     def __post_init__(self) -> None:
         if self.prompt.split != "harvest":

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from common.digests import digest_of
 from common.errors import BadInput
-from preferences.store.provenance import Side
+from preferences.store.provenance import TextOrigin
 from preferences.store.rows import Row, coverage_of, receipt_of, text_to_json
 from preferences.store.scorings import Scoring, StoredMark
 from probes.inputs.rows.turns import Turns
@@ -103,7 +103,7 @@ class AnnotatedRow:
         return own[::-1] if self.flipped else own
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def sides(self) -> tuple[TextOrigin, ...]:
         """With the components and critical failures of the latest scoring, where its scores are used."""
         own = self.row.provenance.sides
         if self.scoring is not None and self._marks:

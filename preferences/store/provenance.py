@@ -25,7 +25,7 @@ def origin_of(text: str) -> Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TextOrigin:
     """Where one text comes from.
 
     ``bar``: the name of the quality bar that it passed (a gate, a scorer); "" for none. ``probe`` and ``recipe``: what
@@ -60,7 +60,7 @@ class Provenance:
     ``prompt``: the id of the harvest prompt. ``scorer``: its digest. ``sides``: in the order of the texts.
     """
 
-    sides: tuple[Side, ...]
+    sides: tuple[TextOrigin, ...]
     session: str = ""
     decision: str = ""
     prompt: str = ""

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from common.digests import digest_of
 from common.errors import BadInput
-from preferences.store.provenance import NEVER_CHOSEN, Provenance, Side, is_number, require_types, require_utf8
+from preferences.store.provenance import NEVER_CHOSEN, Provenance, TextOrigin, is_number, require_types, require_utf8
 from probes.inputs.rows.messages import turns_of
 from probes.inputs.rows.turns import Turns
 
@@ -209,16 +209,16 @@ def _score(side: str) -> str:
     return "score" if side == "completion" else f"{side}_score"
 
 
-def side_to_json(side: Side) -> dict[str, Any]:
+def side_to_json(side: TextOrigin) -> dict[str, Any]:
     plain = {one.name: getattr(side, one.name) for one in fields(side)}
     figures = [{"name": name, "value": float(side.figures[name])} for name in sorted(side.figures)]
     return plain | {"figures": figures, "critical": "\n".join(side.critical)}
 
 
-def _side_from_json(data: Mapping[str, Any]) -> Side:
+def _side_from_json(data: Mapping[str, Any]) -> TextOrigin:
     figures = {one["name"]: one["value"] for one in data["figures"]}
     critical = tuple(data["critical"].split("\n")) if data["critical"] else ()
-    return Side(**{**data, "figures": figures, "critical": critical})
+    return TextOrigin(**{**data, "figures": figures, "critical": critical})
 
 
 def _text(data: Mapping[str, Any], column: str) -> Turns:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from common.digests import digest_of
 from preferences.store.annotations import AnnotatedRow, usable_rows
-from preferences.store.provenance import Side
+from preferences.store.provenance import TextOrigin
 from preferences.store.rows import text_to_json
 from preferences.text_gate.duplicate_rows import Repeat, repeats
 from preferences.text_gate.settings import TextGateSettings
@@ -49,7 +49,7 @@ class AnswerUnderTest:
         return plain(self.row.texts[1])
 
     @property
-    def side(self) -> Side:
+    def side(self) -> TextOrigin:
         return self.row.sides[0]
 
     @property

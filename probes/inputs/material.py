@@ -23,7 +23,7 @@ from probes.inputs.settings import (
     ServingSettings,
 )
 from probes.inputs.sources import Source, good_source
-from probes.inputs.training_rows import Pair, check_overlap
+from probes.inputs.training_rows import TrainingRow, check_overlap
 from probes.model.load import base_digest, locate, locate_adapter
 from probes.result.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest
@@ -79,7 +79,7 @@ class Material:
         return source.without(self.refused[name]) if self.refused.get(name) else source
 
     @property
-    def sources(self) -> Mapping[str, tuple[Pair, ...]]:
+    def sources(self) -> Mapping[str, tuple[TrainingRow, ...]]:
         """The training pairs of each source."""
         return {name: source.pairs for name, source in self.read_sources.items()}
 

@@ -23,7 +23,7 @@ _KNOWN = {*USED, *PAIR, "difficulty"}
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrainingRow:
     """One training row. ``line``: the line or row in its file. ``tools``: a JSON list of the assistant's tools, "" for
     none."""
 
@@ -48,7 +48,7 @@ class Source:
 
     name: str
     where: Where
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TrainingRow, ...]
     bad: tuple[BadRow, ...]
     files: str = ""
     ignored_columns: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Source:
 def read_source(name: str, where: Where, prompt_in_answers: PromptInAnswers | None = None) -> Source:
     """Read all rows of a source. BadInput if no row is good, if the file cannot be read to its end, or if answers begin
     with their prompt and what that means is not known."""
-    pairs: list[Pair] = []
+    pairs: list[TrainingRow] = []
     bad: list[BadRow] = []
     ignored_columns: dict[str, None] = {}
     entries = list(records(where))
@@ -155,22 +155,22 @@ def refusal(where: Where, bad: Sequence[BadRow]) -> BadInput:
     )
 
 
-def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[Pair, ...]:
+def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[TrainingRow, ...]:
     """The training pairs of a source."""
     return good_source(name, where, bad_rows).pairs
 
 
-def _pair(name: str, place: int, record: Mapping[str, Any], remove_prompt: bool) -> Pair:
+def _pair(name: str, place: int, record: Mapping[str, Any], remove_prompt: bool) -> TrainingRow:
     texts = texts_of(record, PAIR, remove_prompt)
     chosen, rejected = texts.sides
-    return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
+    return TrainingRow(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
 
 
 def _shown(column: str) -> str:
     return column[:40] if column.isprintable() else repr(column[:40])
 
 
-def _digest(pairs: Sequence[Pair], place: int) -> str:
+def _digest(pairs: Sequence[TrainingRow], place: int) -> str:
     return digest_of(astuple(replace(pairs[place], line=0))) if place < len(pairs) else ""
 
 

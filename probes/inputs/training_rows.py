@@ -17,10 +17,10 @@ from probes.inputs.files.records import unit_of
 from probes.inputs.files.where import Where
 from probes.inputs.prompts import Prompt, wording
 from probes.inputs.rows.turns import Turns
-from probes.inputs.sources import Pair as Pair  # exported for code that orders or trains on pairs
+from probes.inputs.sources import TrainingRow as TrainingRow  # exported for code that orders or trains on pairs
 from probes.inputs.sources import load_source as load_source
 
-Sources = Mapping[str, tuple[Pair, ...]]
+Sources = Mapping[str, tuple[TrainingRow, ...]]
 
 
 def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequence[Prompt]) -> None:
@@ -70,13 +70,13 @@ class Reserved:
         return self._seen[text]
 
 
-def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[Pair, ...]:
+def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[TrainingRow, ...]:
     """The ``rows`` pairs of a run in training order.
 
     Each source supplies its share by largest remainder. A source that is shorter than its share starts over in a new
     permutation, so no pair is seen n + 1 times before all pairs of its source were seen n times.
     """
-    draws: list[tuple[float, int, Pair]] = []
+    draws: list[tuple[float, int, TrainingRow]] = []
     for name, count in quotas(recipe.shares, rows).items():
         draws += [(unit(seed, name, "place", i), i, pair) for i, pair in enumerate(_take(sources, name, count, seed))]
     draws.sort(key=lambda draw: (draw[0], draw[2].source, draw[1]))
@@ -93,18 +93,18 @@ def quotas(shares: Mapping[str, float], rows: int) -> dict[str, int]:
     return counts
 
 
-def _take(sources: Sources, name: str, count: int, seed: int) -> list[Pair]:
+def _take(sources: Sources, name: str, count: int, seed: int) -> list[TrainingRow]:
     if name not in sources:
         raise BadInput(f"the mixture weighs the source {name!r}, which [data.sources] lacks; add it or set it to 0")
     pairs = sources[name]
-    drawn: list[Pair] = []
+    drawn: list[TrainingRow] = []
     for turn in range(-(-count // len(pairs))):
         permutation = sorted(range(len(pairs)), key=lambda i: unit(seed, name, "pass", turn, i))
         drawn += [pairs[i] for i in permutation]
     return drawn[:count]
 
 
-def _arranged(pairs: list[Pair], curriculum: str, source_names: list[str]) -> list[Pair]:
+def _arranged(pairs: list[TrainingRow], curriculum: str, source_names: list[str]) -> list[TrainingRow]:
     """The shuffled rows sorted by the curriculum. The sort is stable: rows with equal keys keep the shuffle's order."""
     places = {name: place for place, name in enumerate(source_names)}
     keys: dict[str, Any] = {

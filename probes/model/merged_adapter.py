@@ -18,7 +18,7 @@ from common.errors import NightlaneError
 from probes.model.adapter import adapted
 from probes.model.adapter_files import note_base_adapter
 from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Base
-from probes.model.sft_adapter import NAME, FrozenAdapter, Pair
+from probes.model.sft_adapter import NAME, FrozenAdapter, LowRankMatrices
 from probes.model.target_modules import shortened
 
 PREFIX = "base_model.model."
@@ -59,18 +59,20 @@ def combine(base: Base, adapter: Path, folder: Path) -> None:
     note_base_adapter(folder, sft.digest, held=True)
 
 
-def _pairs(base: Base, adapter: Path) -> dict[str, Pair]:
+def _pairs(base: Base, adapter: Path) -> dict[str, LowRankMatrices]:
     """The matrices of an adapter by the names of the linear layers."""
     with adapted(base, adapter):
         return {
-            name: Pair(layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling)
+            name: LowRankMatrices(
+                layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling
+            )
             for name, layer in base.model.named_modules()
             if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper)
             for scaling in [layer.scaling[NAME]]
         }
 
 
-def _side_by_side(pairs: Sequence[Pair | None], ranks: Sequence[int]) -> Pair:
+def _side_by_side(pairs: Sequence[LowRankMatrices | None], ranks: Sequence[int]) -> LowRankMatrices:
     """Both pairs as one; zeros fill up a missing pair and lower ranks."""
     present = next(pair for pair in pairs if pair is not None)
     a = torch.zeros(sum(ranks), present.a.shape[1])
@@ -81,7 +83,7 @@ def _side_by_side(pairs: Sequence[Pair | None], ranks: Sequence[int]) -> Pair:
             end = start + pair.a.shape[0]
             a[start:end], b[:, start:end] = pair.a.cpu(), pair.b.cpu()
         start += rank
-    return Pair(a, b)
+    return LowRankMatrices(a, b)
 
 
 def _patterns(config: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -38,7 +38,7 @@ PLAIN = frozenset(
 
 
 @dataclass(frozen=True)
-class Pair:
+class LowRankMatrices:
     """The matrices of a layer, which adds B(A(x)): ``a`` [rank, inputs], ``b`` [outputs, rank] with the scaling, both
     float32."""
 
@@ -49,13 +49,13 @@ class Pair:
 class FrozenAdapter:
     """An adapter on a base. ``pairs``: by the full name of the layer. ``digest``: of its files."""
 
-    def __init__(self, model: Any, pairs: Mapping[str, Pair], digest: str) -> None:
+    def __init__(self, model: Any, pairs: Mapping[str, LowRankMatrices], digest: str) -> None:
         self.pairs, self.digest = pairs, digest
         self._on = True
         for name, pair in pairs.items():
             self._hook(model.get_submodule(name), pair, model.dtype, model.device)
 
-    def _hook(self, layer: Any, pair: Pair, dtype: torch.dtype, device: Any) -> None:
+    def _hook(self, layer: Any, pair: LowRankMatrices, dtype: torch.dtype, device: Any) -> None:
         a, b = pair.a.to(device, dtype), pair.b.to(device, dtype)
 
         def add(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
@@ -81,7 +81,7 @@ def put_on(model: Any, folder: Path, digest: str) -> FrozenAdapter:
     return FrozenAdapter(model, read(model, folder), digest)
 
 
-def read(model: Any, folder: Path) -> dict[str, Pair]:
+def read(model: Any, folder: Path) -> dict[str, LowRankMatrices]:
     """The matrices of an adapter by layer. The model may be on the meta device, and is unchanged afterwards."""
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     try:
@@ -101,7 +101,7 @@ def read(model: Any, folder: Path) -> dict[str, Pair]:
             parameter.requires_grad_(trainable[name])
 
 
-def _read(model: Any, folder: Path) -> dict[str, Pair]:
+def _read(model: Any, folder: Path) -> dict[str, LowRankMatrices]:
     config = PeftConfig.from_pretrained(str(folder))
     if extra := _extra_settings(config):
         raise BadInput(f"[model] adapter takes plain LoRA, and {folder} {extra}; {REMEDY}")
@@ -127,7 +127,7 @@ def _extra_settings(config: Any) -> str:
     return next((f"has {name}" for name, value in vars(config).items() if value and name not in PLAIN), "")
 
 
-def _pair(name: str, layer: Any, head: Any, folder: Path) -> Pair:
+def _pair(name: str, layer: Any, head: Any, folder: Path) -> LowRankMatrices:
     base = layer.get_base_layer()
     plain = isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper) and isinstance(base, LINEAR)
     if not plain or base is head:
@@ -135,4 +135,6 @@ def _pair(name: str, layer: Any, head: Any, folder: Path) -> Pair:
             f"[model] adapter is LoRA on linear layers other than the head, and {folder} adapts {name}; {REMEDY}"
         )
     scaling = layer.scaling[NAME]
-    return Pair(layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling)
+    return LowRankMatrices(
+        layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling
+    )

@@ -19,7 +19,7 @@ from common.errors import BadInput
 from common.wording import nearest
 from probes.inputs.rows.turns import Turns
 from probes.inputs.settings import FIXED_DATE, RENDERING, ModelSettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
 from probes.rendering.rendered_texts import is_transcript, marker_in
@@ -65,7 +65,7 @@ class Stop:
 class _RowTexts:
     """A rendered row: the question, and both answers, which continue it."""
 
-    pair: Pair
+    pair: TrainingRow
     question: str
     answers: tuple[str, str]
 
@@ -117,14 +117,14 @@ class Renderer:
 
     # rows
 
-    def row(self, pair: Pair) -> TokenRow:
+    def row(self, pair: TrainingRow) -> TokenRow:
         """A row as token ids; Unrenderable if training on them would not do what the row means."""
         (row,) = self.rows([pair])
         if isinstance(row, Unrenderable):
             raise row
         return row
 
-    def rows(self, pairs: Sequence[Pair]) -> Iterator[TokenRow | Unrenderable]:
+    def rows(self, pairs: Sequence[TrainingRow]) -> Iterator[TokenRow | Unrenderable]:
         """``row`` or its error for each pair, in order. A batch is tokenised while the next one is rendered."""
         with ThreadPoolExecutor(1) as pool:
             batch: _Batch | None = None
@@ -147,7 +147,7 @@ class Renderer:
             except Unrenderable as error:
                 yield error
 
-    def _row_texts(self, pair: Pair) -> _RowTexts | Unrenderable:
+    def _row_texts(self, pair: TrainingRow) -> _RowTexts | Unrenderable:
         """The texts of the question and of both answers, which continue it."""
         if pair.length > LONGEST:
             return Unrenderable(f"it has {pair.length} characters, and a row has at most {LONGEST}; shorten it")
@@ -158,7 +158,7 @@ class Renderer:
             return error
         return _RowTexts(pair, question, answers)
 
-    def _answer(self, pair: Pair, side: Turns, question: str) -> str:
+    def _answer(self, pair: TrainingRow, side: Turns, question: str) -> str:
         self._require_unrendered(side)
         return self._template.answer(pair.prompt, side, pair.tools, question) if self.chat else self._plain(side)
 

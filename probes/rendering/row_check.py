@@ -9,7 +9,7 @@ from probes.inputs.files.where import Where
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.texts import BadRow
 from probes.inputs.sources import BadRows, refusal
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.rendering.renderer import BATCH, Renderer, TokenRow, Unrenderable
 
 OnProgress = Callable[[int], None]
@@ -35,7 +35,10 @@ class SourceCounts:
 
 
 def count(
-    renderer: Renderer, sources: Mapping[str, Sequence[Pair]], max_length: int, on_progress: OnProgress = lambda _: None
+    renderer: Renderer,
+    sources: Mapping[str, Sequence[TrainingRow]],
+    max_length: int,
+    on_progress: OnProgress = lambda _: None,
 ) -> dict[str, SourceCounts]:
     """The counts of each source at ``max_length`` tokens."""
     counts_by_source = {}
@@ -48,7 +51,9 @@ def count(
     return counts_by_source
 
 
-def _add(counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | Unrenderable, max_length: int) -> None:
+def _add(
+    counts: SourceCounts, renderer: Renderer, pair: TrainingRow, row: TokenRow | Unrenderable, max_length: int
+) -> None:
     if isinstance(row, Unrenderable):
         counts.refused.append((pair.line, str(row)))
         return
@@ -93,7 +98,7 @@ def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
     return digest.hexdigest()[:12]
 
 
-def token_lines(renderer: Renderer, pair: Pair, max_length: int) -> list[str]:
+def token_lines(renderer: Renderer, pair: TrainingRow, max_length: int) -> list[str]:
     """One row for people, token by token, in three lines: the prompt, and the prompt with either answer.
 
     The tokens in the loss are in ⟦double brackets⟧. After them come those that max_length cuts off, with their number.

@@ -26,7 +26,7 @@ from common.files import write_durably
 from lanes import Recipe
 from lanes.rules import losses, sees_whole_batch
 from probes.inputs.settings import MemorySettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
 from probes.model.adapter_files import note_base_adapter
 from probes.model.load import Base
@@ -126,7 +126,7 @@ class TrainingJob:
     """
 
     recipe: Recipe
-    rows: Sequence[Pair]
+    rows: Sequence[TrainingRow]
     seed: int
     directory: Path
     on_step: OnStep

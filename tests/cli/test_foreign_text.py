@@ -21,7 +21,7 @@ from agent.workspace.folder import Workspace
 from cli import main as command_line
 from lanes import Recipe
 from preferences.store.annotations import Review, Vote
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
 from probes.result.reading import Failure, Outcome, Probe
@@ -66,7 +66,7 @@ def hostile_study(folder: Path) -> Path:
 def add_hostile_pairs(workspace: Workspace, study: Path) -> None:
     stores = Stores(workspace.runs / "rl_data")
     stores.reserve(load_study(study).material.all_prompts)
-    side = Side("sampled", recipe=EVIL, critical=(EVIL,))
+    side = TextOrigin("sampled", recipe=EVIL, critical=(EVIL,))
     row = Row(
         kind="dpo",
         time=TIME,

@@ -15,7 +15,7 @@ from finetune import run as running
 from finetune.objectives.reward_rows import reward_pairs
 from finetune.plan import Plan, objective_of
 from preferences.store.annotations import Review
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
 from probes.train.curve import read_curve
@@ -37,7 +37,7 @@ def judged(prompt: int, answer: int, score: float) -> Row:
         scores=(score,),
         category="arithmetic",
         source="harvest",
-        provenance=Provenance((Side("sampled"),), "s1", "s1-001", f"harvest-{prompt}", "k"),
+        provenance=Provenance((TextOrigin("sampled"),), "s1", "s1-001", f"harvest-{prompt}", "k"),
     )
 
 

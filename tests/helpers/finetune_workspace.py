@@ -13,7 +13,7 @@ from common.files import locked
 from finetune.manifest import Manifest, Status, TrainedOn, write_manifest
 from finetune.start import Start, write_start
 from preferences.store.annotations import Certification, Vote, text_digest
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from probes.result.reading import Probe, ProbeKey, Reading, Score, Timing
 from probes.run.store import ProbeStore
 from testing.workspace_files import write_curve
@@ -130,8 +130,8 @@ def _rows(runs: Path, probe: str) -> None:
     made.add([pair(number) for number in range(30) if number != SCRIPTED])
     figures = {"correct": 9.0, "brief": 4.0}
     sides = (
-        Side("sampled", bar="rubric", figures=figures),
-        Side("sampled", probe=probe, sample=0, critical=("leaks the answer",)),
+        TextOrigin("sampled", bar="rubric", figures=figures),
+        TextOrigin("sampled", probe=probe, sample=0, critical=("leaks the answer",)),
     )
     scripted = pair(
         SCRIPTED,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Kind, Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
@@ -34,8 +34,8 @@ def stores(folder: Path) -> Stores:
     return made
 
 
-def side(origin: Any = "sampled", **more: Any) -> Side:
-    return Side(origin, **more)
+def side(origin: Any = "sampled", **more: Any) -> TextOrigin:
+    return TextOrigin(origin, **more)
 
 
 def pair(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:

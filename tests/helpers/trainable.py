@@ -9,7 +9,7 @@ import tiny
 from finetune.plan import FinetuneRequest, Plan, plan
 from preferences.export.dataset import export
 from preferences.store.annotations import Review, ReviewAnswer
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import load_prompts
@@ -53,7 +53,7 @@ def stores(folder: Path, rows: int = 8) -> Stores:
 
 
 def row(number: int) -> Row:
-    pair, side = simulated_study.pairs("mined")[number], Side("sampled")
+    pair, side = simulated_study.pairs("mined")[number], TextOrigin("sampled")
     return Row(
         kind="dpo",
         time=TIME,

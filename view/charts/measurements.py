@@ -10,14 +10,14 @@ from view.charts.palette import ACCENT, INK, QUIET
 from view.data.checks import Floor
 from view.data.figures import Cost
 from view.data.forecasts import ProposerForecast
-from view.data.recipe_figures import CategoryMeans, Noise, NoisePart
+from view.data.recipe_figures import CategoryMeans, NoisePart, RepeatedScores
 from view.markdown import duration, signed
 
 SHADES = (1.0, 0.72, 0.48, 0.28)
 """Opacity of the parts of a bar, first to last."""
 
 
-def noise_chart(noise: Sequence[Noise]) -> Chart | None:
+def noise_chart(noise: Sequence[RepeatedScores]) -> Chart | None:
     """The starting recipe under each training seed."""
     if not noise:
         return None

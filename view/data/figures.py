@@ -25,10 +25,10 @@ from view.data.recipe_figures import (
     CategoryMeans,
     DifficultyMeans,
     KnobDifference,
-    Noise,
     NoisePart,
     Outcomes,
     Profile,
+    RepeatedScores,
     noise_parts,
 )
 from view.data.reproduction import Reproduction
@@ -267,7 +267,7 @@ class Figures:
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]
-    noise: tuple[Noise, ...]
+    noise: tuple[RepeatedScores, ...]
     categories: tuple[CategoryMeans, ...]
     profiles: tuple[Profile, ...]
     outcomes: tuple[Outcomes, ...]

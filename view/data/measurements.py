@@ -12,7 +12,7 @@ from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
 from view.data.answer_pairs import wordings
-from view.data.recipe_figures import CategoryMeans, KnobDifference, Level, Noise, Outcomes, Profile
+from view.data.recipe_figures import CategoryMeans, KnobDifference, Level, Outcomes, Profile, RepeatedScores
 from view.data.search.replicates import selecting_seeds
 from view.data.session_record import SessionRecord
 
@@ -32,7 +32,7 @@ def _field(record: SessionRecord, recipe: Recipe, name: str) -> str:
     return shares if manifest == "custom" else f"{manifest} ({shares})"
 
 
-def noise(record: SessionRecord) -> tuple[Noise, ...]:
+def noise(record: SessionRecord) -> tuple[RepeatedScores, ...]:
     """Per category and overall, between the repeats of the starting recipe."""
     readings = record.baseline_readings
     if not readings:
@@ -43,7 +43,7 @@ def noise(record: SessionRecord) -> tuple[Noise, ...]:
         means = {str(reading.seed): reading.mean(category) for reading in readings}
         prompts = {score.prompt for score in readings[0].scores if category in (OVERALL, score.category)}
         spread = stdev(means.values()) if len(means) > 1 else None
-        found.append(Noise(category, len(prompts), means, fmean(means.values()), spread))
+        found.append(RepeatedScores(category, len(prompts), means, fmean(means.values()), spread))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from probes.result.variance_components import VarianceComponents
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class RepeatedScores:
     """The starting recipe in one category: its mean score with each training seed, and their spread."""
 
     category: str

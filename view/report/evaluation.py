@@ -8,7 +8,7 @@ from typing import Any
 from common.files import write_durably
 from common.printable import printable
 from evaluation.breakdown import Breakdown, Change, break_down, count_classes
-from evaluation.results import Evaluation, Result, Side, write_figures
+from evaluation.results import Evaluation, ModelResults, Result, write_figures
 from evaluation.statistics import pass_rates
 from view.templating import render
 
@@ -64,7 +64,7 @@ def _breakdown(evaluation: Evaluation) -> Breakdown | None:
     return break_down(evaluation.sides[0].results, evaluation.sides[1].results)
 
 
-def _side_data(side: Side, ks: Iterable[int]) -> dict[str, Any]:
+def _side_data(side: ModelResults, ks: Iterable[int]) -> dict[str, Any]:
     rates = {}
     for rate in pass_rates(side.results, sorted(ks)):
         seeds = {str(seed): value for seed, value in rate.seeds.items()}

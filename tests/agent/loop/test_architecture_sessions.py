@@ -18,7 +18,7 @@ from agent.study.load import Study, load_study
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.turns import Turn, Turns
 from probes.inputs.settings import ModelSettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.model.load import load_base, load_renderer
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import rendered_digest
@@ -306,7 +306,7 @@ def check_results(path: Path) -> None:
 def check_questions(study: Study, asking: Renderer) -> None:
     """A row that has a prompt of the study is trained behind the very ids that the prompt is asked with."""
     for prompt in study.material.all_prompts:
-        row = asking.row(Pair(prompt.asked, answer(prompt, "Four."), answer(prompt, "Five."), "s", 1))
+        row = asking.row(TrainingRow(prompt.asked, answer(prompt, "Four."), answer(prompt, "Five."), "s", 1))
         assert row.prompt == list(asking.question(prompt.asked).ids)
 
 

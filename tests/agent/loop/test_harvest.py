@@ -20,7 +20,7 @@ from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
 from preferences.collection.pairing import RESOLVED
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
@@ -312,7 +312,7 @@ def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -
     held = Stores(tmp_path / "runs" / "rl_data")
     held.reserve(made.material.all_prompts)
     turns = [(Turn("user", "Why?"),), (Turn("assistant", "Because."),), (Turn("assistant", "No."),)]
-    human = Side("human")
+    human = TextOrigin("human")
     row = Row(
         kind="dpo",
         time="2026-01-31T00:00:00Z",

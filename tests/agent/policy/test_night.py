@@ -19,7 +19,7 @@ from agent.policy.night import (
     likely_breaks,
     next_step,
 )
-from agent.policy.night_plan import Noise
+from agent.policy.night_plan import ReadingNoise
 from agent.policy.night_power import night_power
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
 from agent.policy.settings import Policy
@@ -158,7 +158,7 @@ def test_a_recipe_that_crashed_is_not_confirmed() -> None:
 
 
 def test_a_longer_night_shows_more_and_noise_shows_less() -> None:
-    noise = Noise(target=0.3, guard=0.3, target_freedom=4.0, guard_freedom=8.0)
+    noise = ReadingNoise(target=0.3, guard=0.3, target_freedom=4.0, guard_freedom=8.0)
     short, long = night_power(noise, 24, POLICY), night_power(noise, 96, POLICY)
     assert short.pairs == FEWEST_PAIRS
     assert long.pairs == KEPT_PAIRS

@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 from agent.policy.alpha_spending import levels
 from agent.policy.night import FEWEST_PROBES
-from agent.policy.night_plan import Noise
+from agent.policy.night_plan import ReadingNoise
 from agent.policy.night_power import (
     MOST_PROBES,
     Answers,
@@ -26,8 +26,8 @@ from probes.result.variance_pooling import Spread
 POLICY = Policy()
 
 
-def noise(deviation: float) -> Noise:
-    return Noise(deviation, 0.1, 4.0, 8.0)
+def noise(deviation: float) -> ReadingNoise:
+    return ReadingNoise(deviation, 0.1, 4.0, 8.0)
 
 
 def doubling(found: NightPower) -> Doubling:

@@ -6,11 +6,11 @@ from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
 
 from agent.policy.confirmation import combined_error
 from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places
-from agent.policy.night_plan import Noise, plan, power
+from agent.policy.night_plan import ReadingNoise, plan, power
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave
 
-NOISE = Noise(target=0.27, guard=0.36, target_freedom=4.0, guard_freedom=8.0)
+NOISE = ReadingNoise(target=0.27, guard=0.36, target_freedom=4.0, guard_freedom=8.0)
 
 
 def test_the_effect_of_each_knob_is_told_from_recipes_that_move_several() -> None:

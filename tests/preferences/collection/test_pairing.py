@@ -13,7 +13,7 @@ from preferences.collection.pairing import (
     reward_rows,
     without_repetitions,
 )
-from preferences.store.provenance import Origin, Provenance, Side
+from preferences.store.provenance import Origin, Provenance, TextOrigin
 from preferences.store.rows import Row, exact_digest
 from probes.inputs.prompts import Prompt
 
@@ -26,7 +26,7 @@ def answer(
 ) -> ScoredAnswer:
     asked = Prompt(prompt, "harvest", "lists", 1, f"# {prompt}\n", {})
     origin: Origin = "cut" if cut else "sampled"
-    return ScoredAnswer(asked, text, score, Side(origin, recipe=recipe, sampler_seed=7, sample=sample))
+    return ScoredAnswer(asked, text, score, TextOrigin(origin, recipe=recipe, sampler_seed=7, sample=sample))
 
 
 def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_margin() -> None:
@@ -82,7 +82,10 @@ def test_answers_of_another_recipe_are_refused() -> None:
 def test_pairs_of_a_prompt_with_turns_are_conversations() -> None:
     asked = turns(("system", "Be brief."), ("user", "Hi"))
     prompt = Prompt("h1", "harvest", "say", 1, "system: Be brief.\n\nuser: Hi", {}, asked)
-    own = [ScoredAnswer(prompt, text, score, Side("sampled", recipe="new")) for text, score in (("a", 9.0), ("b", 2.0))]
+    own = [
+        ScoredAnswer(prompt, text, score, TextOrigin("sampled", recipe="new"))
+        for text, score in (("a", 9.0), ("b", 2.0))
+    ]
     (row,) = preference_rows(own, MAKING)
     assert (row.prompt, row.texts) == (asked, (turns(("assistant", "a")), turns(("assistant", "b"))))
     assert [one.texts for one in reward_rows(own, MAKING)] == [

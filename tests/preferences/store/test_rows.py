@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from some_rows import CERTIFIED, pair, reward, side, talk, turns
 
 from common.errors import BadInput
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row, coverage_of, row_from_json, row_to_json
 from probes.inputs.rows.turns import Turn
 
 
-def sides(chosen: Side, rejected: Side) -> Provenance:
+def sides(chosen: TextOrigin, rejected: TextOrigin) -> Provenance:
     return Provenance((chosen, rejected))
 
 
@@ -53,7 +53,7 @@ def test_a_reward_is_one_answer_with_a_score() -> None:
 )
 def test_a_side_is_from_a_closed_list_and_its_figures_are_numbers(changes: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
-        Side(**{"origin": "sampled", **changes})
+        TextOrigin(**{"origin": "sampled", **changes})
 
 
 def test_an_id_names_content_and_provenance_and_not_when_or_under_which_label_it_came() -> None:

@@ -12,16 +12,16 @@ from common.errors import BadInput
 from probes.inputs.prompts import check_categories, load_prompts
 from probes.inputs.rows.turns import Turn
 from probes.inputs.sources import load_source
-from probes.inputs.training_rows import Pair, check_overlap, order, quotas
+from probes.inputs.training_rows import TrainingRow, check_overlap, order, quotas
 from testing import simulated_study
 
 SOURCES = {
-    name: tuple(Pair(f"{name} {i}", "c" * (i + 1), "r", name, 1 + i % 3) for i in range(count))
+    name: tuple(TrainingRow(f"{name} {i}", "c" * (i + 1), "r", name, 1 + i % 3) for i in range(count))
     for name, count in (("good", 12), ("broken", 5))
 }
 
 
-def ids(pairs: tuple[Pair, ...]) -> list[str]:
+def ids(pairs: tuple[TrainingRow, ...]) -> list[str]:
     return [str(pair.prompt) for pair in pairs]
 
 
@@ -82,7 +82,7 @@ def test_a_curriculum_mutation_has_the_same_rows() -> None:
     ],
 )
 def test_a_curriculum_orders_by_its_key_and_within_it_by_the_shuffle(
-    curriculum: str, key: Callable[[Pair], Any]
+    curriculum: str, key: Callable[[TrainingRow], Any]
 ) -> None:
     shuffled = order(tiny.recipe(), SOURCES, 17, 5)
     assert list(order(tiny.recipe(curriculum=curriculum), SOURCES, 17, 5)) == sorted(shuffled, key=key)
@@ -169,11 +169,11 @@ def test_a_guarded_category_without_probe_prompts_is_refused(tmp_path: Path) -> 
 def test_training_pairs_from_probe_or_holdout_prompts_are_refused(tmp_path: Path) -> None:
     path = change_prompts(tmp_path)
     prompts = load_prompts(path)
-    leaked = Pair(prompts[0].text.strip(), "c", "r", "good", 1, 7)
+    leaked = TrainingRow(prompts[0].text.strip(), "c", "r", "good", 1, 7)
     with pytest.raises(BadInput, match=r"line 7.*probe prompt"):
         check_overlap({"good": path}, {"good": (leaked,)}, prompts)
-    spoken = Pair((Turn("system", "be brief"), Turn("user", prompts[0].text)), "c", "r", "good", 1, 8)
+    spoken = TrainingRow((Turn("system", "be brief"), Turn("user", prompts[0].text)), "c", "r", "good", 1, 8)
     with pytest.raises(BadInput, match=r"line 8.*probe prompt"):
         check_overlap({"good": path}, {"good": (spoken,)}, prompts)
     harvest = next(prompt for prompt in prompts if prompt.split == "harvest")
-    check_overlap({"good": path}, {"good": (Pair(harvest.text, "c", "r", "good", 1),)}, prompts)
+    check_overlap({"good": path}, {"good": (TrainingRow(harvest.text, "c", "r", "good", 1),)}, prompts)

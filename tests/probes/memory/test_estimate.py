@@ -11,7 +11,7 @@ from lazily import Lazily
 
 from common.errors import BadInput
 from probes.inputs.settings import MemorySettings, ModelSettings, RunnerSettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.memory.estimate import Estimate, estimate
 from probes.memory.fit import Machine, fit, largest_recipe
 from probes.memory.workload import Workload
@@ -64,7 +64,7 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
 ) -> None:
     base = load_base(ModelSettings(path="model"), tiny_folder, "none", "cpu")
     recipe = tiny.recipe(**changes, max_length=200)
-    pair = Pair("Two? " * 4, " four five six" * 9, " seven eight" * 10, "s", 1)
+    pair = TrainingRow("Two? " * 4, " four five six" * 9, " seven eight" * 10, "s", 1)
     job = trl.TrainingJob(recipe, [pair] * 8, 1, tmp_path, lambda step, loss: None)
     with tracker.PeakTracker() as seen:
         (trained,) = trl.train(base, [job], MemorySettings(gradient_checkpointing=checkpointing))

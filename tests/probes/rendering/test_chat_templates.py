@@ -19,15 +19,15 @@ from tokenizers_of_all_kinds import (
 from common.errors import BadInput
 from probes.inputs.rows.turns import Turn
 from probes.inputs.settings import ModelSettings
-from probes.inputs.training_rows import Pair
+from probes.inputs.training_rows import TrainingRow
 from probes.rendering.renderer import Renderer, Unrenderable
 
 USER = Turn("user", "What is two plus two?")
 FOUR, FIVE = (Turn("assistant", "It is four."),), (Turn("assistant", "It is five."),)
 FORMS = {
-    "text": Pair("What is two plus two?", "It is four.", "It is five.", "s", 1),
-    "several turns": Pair((Turn("user", "Hello"), Turn("assistant", "Hello."), USER), FOUR, FIVE, "s", 1),
-    "system": Pair((Turn("system", "Be brief."), USER), FOUR, FIVE, "s", 1),
+    "text": TrainingRow("What is two plus two?", "It is four.", "It is five.", "s", 1),
+    "several turns": TrainingRow((Turn("user", "Hello"), Turn("assistant", "Hello."), USER), FOUR, FIVE, "s", 1),
+    "system": TrainingRow((Turn("system", "Be brief."), USER), FOUR, FIVE, "s", 1),
 }
 
 

@@ -35,7 +35,7 @@ from tokenizers_of_all_kinds import (
 from common.errors import BadInput
 from probes.inputs.rows.turns import Turn, plain
 from probes.inputs.settings import ModelSettings
-from probes.inputs.training_rows import Pair, load_source
+from probes.inputs.training_rows import TrainingRow, load_source
 from probes.rendering.renderer import Renderer, TokenRow, Unrenderable
 
 CALL = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"x": 2}}}]}'
@@ -46,7 +46,7 @@ def said(*contents: str) -> tuple[Turn, ...]:
 
 
 USER = Turn("user", "What is two plus two?")
-PAIR = Pair("What is two plus two?", "It is four.", "It is five.", "s", 1)
+PAIR = TrainingRow("What is two plus two?", "It is four.", "It is five.", "s", 1)
 FORMS = {
     "text": PAIR,
     "code": replace(PAIR, prompt="# negate with 3\n", chosen="def double(x):\n    return x * 2\n"),
@@ -94,7 +94,7 @@ def taken(kind: str, form: str) -> bool:
     return kind == "tools" if form == "a call" else form != "system" or kind not in NO_SYSTEM
 
 
-def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
+def check_ids(asking: Renderer, pair: TrainingRow, row: TokenRow) -> None:
     """What is asked is what is trained as prompt, with one BOS where there is one, and both sides end."""
     question, tokenizer = asking.question(pair.prompt, pair.tools), asking.tokenizer
     assert row.prompt == list(question.ids)
@@ -108,7 +108,7 @@ def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
         assert ids[-1] in asking.stop.ids
 
 
-def check_law(asking: Renderer, pair: Pair, row: TokenRow, trims: bool = False) -> None:
+def check_law(asking: Renderer, pair: TrainingRow, row: TokenRow, trims: bool = False) -> None:
     """And the answer that a model gives by the row's ids is the row's own text."""
     check_ids(asking, pair, row)
     question = asking.question(pair.prompt, pair.tools)
@@ -134,7 +134,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 @given(TEXTS, TEXTS, TEXTS)
 def test_any_texts(kind: tuple[str, Renderer], prompt: str, chosen: str, rejected: str) -> None:
     name, asking = kind
-    pair = Pair(prompt, chosen, rejected, "s", 1)
+    pair = TrainingRow(prompt, chosen, rejected, "s", 1)
     try:
         row = asking.row(pair)
     except Unrenderable:
@@ -156,7 +156,7 @@ def test_an_answer_has_the_ids_that_it_has_behind_the_whole_question(
     _, asking = kind
     own = Renderer(asking.tokenizer, ModelSettings(path="none"))
     own.tokens.tail = lambda text, ids: (text, ids)  # type: ignore[method-assign]
-    for pair in (Pair(prompt, chosen, rejected, "s", 1), *FORMS.values()):
+    for pair in (TrainingRow(prompt, chosen, rejected, "s", 1), *FORMS.values()):
         (short,), (whole,) = asking.rows([pair]), own.rows([pair])
         assert (str(short) if isinstance(short, Unrenderable) else short) == (
             str(whole) if isinstance(whole, Unrenderable) else whole
@@ -347,7 +347,7 @@ BY: Mapping[str, Callable[[Any, Sequence[Mapping[str, Any]]], list[TokenRow | No
 }
 
 
-def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
+def columns(tokenizer: Any, pair: TrainingRow) -> dict[str, Any]:
     def shown(text: Any, role: str) -> Any:
         if isinstance(text, str):
             return [{"role": role, "content": text}] if tokenizer.chat_template else text
@@ -362,14 +362,14 @@ def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
     }
 
 
-def merges(asking: Renderer, pair: Pair) -> bool:
+def merges(asking: Renderer, pair: TrainingRow) -> bool:
     """Whether a token covers the end of the question and the beginning of an answer."""
     question = asking.question(pair.prompt, pair.tools)
     wholes = (asking.question_text(pair.prompt, pair.tools) + plain(side) for side in (pair.chosen, pair.rejected))
     return any(asking.tokens.ids([text])[0][: len(question.ids)] != list(question.ids) for text in wholes)
 
 
-def check_against_trl(name: str, asking: Renderer, pair: Pair, theirs: TokenRow | None, objective: str) -> None:
+def check_against_trl(name: str, asking: Renderer, pair: TrainingRow, theirs: TokenRow | None, objective: str) -> None:
     if objective == "orpo":
         pair = replace(pair, tools="")  # ORPOTrainer passes that column over
     mine, bos = asking.row(pair), asking.tokenizer.bos_token_id
@@ -442,7 +442,7 @@ def takes(tokenizer: Any, file: str, objective: str, row: Mapping[str, Any]) -> 
 def test_the_forms_that_people_have_are_asked_as_they_are_trained(kind: tuple[str, Renderer], file: str) -> None:
     name, asking = kind
     pairs, raw = load_source("s", row_cases.CASES / file, "leave_out"), raw_rows(file)
-    given: list[tuple[Pair, Mapping[str, Any]]] = []
+    given: list[tuple[TrainingRow, Mapping[str, Any]]] = []
     for pair, row, record in zip(pairs, asking.rows(pairs), raw, strict=True):
         if isinstance(row, Unrenderable):
             assert str(row).startswith(REFUSALS)
@@ -527,7 +527,7 @@ def test_a_template_of_the_study_replaces_the_tokenizers_own() -> None:
         (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "its prompt is a dialogue in one text"),
     ],
 )
-def test_texts_that_are_rendered_already(pair: Pair, why: str) -> None:
+def test_texts_that_are_rendered_already(pair: TrainingRow, why: str) -> None:
     with pytest.raises(Unrenderable, match=why):
         renderer("ChatML base").row(pair)
     asking = renderer("ChatML base", chat="never")
@@ -571,7 +571,7 @@ ADDING = replace(FORMS["a call"], chosen=(Turn("assistant", "Let me add them.", 
         (TOOLS.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}"), ADDING, "assistant turn"),
     ],
 )
-def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, what: str) -> None:
+def test_what_a_template_would_leave_out_is_refused(template: str, pair: TrainingRow, what: str) -> None:
     with pytest.raises(Unrenderable, match=f"the chat template leaves its {what} out"):
         Renderer(chatml(template), ModelSettings(path="none")).row(pair)
 
@@ -613,7 +613,7 @@ WITH_A_TOOL = replace(ASKS_TO_ADD, tools=DESCRIBED)
     ],
 )
 def test_what_a_template_leaves_out_is_seen_though_its_text_stands_elsewhere(
-    template: str, pair: Pair, what: str
+    template: str, pair: TrainingRow, what: str
 ) -> None:
     with pytest.raises(Unrenderable, match=f"the chat template leaves its {what}"):
         Renderer(chatml(template), ModelSettings(path="none")).row(pair)
@@ -736,7 +736,7 @@ def test_texts_that_only_look_like_rendered_ones_are_taken(text: str) -> None:
         replace(FORMS["a call"], tools=FORMS["a call"].tools.replace("object", "<|im_end|>")),
     ],
 )
-def test_special_tokens_are_looked_for_in_calls_and_tools(pair: Pair) -> None:
+def test_special_tokens_are_looked_for_in_calls_and_tools(pair: TrainingRow) -> None:
     with pytest.raises(Unrenderable, match=r"it holds '<\|im_end\|>', which the chat template writes itself"):
         renderer("tools").row(pair)
 

@@ -16,7 +16,7 @@ from tokenizers_of_all_kinds import KINDS
 
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings, ProbeSettings
-from probes.inputs.training_rows import Pair, order
+from probes.inputs.training_rows import TrainingRow, order
 from probes.model.load import load_base
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
@@ -116,7 +116,10 @@ def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Pa
     architectures.write("llama", tmp_path / "model", KINDS[kind](), vocab_size=1024)
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
     recipe = tiny.recipe(objective=objective, effective_batch=2, max_length=200)
-    pairs = (Pair("Two?", "It is four.", "It is five, I think.", "s", 1), Pair("What is two?", "Yes", "No", "s", 2))
+    pairs = (
+        TrainingRow("Two?", "It is four.", "It is five, I think.", "s", 1),
+        TrainingRow("What is two?", "Yes", "No", "s", 2),
+    )
     job = trl.TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
     rows = trl._tokenised(base, job)
     curve = trl._Curve(tmp_path / "train.jsonl", job.on_step)

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from evaluation.breakdown import Breakdown, break_down
 from evaluation.problems import Refused
-from evaluation.results import Evaluation, Result, Side
+from evaluation.results import Evaluation, ModelResults, Result
 from view.report.evaluation import evaluation_data, evaluation_markdown
 from view.templating import environment, lay_out
 
@@ -38,7 +38,7 @@ def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "retu
 
 
 def evaluation(*sides: list[Result], **more: Any) -> Evaluation:
-    named = tuple(Side(name, tuple(own)) for name, own in zip(("base", "adapter"), sides, strict=False))
+    named = tuple(ModelResults(name, tuple(own)) for name, own in zip(("base", "adapter"), sides, strict=False))
     return replace(
         Evaluation(
             problems_file="problems.jsonl",
@@ -300,7 +300,7 @@ def test_the_data_of_two_sides_has_the_later_one_at_the_top_and_the_breakdown() 
 
 
 def test_an_evaluation_has_one_side_or_two() -> None:
-    for sides in ((), (Side("a", ()),) * 3):
+    for sides in ((), (ModelResults("a", ()),) * 3):
         with pytest.raises(ValueError, match=f"not {len(sides)}"):
             Evaluation(
                 problems_file="p", problems=1, refused=(), unknown={}, missing=(), sides=sides, ks=(1,), seconds=1.0

@@ -7,7 +7,7 @@ from typing import Any
 from common.redaction import redacted
 from preferences.store.annotation_index import is_drift
 from preferences.store.annotations import AnnotatedRow, text_digest
-from preferences.store.provenance import Side
+from preferences.store.provenance import TextOrigin
 from preferences.store.rows import SIDES, receipt_of
 from probes.inputs.rows.turns import Turns
 from view.data.pairs.scorer_notes import ScorerNotes
@@ -108,7 +108,7 @@ def _side(row: AnnotatedRow, place: int, notes: ScorerNotes) -> SideCard:
     )
 
 
-def _origin(side: Side) -> str:
+def _origin(side: TextOrigin) -> str:
     """Where a text comes from, in a few words."""
     known = {"by": side.bar, "recipe": side.recipe}
     parts = [f"{name} {value}" for name, value in known.items() if value]

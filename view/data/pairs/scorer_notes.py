@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from preferences.store.provenance import Side
+from preferences.store.provenance import TextOrigin
 from probes.run.store import ProbeStore
 
 MOST_KEPT = 32
@@ -17,7 +17,7 @@ class ScorerNotes:
         self._store = ProbeStore(runs)
         self._of_probe = lru_cache(maxsize=MOST_KEPT)(self._read)
 
-    def of(self, side: Side, prompt: str) -> Mapping[str, str]:
+    def of(self, side: TextOrigin, prompt: str) -> Mapping[str, str]:
         """Outcome and note, as far as there are any. ``prompt``: the id of the harvest prompt."""
         if not side.probe or side.sample is None:
             return {}
