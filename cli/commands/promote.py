@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.finetune import Epochs, Steps, Unreviewed
+from cli.commands.finetune import Epochs, Processes, Steps, Unreviewed
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
@@ -42,6 +42,7 @@ def promote(
     steps: Steps = None,
     epochs: Epochs = None,
     compare: Compare = 0,
+    processes: Processes = None,
     unreviewed: Unreviewed = False,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
@@ -73,6 +74,7 @@ def promote(
         steps=steps,
         epochs=epochs,
         unreviewed=unreviewed,
+        processes=processes or 1,
         runner=loaded.file.runner,
         confidence=loaded.file.policy.confidence,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli.commands.export import Form, form_of
-from cli.commands.finetune import Epochs, Steps, Unreviewed
+from cli.commands.finetune import Epochs, Processes, Steps, Unreviewed
 from cli.commands.run import Hours, Probes
 from cli.commands.study import load
 from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
@@ -31,6 +31,7 @@ def ship(
     probes: Probes = None,
     steps: Steps = None,
     epochs: Epochs = None,
+    processes: Processes = None,
     to: Form = "adapter",
     unreviewed: Unreviewed = False,
     as_json: AsJson = False,
@@ -48,11 +49,11 @@ def ship(
         begin = ["resume", session.id] if session else ["run", str(study)]
         run_step([*begin, *at, *_given({"--hours": hours, "--probes": probes})])
         session = _session(loaded, place)
-    length = _given({"--steps": steps, "--epochs": epochs})
-    adapter = Path(run_step(["finetune", str(study), *at, *length, *allowed]).strip())
+    length, together = _given({"--steps": steps, "--epochs": epochs}), _given({"--processes": processes})
+    adapter = Path(run_step(["finetune", str(study), *at, *length, *together, *allowed]).strip())
     trained = _json(adapter.parent / "finetune.json")
     same_length = ["--steps", str(trained["steps"])]  # so that the promotion uses that run, too
-    promotion = json.loads(run_step(["promote", str(study), *at, *same_length, *allowed, "--json"]))
+    promotion = json.loads(run_step(["promote", str(study), *at, *same_length, *together, *allowed, "--json"]))
     found = {
         "session": str(place.session(session.id) / "report.md") if session else "",
         "adapter": str(adapter),

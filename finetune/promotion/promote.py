@@ -44,7 +44,8 @@ class Candidate:
 @dataclass(frozen=True, kw_only=True)
 class PromotionRequest:
     """``start``: the starting recipe; ``stands``: the one to promote; ``others``: recipes that are trained only to see
-    whether probes predict. ``steps``, ``epochs``: of every run, as of the starting recipe."""
+    whether probes predict. ``steps``, ``epochs``: of every run, as of the starting recipe. ``processes``: how many
+    train each run together."""
 
     study: str
     material: Material
@@ -57,6 +58,7 @@ class PromotionRequest:
     steps: int | None = None
     epochs: float | None = None
     unreviewed: bool = False
+    processes: int = 1
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     confidence: float = 0.95
 
@@ -144,6 +146,7 @@ def _plans(request: PromotionRequest, stores: Stores, runs: Path) -> dict[str, P
             steps=steps,
             epochs=None if plans else request.epochs,
             unreviewed=request.unreviewed,
+            processes=request.processes,
             runner=request.runner,
             resume=True,  # the folder follows from the plan
         )

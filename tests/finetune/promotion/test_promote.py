@@ -13,7 +13,7 @@ from taught import write_scorer
 from trainable import asked, stores
 
 from common.errors import BadInput
-from finetune.promotion.promote import Candidate, Promotion, PromotionRequest, promote
+from finetune.promotion.promote import Candidate, Promotion, PromotionRequest, _plans, promote
 from finetune.run import OnLine
 from preferences.store.stores import Stores
 from probes.inputs.settings import PromptSettings
@@ -51,6 +51,14 @@ def ready(folder: Path, taught_folder: Path, stands: float, **changes: Any) -> t
 
 def promoted(request: PromotionRequest, found: Stores, folder: Path, notes: list[str]) -> Promotion:
     return promote(request, found, folder / "runs", 1, quiet, notes.append)
+
+
+def test_its_runs_are_trained_by_as_many_processes_as_asked(tmp_path: Path, taught_folder: Path) -> None:
+    request, found = ready(tmp_path, taught_folder, 2e-6)
+    plans = _plans(replace(request, processes=2), found, tmp_path / "runs")
+    assert {one.request.processes for one in plans.values()} == {2}
+    with pytest.raises(BadInput, match="--processes 3 does not divide"):
+        promoted(replace(request, processes=3), found, tmp_path, [])
 
 
 def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: Path, taught_folder: Path) -> None:
