@@ -121,8 +121,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For the models of a module that are trained here: one thread, and imports frozen, as their workers have."""
+    import remembered
     import torch
 
+    remembered.remember()
     for name in ("probes.train.trl", "probes.train.orpo", "probes.generate.sampler", "probes.run.execute"):
         importlib.import_module(name)
     gc.collect()

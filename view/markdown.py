@@ -18,7 +18,9 @@ _SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 def plain(text: object, longest: int = 1200) -> str:
     """One line without secrets and without control or format characters, shortened with an ellipsis."""
-    kept = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in str(text))
+    kept = str(text)
+    if not kept.isprintable():
+        kept = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in kept)
     line = redacted(" ".join(kept.split()))
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
 

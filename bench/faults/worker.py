@@ -10,27 +10,19 @@ import threading
 from dataclasses import asdict
 
 from bench.faults.cases import play
-from view import templating
-from view.pages import environment as pages
+from view.pages.environment import compile_templates
 
 
 def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print goes to stderr
-    _compile_templates()
+    compile_templates()
     for line in sys.stdin:
         kind, number = json.loads(line)
         outcome = play(kind, number)
         if threading.active_count() > 1:  # a process that is forked now could wait for a lock for ever
             raise RuntimeError(f"{outcome.scenario} leaves a thread in the process that forks")
         print(json.dumps(asdict(outcome)), file=replies, flush=True)
-
-
-def _compile_templates() -> None:
-    """Compile the templates of reports once, and not in every fork."""
-    for templates in (templating.environment(), pages.environment()):
-        for name in templates.list_templates():
-            templates.get_template(name)
 
 
 if __name__ == "__main__":

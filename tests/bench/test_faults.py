@@ -3,18 +3,20 @@
 import errno
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import commands
 import pytest
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import COMPARED
 from agent.loop.harvest import HARVEST
 from bench.faults import cases as bench_cases
-from bench.faults import command
+from bench.faults import command, worker
 from bench.faults.cases import Outcome, Stage, scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
 from bench.faults.injection.disk import Change, Disk
@@ -248,15 +250,46 @@ def test_a_scenario_that_the_machine_is_too_slow_for_is_not_played_and_no_findin
     )
 
 
+class Player:
+    """A process that plays cases, as ``command._worker`` starts one: forked from the server of ``commands``, so that it
+    need not import all libraries. It reads and writes two named pipes."""
+
+    def __init__(self, folder: Path) -> None:
+        pipes = [folder / name for name in ("asked", "played")]
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        self._process = commands.server().Process(target=play_cases, args=pipes)
+        self._process.start()
+        self.stdin, self.stdout = pipes[0].open("w", buffering=1), pipes[1].open()
+
+    def communicate(self) -> None:
+        self.stdin.close()
+        self._process.join(commands.LONGEST)
+        self.stdout.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+
+def play_cases(asked: Path, played: Path) -> None:
+    os.environ |= command.ENVIRONMENT
+    for number, pipe, flags in ((0, asked, os.O_RDONLY), (1, played, os.O_WRONLY)):
+        os.dup2(os.open(pipe, flags), number)
+    sys.stdin = os.fdopen(0, closefd=False)
+    worker.main()
+
+
 @pytest.mark.slow
 def test_nothing_is_lost_doubled_or_different_in_the_quick_bench(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Some of each kind and of each scenario, by one process; ``nightlane bench faults`` plays thousands. All are
     played, however slow the machine is."""
     few = {"cut": 5, "full": 4, "error": 4, "kill": 14}
     monkeypatch.setattr(command, "QUICK", few)
     monkeypatch.setattr(command, "PROCESSES", 1)
+    monkeypatch.setattr(command, "_worker", lambda: Player(tmp_path))
     main(quick=True, minutes=10, as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["wrong"] == []

@@ -155,7 +155,7 @@ def test_shells_complete_commands(
 
 
 def test_a_session_prints_the_reports_path_and_nothing_else_on_stdout(tmp_path: Path) -> None:
-    done = nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 2)
+    done = nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 2, "--probes", 24)
     assert done.returncode == 0
     report = Path(done.stdout.strip())
     assert report.name == "report.md"
@@ -172,7 +172,7 @@ def test_a_session_prints_the_reports_path_and_nothing_else_on_stdout(tmp_path: 
 
 def test_a_workspace_may_have_any_name(tmp_path: Path) -> None:
     odd = tmp_path / "a b?c#d%41 é"
-    assert nightlane("run", study(odd), "--workspace", odd, "--decisions", 1).returncode == 0
+    assert nightlane("run", study(odd), "--workspace", odd, "--decisions", 1, "--probes", 24).returncode == 0
     assert nightlane("status", "--workspace", odd).returncode == 0
 
 
@@ -360,7 +360,7 @@ def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
         return capsys.readouterr().err
 
     assert "no session has begun yet, so nothing is lost; start again" in interrupted(True)
-    assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1).returncode == 0
+    assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1, "--probes", 24).returncode == 0
     assert "no session has begun yet" in interrupted(True), "the earlier one is no part of this"
     assert "continue with: nightlane resume" in interrupted(False)
 

@@ -1,9 +1,9 @@
 """The nightlane command in a process of its own, without the ten seconds in which a new one imports its libraries.
 
-A server imports them once, for all processes of pytest-xdist too, and forks for every command and every worker. What a
-command has of its own is all that a process started from a shell has: process id, signals, environment, folder,
-standard streams, exit code. Only the seed of ``hash`` is the server's. ``command`` is for a test that needs a new
-interpreter.
+A server imports them once, for all processes of pytest-xdist too, compiles the templates of reports, and forks for
+every command and every worker. What a command has of its own is all that a process started from a shell has: process
+id, signals, environment, folder, standard streams, exit code. Only the seed of ``hash`` is the server's. ``command``
+is for a test that needs a new interpreter.
 """
 
 import atexit
@@ -23,6 +23,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
+import remembered
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
@@ -158,6 +159,8 @@ if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
             importlib.import_module(_name)
         except ImportError as error:  # which the server would pass over, and with it all that follows
             raise RuntimeError(f"the server of commands imports {_name}") from error
+    remembered.remember()
+    importlib.import_module("view.pages.environment").compile_templates()
     gc.freeze()  # imported objects are never garbage, so collections skip them
     gc.enable()
 

@@ -1,12 +1,14 @@
 """The build of microcoder at a tiny size: complete, usable, idempotent, redone when it was not finished."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import commands
 import pytest
 
 from labs._build.material import MANIFEST
@@ -104,25 +106,16 @@ def test_a_lost_file_a_changed_file_and_another_size_are_not_complete(built: Pat
     assert is_complete(built, TINY)
 
 
+def die_at_answers(stage: str, share: float) -> None:
+    if stage == "answers":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_build_that_was_killed_is_detected_and_redone(built: Path, tmp_path: Path) -> None:
-    code = f"""
-import sys, time
-from pathlib import Path
-from labs.microcoder.material import build
-from labs.microcoder.material import Size
-def wait_at_answers(stage, share):
-    print(stage, flush=True)
-    time.sleep(60 if stage == "answers" else 0)
-build(Path(sys.argv[1]), wait_at_answers, {TINY!r})
-"""
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("answers"):
-                break
-        process.send_signal(signal.SIGKILL)
+    process = commands.server().Process(target=build, args=(tmp_path, die_at_answers, TINY))
+    process.start()
+    process.join(commands.LONGEST)
+    assert process.exitcode == -signal.SIGKILL
     assert (tmp_path / "prompts.jsonl").exists()
     assert not (tmp_path / MANIFEST).exists()
     assert not is_complete(tmp_path, TINY)

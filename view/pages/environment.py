@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from common.printable import printable
 from common.wording import count
+from view import templating
 from view.charts.palette import COLOURS
 from view.data.changes import Change
 from view.data.figures import shown
@@ -55,6 +56,13 @@ def environment() -> jinja2.Environment:
     }
     environment.globals["colours"] = COLOURS
     return environment
+
+
+def compile_templates() -> None:
+    """Compile the templates of reports and pages once, for the processes that are forked from this one."""
+    for templates in (templating.environment(), environment()):
+        for name in templates.list_templates():
+            templates.get_template(name)
 
 
 def address(parameters: Mapping[str, str], path: str = "") -> Markup:

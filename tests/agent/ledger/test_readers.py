@@ -37,19 +37,20 @@ def commands(workspace: Path) -> tuple[list[str], ...]:
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[tuple[Path, Command]]:
-    """A night of somebody else's that has decided and goes on, in a folder that all may read."""
+    """A night of somebody else's that has decided and goes on, in a folder that all may read. It is cut off after its
+    first decision, and goes on with slower probes and more of them."""
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder)
-        workspace.chmod(0o755)
-        text = nights.variant(f"{nights.UPWARD}beta = true\n", "1e-6")  # decides within 20 probes, and goes on
-        text = text.replace("decisions = 8", "decisions = 500").replace("seconds = 0.01", "seconds = 0.2")
-        study = simulated_study.write_study(workspace / "study", text)
-        process = Command("run", study, "--workspace", folder)
-        log, end = workspace / "runs" / "progress.log", time.monotonic() + 120
-        while not (log.exists() and DECIDED.search((workspace / "results.tsv").read_text())) and time.monotonic() < end:
+        text = nights.variant(f"{nights.UPWARD}beta = true\n", "1e-6")
+        workspace = nights.night(Path(folder), text, stop_after=1, probes=20)
+        Path(folder).chmod(0o755)
+        slower = text.replace("decisions = 8", "probes = 500").replace("seconds = 0.01", "seconds = 0.2")
+        (Path(folder) / "study" / "study.toml").write_text(slower, encoding="utf-8")
+        process = Command("resume", "--workspace", workspace.root)
+        log, end = workspace.runs / "progress.log", time.monotonic() + 120
+        while " RESUME " not in log.read_text(encoding="utf-8") and time.monotonic() < end:
             assert process.poll() is None
             time.sleep(0.1)
-        yield workspace, process
+        yield workspace.root, process
         process.send_signal(signal.SIGKILL)
         process.communicate()
 

@@ -44,6 +44,12 @@ def curve(base: Base, tiny_folder: Path, folder: Path, of: Recipe) -> tuple[list
     return losses, json.loads((trained.adapter / "adapter_config.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def plain_losses() -> dict[tuple[str, str], list[float]]:
+    """Without any option, by quantization and objective: each is trained once."""
+    return {}
+
+
 @pytest.mark.parametrize(
     ("changes", "configured"),
     [
@@ -60,14 +66,21 @@ def curve(base: Base, tiny_folder: Path, folder: Path, of: Recipe) -> tuple[list
     ids=lambda given: "-".join(map(str, given.values())),
 )
 def test_an_option_is_used(
-    base: Base, tiny_folder: Path, tmp_path: Path, changes: dict[str, Any], configured: dict[str, Any]
+    base: Base,
+    tiny_folder: Path,
+    tmp_path: Path,
+    plain_losses: dict[tuple[str, str], list[float]],
+    changes: dict[str, Any],
+    configured: dict[str, Any],
 ) -> None:
     of = recipe(**changes)
     loaded = base if of.quantization == "none" else load_base(ModelSettings(path="model"), tiny_folder, "nf4", "cpu")
     before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
-    plain, _ = curve(
-        loaded, tiny_folder, tmp_path / "plain", recipe(quantization=of.quantization, objective=of.objective)
-    )
+    kind = (of.quantization, of.objective)
+    if kind not in plain_losses:
+        without = recipe(quantization=of.quantization, objective=of.objective)
+        plain_losses[kind], _ = curve(loaded, tiny_folder, tmp_path / "plain", without)
+    plain = plain_losses[kind]
     losses, config = curve(loaded, tiny_folder, tmp_path / "with", of)
     assert losses[1:] != plain[1:], "the same seeds give the same losses to the last digit"
     assert configured.items() <= config.items()

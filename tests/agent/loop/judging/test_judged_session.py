@@ -28,6 +28,19 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_folder, tmp_path / "study"))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> list[tuple[Any, ...]]:
+    """The rows of a session whose judge answers everything."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    folder = Path(shutil.copytree(tiny_folder, place / "study"))
+    study = judged.write_study(folder)
+    with pytest.MonkeyPatch.context() as patch, judged.judge(folder, patch) as endpoint:
+        judged.run_here(patch)
+        judged.play(study, place / "clean")
+        assert not endpoint.faults
+    return judged.gist(place / "clean")
+
+
 def data_of(workspace: Path) -> dict[str, Any]:
     return report_data(load_record(Workspace(workspace), None))
 
@@ -39,20 +52,14 @@ def questions(endpoint: ScriptedEndpoint) -> list[str]:
 
 
 def test_a_session_with_every_fault_ends_with_the_figures_it_would_have_had_without(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     study = judged.write_study(folder)
-    with judged.judge(folder, monkeypatch) as endpoint:
-        shutil.copytree(folder, tmp_path / "same")
-        with monkeypatch.context() as here:
-            judged.run_here(here)
-            judged.play(tmp_path / "same" / "study.toml", tmp_path / "clean")
-        assert not endpoint.faults
     with judged.judge(folder, monkeypatch, faults=0.9) as endpoint:
         judged.play(study, tmp_path / "faulty")  # with a real worker
         made = endpoint.faults
-    assert judged.gist(tmp_path / "faulty") == judged.gist(tmp_path / "clean")
-    assert len(judged.gist(tmp_path / "faulty")) == 4
+    assert judged.gist(tmp_path / "faulty") == undisturbed
+    assert len(undisturbed) == 4
     assert set(made) == set(FAULTS)
     found = data_of(tmp_path / "faulty")["judging"]
     assert found["missing"] == 0
@@ -81,19 +88,16 @@ def test_judging_stops_before_the_budget_is_exceeded(
 
 
 def test_an_endpoint_that_is_down_is_waited_for_visibly(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     judged.run_here(monkeypatch)
     study = judged.write_study(folder)
     with judged.judge(folder, monkeypatch) as endpoint:
-        shutil.copytree(folder, tmp_path / "same")
-        judged.play(tmp_path / "same" / "study.toml", tmp_path / "clean")
         up = endpoint.replies[0]
         away = type(up)(status=503, headers={"x-should-retry": "false"})
-        endpoint.requests.clear()
         endpoint.restart([*[up] * 30, *[away] * 6, up])
         judged.play(study, tmp_path / "night")
-    assert judged.gist(tmp_path / "night") == judged.gist(tmp_path / "clean")
+    assert judged.gist(tmp_path / "night") == undisturbed
     log = judged.log_of(tmp_path / "night")
     assert "the judge's endpoint does not answer (InternalServerError: Error code: 503" in log
     assert "the judge's endpoint answers again after" in log
