@@ -110,5 +110,6 @@ class Runner(AnsweringRunner):
         return replace(outcome, timing=Timing(8.0, 1.5, 0.5, 10.0)) if isinstance(outcome, Reading) else outcome
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
-        words = " ".join(f"{probe.recipe.digest[:4]}{score.sample}word{n}" for n in range(round(4 * score.value)))
+        name = f"{probe.recipe.digest[:4]}{score.sample}"
+        words = " ".join(f"{name}word{n}" for n in range(round(4 * score.value)))
         return {**super().answer(probe, score), "components": {}, "text": words}

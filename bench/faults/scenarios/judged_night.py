@@ -33,7 +33,8 @@ class WordyRunner(AnsweringRunner):
     """An answer has the more different words the higher its score, and the scripted judge prefers many words."""
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
-        words = " ".join(f"{probe.recipe.digest[:4]}word{number}" for number in range(round(4 * score.value)))
+        name = probe.recipe.digest[:4]
+        words = " ".join(f"{name}word{number}" for number in range(round(4 * score.value)))
         return {**super().answer(probe, score), "text": words}
 
 
