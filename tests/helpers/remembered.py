@@ -14,4 +14,4 @@ def remember() -> None:
     """The metadata of packages, which accelerate parses at each step of a training, and the code of templates given as
     text: PEFT and TRL write a model card with each adapter."""
     importlib.metadata.metadata = cache(importlib.metadata.metadata)
-    jinja2.Environment.compile = lru_cache(FEW)(jinja2.Environment.compile)  # type: ignore[method-assign]
+    jinja2.Environment.compile = lru_cache(FEW)(jinja2.Environment.compile)  # type: ignore[assignment, method-assign]
