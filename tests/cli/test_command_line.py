@@ -34,6 +34,13 @@ SURFACE = {
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
+    "pause": "--workspace --json",
+    "continue": "--workspace --json",
+    "stop": "--workspace --after-round --json",
+    "skip": "--workspace --json",
+    "propose": "--workspace --why --json",
+    "note": "--workspace --json",
+    "budget": "--workspace --hours --probes --decisions --json",
     "view": "--workspace --port --open",
     "watch": "--workspace",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
