@@ -91,7 +91,9 @@ def requests_among(checks: list[CheckRow] | tuple[CheckRow, ...]) -> tuple[Reque
 def _request(row: CheckRow, answer: CheckRow | None) -> Request:
     data = dict(row.data)
     what: What = data.pop("what")
-    return Request(number=int(row.subject), time=row.time, what=what, data=data, answer=_answer(answer) if answer else None)
+    return Request(
+        number=int(row.subject), time=row.time, what=what, data=data, answer=_answer(answer) if answer else None
+    )
 
 
 def _answer(row: CheckRow) -> Answer:

@@ -29,7 +29,7 @@ GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
     "init": "--kind",
     "check": "--workspace --show --offline",
-    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --or-resume",
     "resume": "--workspace --decisions --hours --probes --workers",
     "status": "--workspace --json",
     "report": "--workspace --json",
@@ -42,7 +42,7 @@ SURFACE = {
     "note": "--workspace --json",
     "budget": "--workspace --hours --probes --decisions --json",
     "view": "--workspace --port --open",
-    "watch": "--workspace",
+    "watch": "--workspace --notify --once",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
