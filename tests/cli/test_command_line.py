@@ -43,6 +43,7 @@ SURFACE = {
     "budget": "--workspace --hours --probes --decisions --json",
     "view": "--workspace --port --open",
     "watch": "--workspace --notify --once",
+    "service": "--workspace --hours --probes --output",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
