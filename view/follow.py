@@ -19,8 +19,8 @@ from view.server.changes import fingerprint
 
 SECONDS = 5.0
 """Between two looks at the ledger."""
-AT_THE_END = 60.0
-"""Seconds at most that the command waits for the last look."""
+AT_THE_END, IF_STOPPED = 60.0, 10.0
+"""Seconds at most that the command waits for the last look, and where something ended it before its end."""
 
 
 class Follower(Thread):
@@ -76,7 +76,7 @@ class Follower(Thread):
     def _end(self, why: str) -> None:
         self._why = why
         self._over.set()
-        self.join(AT_THE_END)
+        self.join(IF_STOPPED if why else AT_THE_END)
 
     def _look(self) -> SessionRecord | None:
         """The session, if something was written since the last look; None before it is in the ledger, or where it

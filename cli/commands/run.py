@@ -9,7 +9,7 @@ import typer
 
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, ReportTo, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
 from common.systemd import started
@@ -51,6 +51,7 @@ def run(
     or_resume: Annotated[
         bool, typer.Option("--or-resume", help="Go on with the study's unfinished session, if there is one.")
     ] = False,
+    report_to: ReportTo = None,
 ) -> None:
     """Run a session until its budget is spent, then write the report.
 
@@ -60,6 +61,7 @@ def run(
     from agent.loop.start.begin_or_resume import Overrides, begin
     from view.notices.follow import notifying
     from view.terminal.live import watching
+    from view.trackers.reporting import reporting
 
     if fresh and from_incumbent:
         raise BadInput(
@@ -69,13 +71,14 @@ def run(
     loaded = load(study)
     folder, overrides = workspace_at(workspace), Overrides(decisions, hours, workers, probes)
     if or_resume and (unfinished := _unfinished(study, folder)):
-        _go_on(folder, unfinished, overrides)
+        _go_on(folder, unfinished, overrides, report_to)
         return
     started()
     with (
         on_interrupt(_interrupted(folder, begins=True)),
         watching() as watcher,
         notifying(loaded.name, loaded.file.notify, folder, watcher.note),
+        reporting(report_to or (), folder, watcher.note),
     ):
         session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
     _name_page(folder, session)
@@ -90,6 +93,7 @@ def resume(
     hours: Hours = None,
     probes: Probes = None,
     workers: Workers = None,
+    report_to: ReportTo = None,
 ) -> None:
     """Continue an interrupted session.
 
@@ -97,13 +101,14 @@ def resume(
     one_thread()
     from agent.loop.start.begin_or_resume import Overrides
 
-    _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes))
+    _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes), report_to)
 
 
-def _go_on(folder: "Workspace", session: str | None, overrides: "Overrides") -> None:
+def _go_on(folder: "Workspace", session: str | None, overrides: "Overrides", report_to: list[str] | None) -> None:
     from agent.loop.start.begin_or_resume import resume, study_to_resume
     from view.notices.follow import notifying
     from view.terminal.live import watching
+    from view.trackers.reporting import reporting
 
     started()
     asked = study_to_resume(folder, session)
@@ -111,6 +116,7 @@ def _go_on(folder: "Workspace", session: str | None, overrides: "Overrides") -> 
         on_interrupt(_interrupted(folder, begins=False)),
         watching() as watcher,
         notifying(asked.name, asked.file.notify, folder, watcher.note),
+        reporting(report_to or (), folder, watcher.note),
     ):
         done = resume(folder, session, overrides, watcher, _write_report)
     _name_page(folder, done)

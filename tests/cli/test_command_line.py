@@ -29,8 +29,8 @@ GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
     "init": "--kind",
     "check": "--workspace --show --offline",
-    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --or-resume",
-    "resume": "--workspace --decisions --hours --probes --workers",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --or-resume --report-to",
+    "resume": "--workspace --decisions --hours --probes --workers --report-to",
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
