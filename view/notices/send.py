@@ -28,6 +28,11 @@ def addresses(settings: NotifySettings, environment: Mapping[str, str]) -> tuple
     return tuple(_VARIABLE.sub(value, url) for url in settings.urls)
 
 
+def require_addresses(settings: NotifySettings, environment: Mapping[str, str]) -> None:
+    """BadInput for an address that cannot be used, MissingRequirement without apprise. Sends nothing."""
+    Sender(addresses(settings, environment), lambda text: None)
+
+
 class Sender:
     """``note``: writes a line to the log when an address does not take a notice. BadInput for an address that apprise
     does not know, MissingRequirement without apprise."""

@@ -215,6 +215,18 @@ def test_without_apprise_the_night_is_refused_before_it_begins(monkeypatch: pyte
         Sender(["json://there"], print)
 
 
+def test_check_refuses_addresses_that_cannot_be_used(tmp_path: Path) -> None:
+    path = simulated_study.write_study(tmp_path, f"{simulated_study.STUDY}[notify]\nurls = ['nonsense://${{WHERE}}']\n")
+    done = nightlane("check", path, "--offline", "--workspace", tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "nightlane: [notify] urls name ${WHERE} and the environment has no WHERE; set it, or take it out\n",
+    )
+    done = nightlane("check", path, "--offline", "--workspace", tmp_path, WHERE="s3cret")
+    assert done.returncode == 2
+    assert "address 1 (nonsense://...) is none" in done.stderr
+
+
 def test_an_address_that_recovers_may_be_in_trouble_again(receiver: Receiver) -> None:
     said: list[str] = []
     sender, notice = Sender([receiver.url], said.append), Notice("began", "title", "text")
