@@ -61,7 +61,6 @@ class Steering:
         """Wait for the end of a pause; returns the stop that ended it, if one did. A pause costs no hours."""
         measurements = self.measurements
         measurements.mark_alive()
-        measurements.publish()
         try:
             while (holds := self._take_now()) and holds.what == "pause":
                 alive()
@@ -207,6 +206,7 @@ class Steering:
         if limits is not None:
             measurements.set_limits(limits)
         measurements.log.watcher.note(event)
+        measurements.publish()
 
 
 def _why(stop: Request) -> str:
