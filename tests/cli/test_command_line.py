@@ -49,10 +49,10 @@ SURFACE = {
     "--workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to "
     "--processes --resume --unreviewed --workspace --json",
-    "promote": "--recipe --seeds --steps --epochs --compare --unreviewed --workspace --json",
+    "promote": "--recipe --seeds --steps --epochs --compare --processes --unreviewed --workspace --json",
     "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
     "--workspace --json",
-    "ship": "--workspace --hours --probes --steps --epochs --to --unreviewed --json",
+    "ship": "--workspace --hours --probes --steps --epochs --processes --to --unreviewed --json",
     "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
