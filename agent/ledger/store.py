@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from agent.ledger.database.codecs import decode, encode
-from agent.ledger.session_records import SessionRecords
+from agent.ledger.requests import RequestRecords
 from agent.ledger.tables import (
     CheckRow,
     DecisionRow,
@@ -32,7 +32,7 @@ FROM decisions JOIN proposals ON proposals.id = decisions.id"""
 _WITH_OTHERS = "json_extract(course, '$.stack.members[1]') IS NOT NULL"
 
 
-class Ledger(SessionRecords):
+class Ledger(RequestRecords):
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 
     def record_proposal(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:

@@ -21,6 +21,8 @@ FACTORIAL, THOMPSON = "factorial", "thompson"
 later ones, which are drawn from what the readings let expect (Thompson 1933)."""
 DESIGNED = (FACTORIAL, THOMPSON, "optuna")
 """Proposers that fill a wave; others are asked in their turns, lane by lane."""
+PERSON = "person"
+"""The proposer of ``nightlane propose``: it has no turns, and its changes go into the next wave."""
 
 
 class History(Sequence[Tried]):
@@ -72,7 +74,7 @@ class Search:
             self._pending[proposal.id] = proposal
             if proposal.lane != CALIBRATION:
                 self._changes += 1
-                self._lanes[proposal.lane] += proposal.proposer not in DESIGNED
+                self._lanes[proposal.lane] += proposal.proposer not in (*DESIGNED, PERSON)
         for past in self.ledger.history(self.row.question, self.row.key, self._last_decision):
             self._last_decision = past.number
             self._pending.pop(past.id, None)
@@ -176,6 +178,16 @@ class Search:
             program=self.study.program,
             budget_left=budget_left,
             expected=expected,
+            notes=self._notes,
+        )
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """What a person had told the session by now."""
+        return tuple(
+            request.data["text"]
+            for request in self.ledger.requests(self.row.id)
+            if request.what == "note" and request.answer and request.answer.data["after"] <= self.last_turn
         )
 
     def barred(self) -> set[str]:

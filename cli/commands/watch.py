@@ -2,17 +2,34 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.exit_codes import on_interrupt
 from cli.options import WorkspaceFolder, example, workspace_at
 from common.errors import BadInput
+from common.printable import print_message
+
+if TYPE_CHECKING:
+    from agent.workspace.folder import Workspace
 
 commands = typer.Typer()
 
 
 @commands.command(epilog=example("watch --workspace runs-of-tonight"))
-def watch(workspace: WorkspaceFolder = Path()) -> None:
+def watch(
+    workspace: WorkspaceFolder = Path(),
+    notify: Annotated[
+        bool,
+        typer.Option(
+            "--notify", help="Draw nothing; tell the addresses of [notify] when the session's process is gone."
+        ),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --notify: look once and end, for cron or systemd.")
+    ] = False,
+) -> None:
     """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
 
     Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
@@ -20,8 +37,24 @@ def watch(workspace: WorkspaceFolder = Path()) -> None:
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    if once and not notify:
+        raise BadInput("--once ends after one look for a dead session; give --notify with it")
+    if notify:
+        _notify(found, once)
+        return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise BadInput("nightlane watch draws on a terminal, and its output or input is none; use nightlane status")
     from view.watch.app import WatchApp
 
     WatchApp(found).run()
+
+
+def _notify(workspace: "Workspace", once: bool) -> None:
+    from view.notices.watchdog import Watchdog
+
+    watchdog = Watchdog(workspace, lambda text: print_message(f"nightlane: {text}"))
+    if once:
+        watchdog.look()
+        return
+    with on_interrupt(lambda: "the session goes on"):
+        watchdog.run()

@@ -141,6 +141,12 @@ def resume(
     return row.id
 
 
+def study_to_resume(workspace: Workspace, session_id: str | None) -> Study:
+    """The study of the session that ``resume`` would go on with, as its file is now."""
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return _study_of(_unfinished(ledger, workspace, session_id), workspace)
+
+
 @contextmanager
 def _resumable(workspace: Workspace) -> Iterator[None]:
     """What ends a session that the ledger has, and leaves it unfinished, says how it goes on."""
@@ -232,7 +238,7 @@ def _opened(
         def allowance() -> Allowance:
             return judging_allowance(budget, spent_by(ledger, name, budget, workspace), workspace, name)
 
-        with JudgeMonitor.of(study, allowance, log, log.watcher.examining) as judge_monitor:
+        with JudgeMonitor.of(study, allowance, log, log.examining) as judge_monitor:
             if session_id is None:
                 judge_monitor.begin()
             resident = study.file.runner.kind == "resident"
