@@ -32,6 +32,10 @@ class PastLedger:
         """The decisions before the first one against the incumbent of this turn."""
         return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
 
+    def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
+        """Those of the session before the first one against the incumbent of this turn."""
+        return [(place, name) for place, name in self.ledger.decided_after(session_id, number) if place < self._end]
+
     @property
     def decided(self) -> int:
         """Decisions on proposals that the session had made."""

@@ -233,11 +233,15 @@ class Ledger(RequestRecords):
 
     def decisions_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
         """Numbered decisions of a session after a number, oldest first."""
+        return [(place, self._load_decision(name)) for place, name in self.decided_after(session_id, number)]
+
+    def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
+        """The number and the id of the decisions of a session after a number, oldest first."""
         rows = self._db.execute(
             f"SELECT rowid, id FROM decisions WHERE {'+' if number else ''}session = ? AND rowid > ? ORDER BY rowid",
             (session_id, number),
         ).fetchall()
-        return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
+        return [(row["rowid"], row["id"]) for row in rows]
 
     def recorded_cost(self, session_id: str) -> float:
         """The dollars that the result rows of a session add up to."""

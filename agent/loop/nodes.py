@@ -22,7 +22,7 @@ from agent.loop.judging.restored_choices import restore_choices
 from agent.loop.measurements import Measurements
 from agent.loop.search.confirmations import Confirmations
 from agent.loop.search.decisions import Decisions
-from agent.loop.search.evidence import Evidence, evidence_of
+from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Proposals
 from agent.loop.search.waves import MAX_MACHINE_FAULTS, Waves
 from agent.loop.seeds import Seeds
@@ -316,7 +316,7 @@ class Session:
     @cached_property
     def _evidence(self) -> Evidence:
         """First read after the noise floor is settled, which may change the probe key."""
-        return evidence_of(self.measurements)
+        return self._baseline.evidence
 
     @cached_property
     def _baseline(self) -> Baseline:

@@ -406,6 +406,7 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     catch_up, compared = Search.catch_up, []
 
     def known(search: Search) -> dict[str, Any]:
+        search.barred()  # reads the decisions, which are read only when they are needed
         cached = ("_tried", "begun")
         return {name: value for name, value in vars(search).items() if name not in cached}
 
@@ -421,6 +422,17 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     play(study, tmp_path, seed=1, decisions=4)
     assert len(compared) > 10
     assert all(compared)
+
+
+def test_a_session_that_asks_no_proposer_reads_no_earlier_decision(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands. Its waves are drawn from earlier readings."""
+    play(study, tmp_path, decisions=4)
+    monkeypatch.setattr(Ledger, "history", lambda *_: pytest.fail("the decisions of earlier sessions are read"))
+    session = play(study, tmp_path, seed=1, decisions=2)
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        assert ledger.totals(session).decisions == 2
 
 
 @pytest.mark.parametrize("bad", ["refuse", "leave_out"])
