@@ -97,10 +97,8 @@ def begin(
         key = replace(opened.key, samples=ledger.chosen_samples(study.question) or opened.key.samples)
         start = starting_recipe(ledger, ProbeStore(workspace.runs), study, key, start_from, log)
         row = opened.new_row(key=key.digest, start=start.recipe.digest, seed=seed, limits=vars(overrides))
-        ledger.begin(row, start.recipe)
-        start.record(ledger, row.id)
+        ledger.begin(row, start.recipe, start.check(row.id), opened.judge_monitor.first_row(row.id))
         log.record_in(ledger, row.id)
-        opened.judge_monitor.record_first_examination(ledger, row.id)
         log(f"BEGIN study {study.name}, {proposers.description}")
         opened.log_runner_and_bad_rows()
         with _resumable(workspace):
