@@ -236,6 +236,7 @@ class ServingSettings(Section):
 
 
 LOCAL_WORKERS = "resident"
+Engine = Literal["trl", "packed"]
 
 
 MOVED = ("micro_batch", "generation_batch", "gradient_checkpointing")
@@ -271,6 +272,9 @@ class RunnerSettings(MemorySettings):
     kind: str = LOCAL_WORKERS
     """Which runner: resident (worker processes on this machine), simulated (invented scores within seconds, to try
     nightlane without a model), or one of a plug-in."""
+    engine: Engine = "trl"
+    """What trains: "trl" (TRL's trainers), or "packed" (nightlane's own, faster, for many adapters on one base). What
+    it cannot train is trained by "trl" for the whole session, and the log says why. It is in the probe key."""
     workers: int = Field(0, ge=0)
     """Worker processes; 0 means one per GPU, or one per core without a GPU."""
     threads: int = Field(0, ge=0)

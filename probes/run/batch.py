@@ -1,5 +1,6 @@
 """The probes of one call of a runner: which wait, which are tried again, and what came of each."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from probes.run.store import require_own
 @dataclass
 class Task:
     """``memory``: how much of it is in memory at once; None until it is handed out for the first time. ``failed_in``:
-    the slots in which it failed and the worker may be at fault."""
+    the slots in which it failed and the worker may be at fault. ``alone``: no other is measured together with it."""
 
     place: int
     probe: Probe
@@ -22,6 +23,11 @@ class Task:
     memory: MemorySettings | None = None
     halved: bool = False
     failed_in: frozenset[int] = frozenset()
+    alone: bool = False
+
+
+MOST_TOGETHER = 16
+"""Most probes that one worker measures together."""
 
 
 class Batch:
@@ -57,6 +63,26 @@ class Batch:
                 task.memory = task.memory or self._room.get(task.probe.recipe.quantization, self._settings)
                 return task
         return None
+
+    def next_tasks(self, slot: int, failures: Mapping[int, int]) -> list[Task]:
+        """Those that this slot measures next: one, or with the packed engine its part of the batch. They have the base
+        and the memory in common."""
+        first = self.next_task(slot, failures)
+        if first is None or first.alone or self._settings.engine == "trl":
+            return [first] if first else []
+        size = min(MOST_TOGETHER, math.ceil(self._count / len(failures)))
+        quantization = first.probe.recipe.quantization
+        like = [task for task in self.waiting if not task.alone and task.probe.recipe.quantization == quantization]
+        for task in like[: size - 1]:
+            self.waiting.remove(task)
+            task.memory = first.memory
+        return [first, *like[: size - 1]]
+
+    def separate(self, tasks: Sequence[Task]) -> None:
+        """These were cut off together, and any of them may be why; each waits again, to be measured alone."""
+        for task in reversed(tasks):
+            task.alone = True
+            self.waiting.appendleft(task)
 
     def settle(self, task: Task, outcome: Outcome, slot: int) -> None:
         """The outcome of an attempt in this slot: it is final or suspended, or the probe waits again."""
@@ -105,14 +131,14 @@ class Batch:
         """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
         probe, memory = task.probe, task.memory
         if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
-            return Task(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in)
+            return Task(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in, alone=True)
         before = f"{memory.rows_at_once(probe.recipe.effective_batch)} rows and {memory.generation_batch} answers"
         memory = memory.halved(probe.recipe.effective_batch)
         self._note(
             f"probe {probe.id} ran out of memory with {before} at once; it is tried again in a new worker with "
             f"{memory.micro_batch} and {memory.generation_batch}"
         )
-        return Task(task.place, probe, task.attempt + 1, memory, halved=True, failed_in=task.failed_in)
+        return Task(task.place, probe, task.attempt + 1, memory, halved=True, failed_in=task.failed_in, alone=True)
 
 
 def _suited(task: Task, failures: Mapping[int, int]) -> set[int]:

@@ -22,7 +22,7 @@ from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
 from probes.generate.sampled_text import SampledText, tokens_of
 from probes.inputs.material import Material
-from probes.inputs.settings import MemorySettings
+from probes.inputs.settings import Engine, MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
 from probes.rendering.renderer import Question
@@ -30,26 +30,38 @@ from probes.rendering.row_check import rendered_digest
 from probes.result.reading import Failure, Outcome, Probe, Reading, Timing
 from probes.run.answers import levels, require_enough, scored_text, split_scored, write_answers
 from probes.run.failures import FailureKind
-from probes.run.protocol import Listener, Progress
+from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.store import ADAPTER, ANSWERS, MANIFEST, has_whole_adapter
 from probes.scoring import Answer, Context, Scorer, ScorerBroken, scorer_class
 
 if TYPE_CHECKING:
     from probes.generate.vllm import AnswerServer
-    from probes.train.trl import Trained
+    from probes.train.job import Trained, TrainingJob
 
 
 @dataclass
 class Workbench:
     """What stays in memory between probes: the base, the scorer, and the client of the server that answers.
-    ``memory``: how much of the next probe is in memory at once."""
+    ``memory``: how much of the next probe is in memory at once. ``engine``: what trains; ``engine_note``: why it is not
+    the one that was asked for."""
 
     material: Material
     device: str
     bases: dict[str, Base]
     memory: MemorySettings = field(default_factory=MemorySettings)
+    engine: Engine = "trl"
     scorer: Scorer | None = None
     server: "AnswerServer | None" = None
+    engine_note: str = ""
+
+    def choose_engine(self, wanted: Engine, quantization: str) -> None:
+        """The engine that was asked for, if it can train on this base."""
+        self.engine = wanted
+        if wanted == "packed":
+            from probes.train.packed.support import base_problem
+
+            if problem := base_problem(self.base(quantization)):
+                self.engine, self.engine_note = "trl", f"trained by TRL, not packed: {problem}"
 
     def base(self, quantization: str) -> Base:
         if quantization not in self.bases:
@@ -87,9 +99,9 @@ class Workbench:
         return self.server
 
     def about(self) -> str:
-        """One line on the scorer and the server of the answers. Opens both."""
+        """One line on the scorer, the server of the answers and the engine. Opens both."""
         server = self.open_server()
-        said = [self.open_scorer().about, server.about if server else ""]
+        said = [self.open_scorer().about, server.about if server else "", self.engine_note]
         return "; ".join(part for part in said if part)
 
     def close(self) -> None:
@@ -104,12 +116,65 @@ def measure(
     directory: Callable[[str], Path],
     listener: Listener,
     allowance: Allowance | None = None,
+    keep: OnOutcome = ignore_outcome,
 ) -> list[Outcome]:
     """Measure each probe. A NightlaneError (a missing requirement, say) is raised; all other errors become Failures.
 
-    ``directory``: of a probe, by its id. ``allowance``: what judging may cost; None for no limit.
+    ``directory``: of a probe, by its id. ``allowance``: what judging may cost; None for no limit. ``keep``: is called
+    with each outcome as soon as there is one. The packed engine trains all probes first, which have the quantisation of
+    the base in common.
     """
-    return [_measure_one(bench, probe, directory, listener, allowance) for probe in probes]
+    packed = _train_packed(bench, probes, directory, listener) if bench.engine == "packed" else {}
+    outcomes = []
+    for probe in probes:
+        outcomes.append(_measure_one(bench, probe, directory, listener, allowance, packed.get(probe.id)))
+        keep(probe, outcomes[-1])
+    return outcomes
+
+
+def _train_packed(
+    bench: Workbench, probes: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
+) -> "dict[str, Trained | Exception]":
+    """The adapters of these probes, by the probe's id, but for those that borrow one; an error that concerns all of
+    them is each one's."""
+    own = [probe for probe in probes if not _lender(probe, directory)]
+    if not own:
+        return {}
+    try:
+        from probes.train.packed.engine import train
+
+        reset_peak(bench.device)
+        jobs = [_job(bench, probe, directory, listener) for probe in own]
+        results = train(bench.base(own[0].recipe.quantization), jobs, bench.memory)
+    except NightlaneError:
+        raise
+    except Exception as error:
+        results = [error] * len(own)
+    return {probe.id: result for probe, result in zip(own, results, strict=True)}
+
+
+def _lender(probe: Probe, directory: Callable[[str], Path]) -> Path | None:
+    """The folder of the probe whose adapter this one borrows, if it is whole."""
+    lender = directory(probe.adapter_of)
+    return lender if probe.adapter_of and has_whole_adapter(lender) else None
+
+
+def _job(bench: Workbench, probe: Probe, directory: Callable[[str], Path], listener: Listener) -> "TrainingJob":
+    """What a probe trains. Its folder is there afterwards, without an older outcome."""
+    from probes.train.job import TrainingJob
+    from probes.train.reference_store import NAME, ReferenceStore
+
+    folder, key, recipe, steps = directory(probe.id), probe.key, probe.recipe, bench.material.probe.steps
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)  # it describes the files that are overwritten now
+    rows = order(recipe, bench.material.sources, steps * recipe.effective_batch, probe.seed)
+
+    def on_step(step: int, loss: float) -> None:
+        listener(Progress(probe.id, "training", step, steps, loss))
+
+    depends_on = (key.base, key.environment, recipe.quantization, recipe.max_length, recipe.ld_alpha)
+    references = ReferenceStore(folder.parent / NAME, repr(depends_on))
+    return TrainingJob(recipe, rows, probe.seed, folder, on_step, references=references)
 
 
 def _measure_one(
@@ -118,10 +183,11 @@ def _measure_one(
     directory: Callable[[str], Path],
     listener: Listener,
     allowance: Allowance | None,
+    packed: "Trained | Exception | None" = None,
 ) -> Outcome:
     try:
         with SpendingMeter(allowance) as meter:
-            return _Measurement(bench, probe, directory, listener, meter).reading()
+            return _Measurement(bench, probe, directory, listener, meter, packed).reading()
     except NightlaneError:
         raise
     except Exception as error:
@@ -133,18 +199,20 @@ def _measure_one(
 
 @dataclass
 class _Measurement:
-    """One probe on one workbench: train, generate, score."""
+    """One probe on one workbench: train, generate, score. ``packed``: what the packed engine trained for it."""
 
     bench: Workbench
     probe: Probe
     directory: Callable[[str], Path]
     listener: Listener
     meter: SpendingMeter
+    packed: "Trained | Exception | None" = None
 
     def reading(self) -> Reading:
         bench, probe, material = self.bench, self.probe, self.bench.material
         started = time.perf_counter()
-        reset_peak(bench.device)
+        if self.packed is None:
+            reset_peak(bench.device)
         folder = self.directory(probe.id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)  # it describes the files that are overwritten now
@@ -174,7 +242,7 @@ class _Measurement:
             train=trained.seconds,
             generate=scoring_since - generating_since,
             score=scored - scoring_since,
-            total=time.perf_counter() - started,
+            total=time.perf_counter() - started + (trained.seconds if self.packed is not None else 0.0),
         )
         return Reading(
             probe=probe.id,
@@ -193,25 +261,16 @@ class _Measurement:
         )
 
     def _trained(self, base: Base) -> "Trained":
-        """The adapter of the probe that this one borrows from, if it is whole; else one trained here."""
-        from probes.train.reference_store import NAME, ReferenceStore
-        from probes.train.trl import Trained, TrainingJob, train
+        """The adapter of the probe that this one borrows from, if it is whole; else one that was trained for it."""
+        from probes.train.job import Trained
 
-        probe, settings = self.probe, self.bench.material.probe
-        lender = self.directory(probe.adapter_of)
-        if probe.adapter_of and has_whole_adapter(lender):
+        if lender := _lender(self.probe, self.directory):
             return Trained(lender / ADAPTER, 0.0, 0, {})
-        number = settings.steps * probe.recipe.effective_batch
-        rows = order(probe.recipe, self.bench.material.sources, number, probe.seed)
+        trained = self.packed
+        if trained is None:
+            from probes.train.trl import train
 
-        def on_step(step: int, loss: float) -> None:
-            self.listener(Progress(probe.id, "training", step, settings.steps, loss))
-
-        folder, key, recipe = self.directory(probe.id), probe.key, probe.recipe
-        depends_on = (key.base, key.environment, recipe.quantization, recipe.max_length, recipe.ld_alpha)
-        references = ReferenceStore(folder.parent / NAME, repr(depends_on))
-        job = TrainingJob(recipe, rows, probe.seed, folder, on_step, references=references)
-        (trained,) = train(base, [job], self.bench.memory)
+            (trained,) = train(base, [_job(self.bench, self.probe, self.directory, self.listener)], self.bench.memory)
         if isinstance(trained, Exception):
             raise trained
         return trained

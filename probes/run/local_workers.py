@@ -126,14 +126,17 @@ class ResidentRunner:
             worker = slot.worker
             if worker is None or not worker.idle:
                 continue
-            if task := batch.next_task(slot.number, self._pool.failures):
-                worker.task = task
-                worker.deadline = time.monotonic() + self._settings.deadline
+            if tasks := batch.next_tasks(slot.number, self._pool.failures):
+                worker.tasks = tasks
+                worker.deadline = self._deadline(worker)
                 try:
-                    worker.pipe.send(([task.probe], allowance, task.memory))
+                    worker.pipe.send(([task.probe for task in tasks], allowance, tasks[0].memory))
                 except OSError:  # the worker died without a task; its closed pipe is noticed next
-                    worker.task = None
-                    batch.waiting.appendleft(task)
+                    worker.tasks = []
+                    batch.waiting.extendleft(reversed(tasks))
+
+    def _deadline(self, worker: Worker) -> float:
+        return time.monotonic() + self._settings.deadline * len(worker.tasks)
 
     # what follows from what they answer
 
@@ -162,7 +165,7 @@ class ResidentRunner:
         elif kind == "progress":
             progress: Progress = content
             if progress.note:  # time spent waiting for a server does not count
-                worker.deadline = time.monotonic() + self._settings.deadline
+                worker.deadline = self._deadline(worker)
             batch.listener(progress)
         elif kind == "refused":
             error: NightlaneError = content
@@ -184,21 +187,25 @@ class ResidentRunner:
                 )
 
     def _done(self, slot: Slot, worker: Worker, answered: Sequence[tuple[str, Outcome]], batch: Batch) -> None:
-        task = worker.task
-        if task is None or [name for name, _ in answered] != [task.probe.id]:
+        [(name, outcome)] = answered
+        task = next((task for task in worker.tasks if task.probe.id == name), None)
+        if task is None:
             self._lost(slot, worker, batch, "it answered for another probe")
             return
-        outcome, worker.task = answered[0][1], None
+        worker.tasks.remove(task)
         self._settle(slot, task, outcome, batch)
+        if slot.worker is not worker:  # it is replaced
+            batch.separate(worker.tasks)
         batch.listener(Progress(task.probe.id, "done", task.probe.key.steps, task.probe.key.steps))
 
     def _lost(self, slot: Slot, worker: Worker, batch: Batch, why: str = "") -> None:
         worker.process.join(timeout=0 if why else 5)
         why = why or ended(worker.process.exitcode)
-        task = worker.task
-        if task is None:
+        if len(worker.tasks) != 1:
+            batch.separate(worker.tasks)
             self._pool.schedule_restart(slot, why)
         else:
+            [task] = worker.tasks
             message = f"its worker ended ({why}) in attempt {task.attempt} of {self._settings.attempts}"
             self._settle(slot, task, Failure(task.probe.id, task.probe.seed, "lost_worker", message), batch)
 
@@ -214,10 +221,13 @@ class ResidentRunner:
         batch.settle(task, outcome, slot.number)
 
     def _time_out(self, slot: Slot, worker: Worker, batch: Batch) -> None:
-        task = worker.task
-        if task is None:
+        if not worker.tasks:
             self._pool.schedule_restart(slot, f"not ready within start_seconds={self._settings.start_seconds:g}")
+        elif len(worker.tasks) > 1:
+            slot.free()
+            batch.separate(worker.tasks)
         else:
+            [task] = worker.tasks
             slot.free()
             message = f"it was killed at its deadline of {self._settings.deadline:g} s"
             batch.settle(task, Failure(task.probe.id, task.probe.seed, "timeout", message), slot.number)

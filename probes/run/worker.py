@@ -19,11 +19,12 @@ from typing import Any
 
 from common.errors import MissingRequirement, NightlaneError
 from probes.inputs.material import Material
+from probes.inputs.settings import Engine
 from probes.model.download import watch_download
 from probes.model.load import load_quietly, note_data_type
-from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 
+ENGINES: dict[Engine, str] = {"trl": "probes.train.trl", "packed": "probes.train.packed.engine"}
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
 
 
@@ -35,10 +36,12 @@ class Ready:
     about: str
 
 
-def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
+def serve(
+    pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str, engine: Engine
+) -> None:
     """Receive the material and send ("ready", Ready), and ("downloading", None) while the base is downloaded. Then
     answer each received (probes, allowance, memory) with ("progress", Progress) while they run and
-    ("done", [(probe id, outcome), ...]) at the end.
+    ("done", [(probe id, outcome)]) for each, as soon as it has an outcome.
 
     A NightlaneError is sent as ("refused", error).
     """
@@ -49,12 +52,12 @@ def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, 
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
-            _serve(pipe, runs, threads, device, quantization)
+            _serve(pipe, runs, threads, device, quantization, engine)
         except NightlaneError as error:
             pipe.send(("refused", error))
 
 
-def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization: str) -> None:
+def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization: str, engine: Engine) -> None:
     material: Material = pipe.recv()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     load_quietly()
@@ -63,7 +66,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     tqdm.set_lock(threading.RLock())  # tqdm's own lock is a semaphore, which a killed worker would leave behind
     torch.set_num_threads(threads)
-    for heavy in ("probes.train.trl", "probes.generate.sampler"):
+    for heavy in (ENGINES[engine], "probes.generate.sampler"):
         importlib.import_module(heavy)
     from probes.run.execute import Workbench, measure
 
@@ -72,23 +75,35 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     store = ProbeStore(runs)
     with watch_download(material.model, material.folder, lambda: pipe.send(("downloading", None))):
         bench.base(quantization)
+    bench.choose_engine(engine, quantization)
     rendered = bench.rendered(quantization)
-    where = f"{environment(device, threads)}{note_data_type(material.model, device)}"
+    where = f"{environment(device, threads)}{note_data_type(material.model, device)}{note_engine(bench.engine)}"
     pipe.send(("ready", Ready(f"{where} rendered={rendered}", bench.about())))
 
     sending = threading.Lock()  # threads of the scorer send notes, too
 
-    def send(progress: Progress) -> None:
+    def send(kind: str, content: object) -> None:
         with sending:
-            pipe.send(("progress", progress))
+            pipe.send((kind, content))
 
     try:
         while True:
             batch, allowance, bench.memory = pipe.recv()
-            outcomes = measure(bench, batch, store.directory, send, allowance)
-            pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
+            measure(
+                bench,
+                batch,
+                store.directory,
+                lambda progress: send("progress", progress),
+                allowance,
+                lambda probe, outcome: send("done", [(probe.id, outcome)]),
+            )
     finally:
         bench.close()
+
+
+def note_engine(engine: Engine) -> str:
+    """What the probe key says of the engine that trains; "" for TRL."""
+    return "" if engine == "trl" else f" engine={engine}"
 
 
 def environment(device: str, threads: int) -> str:

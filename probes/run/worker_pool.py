@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -31,19 +31,19 @@ FIRST_PAUSE = 1.0
 
 @dataclass
 class Worker:
-    """A worker process. ``deadline``: when it must be ready, later when its task must be done. ``whole``: no message to
-    or from it was interrupted."""
+    """A worker process. ``deadline``: when it must be ready, later when its tasks must be done. ``whole``: no message
+    to or from it was interrupted."""
 
     process: BaseProcess
     pipe: Connection
     deadline: float
     ready: bool = False
-    task: Task | None = None
+    tasks: list[Task] = field(default_factory=list)
     whole: bool = True
 
     @property
     def idle(self) -> bool:
-        return self.ready and self.whole and self.task is None
+        return self.ready and self.whole and not self.tasks
 
     def end(self) -> None:
         """Kill it at once. If this is interrupted, the worker is not whole."""
@@ -156,7 +156,7 @@ class WorkerPool:
     def drop_unfinished(self) -> None:
         """End workers that still run a probe of an interrupted batch. The next batch starts new ones."""
         for slot in self.slots:
-            if slot.worker is not None and (slot.worker.task is not None or not slot.worker.whole):
+            if slot.worker is not None and (slot.worker.tasks or not slot.worker.whole):
                 slot.free()
 
     def close(self) -> None:
@@ -178,7 +178,8 @@ class WorkerPool:
         mine, theirs = CONTEXT.Pipe()
         device = "cuda" if self._devices else "cpu"
         threads = self._settings.threads or 1
-        arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
+        engine = self._settings.engine
+        arguments = (theirs, self._runs, slot.number, threads, device, self._quantization, engine)
         process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
         # Stored before the process runs, so that an interrupt ends it.
         slot.worker = Worker(process, mine, time.monotonic() + self._settings.start_seconds, whole=False)

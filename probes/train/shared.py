@@ -9,17 +9,22 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class WarmStart:
-    """For a Trainer. transformers begins a warm-up at a learning rate of 0, which wastes one of the few steps of a
-    probe: here step n of W warm-up steps has n / (W + 1) of the peak. A schedule without a warm-up is as it was."""
+    """For a Trainer: its learning rates are those of ``warm_start``."""
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         scheduler: Any = super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
         args: Any = self.args  # type: ignore[attr-defined]
-        warmup = args.get_warmup_steps(num_training_steps)
-        if warmup == 0 or args.lr_scheduler_type == "constant":
-            return scheduler
-        self.lr_scheduler = LambdaLR(scheduler.optimizer, [_rising(warmup, own) for own in scheduler.lr_lambdas])
+        self.lr_scheduler = warm_start(scheduler, args.lr_scheduler_type, args.get_warmup_steps(num_training_steps))
         return self.lr_scheduler
+
+
+def warm_start(scheduler: Any, kind: str, warmup: int) -> Any:
+    """A scheduler of transformers with another warm-up. transformers begins it at a learning rate of 0, which wastes
+    one of the few steps of a probe: here step n of W warm-up steps has n / (W + 1) of the peak. A schedule without a
+    warm-up is as it was."""
+    if warmup == 0 or kind == "constant":
+        return scheduler
+    return LambdaLR(scheduler.optimizer, [_rising(warmup, own) for own in scheduler.lr_lambdas])
 
 
 def _rising(warmup: int, after: Callable[[int], float]) -> Callable[[int], float]:

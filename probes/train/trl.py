@@ -5,14 +5,9 @@ Imports torch, trl and peft, so import it only where a model is trained.
 
 import gc
 import itertools
-import json
-import math
-import os
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,17 +17,25 @@ from datasets import Dataset, disable_progress_bars
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from common.files import write_durably
 from lanes import Recipe
-from lanes.rules import losses, sees_whole_batch
+from lanes.rules import losses
 from probes.inputs.settings import MemorySettings
-from probes.inputs.training_rows import TrainingRow
 from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
 from probes.model.adapter_files import note_base_adapter
 from probes.model.load import Base
 from probes.model.target_modules import problem
-from probes.rendering.renderer import Unrenderable
-from probes.train.curve import LOGGED, NAME, read_curve
+from probes.train.curve import NAME
+from probes.train.curve_writer import CurveWriter
+from probes.train.job import (
+    Diverged,
+    LongRun,
+    Trained,
+    TrainingJob,
+    Untrainable,
+    rows_at_once,
+    tokenised,
+    tokens_of,
+)
 from probes.train.orpo import ORPOConfig, TokenORPOTrainer
 from probes.train.reference_store import Logps, ReferenceStore
 from probes.train.shared import OwnTypes, TokenWeights, WarmStart
@@ -42,11 +45,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 warnings.filterwarnings("ignore", module=r"(trl|transformers|peft|torch|accelerate|bitsandbytes|datasets)(\..*)?")
 
-OnStep = Callable[[int, float], None]
-
-
-class Diverged(Exception):
-    """The loss or the gradient norm is NaN or infinite."""
+__all__ = ["Diverged", "LongRun", "Trained", "TrainingJob", "Untrainable", "train"]
 
 
 class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: ignore[misc]
@@ -91,59 +90,6 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
         return dataset
 
 
-class Untrainable(Exception):
-    """The trainer would drop or damage rows of the recipe."""
-
-
-@dataclass(frozen=True)
-class LongRun:
-    """What a full-length run adds to the training of a probe.
-
-    ``trainer``: makes another trainer than that of the recipe's objective, of rows, configuration and arguments.
-    ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
-    trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
-    the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
-    ``processes``: how many train it together, of which this is one.
-    """
-
-    trainer: Callable[[Dataset, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    callbacks: tuple[Any, ...] = ()
-    checkpoint: Path | None = None
-    step: int = 0
-    figures: Callable[[int, float, int], Mapping[str, float]] = lambda *_: {}
-    on_line: Callable[[Mapping[str, Any]], None] = lambda _: None
-    processes: int = 1
-
-
-SHORT = LongRun()
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/.
-    ``references``: keeps what DPO's reference model, the base, says of the rows; without it each step computes that.
-    """
-
-    recipe: Recipe
-    rows: Sequence[TrainingRow]
-    seed: int
-    directory: Path
-    on_step: OnStep
-    long: LongRun = SHORT
-    references: ReferenceStore | None = None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """``seconds`` in the training loop alone, ``tokens`` it saw, and the last line of the curve."""
-
-    adapter: Path
-    seconds: float
-    tokens: int
-    final: dict[str, float]
-
-
 def train(base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings) -> list[Trained | Exception]:
     """Train every job on one base. An exception in the list concerns that job alone.
 
@@ -160,10 +106,10 @@ def train(base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings) -> li
 
 def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     set_seed(job.seed)
-    rows = _tokenised(base, job)
-    tokens = _tokens(rows, job.recipe.max_length)
+    ids = tokenised(base, job)
+    rows, tokens = Dataset.from_list(ids), tokens_of(ids, job.recipe.max_length)
     seen = [0, *itertools.accumulate(tokens)][:: job.recipe.effective_batch]
-    curve = _Curve(job.directory / NAME, job.on_step, job.long, seen)
+    curve = CurveWriter(job.directory / NAME, job.on_step, job.long, seen)
     kept = _State.of(base.model)
     trainer: Any = None
     try:
@@ -190,30 +136,13 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     return Trained(adapter, seconds, sum(tokens), curve.last)
 
 
-def _tokenised(base: Base, job: TrainingJob) -> Dataset:
-    """The rows as token ids, in order. Untrainable for a row that cannot be rendered or has no room for an answer:
-    DPOTrainer would drop it, and ORPOTrainer would compute NaN."""
-    found = []
-    for pair, row in zip(job.rows, base.renderer.rows(job.rows), strict=True):
-        where = f"source {pair.source}, line {pair.line}"
-        if isinstance(row, Unrenderable):
-            raise Untrainable(f"{where}: {row}")
-        if len(row.prompt) >= job.recipe.max_length:
-            raise Untrainable(
-                f"{where}: a prompt of {len(row.prompt)} tokens leaves no room for an answer in "
-                f"max_length={job.recipe.max_length}; raise max_length or take the row out"
-            )
-        found.append({"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected})
-    return Dataset.from_list(found)
-
-
-def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset, curve: "_Curve") -> Any:
+def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset, curve: CurveWriter) -> Any:
     recipe = job.recipe
-    micro = _rows_at_once(base.model, recipe, memory, job.long.processes)
+    micro = rows_at_once(base.model, recipe, memory, job.long.processes)
     device = base.model.device.type
     common: dict[str, Any] = {
         "output_dir": str(job.directory),
-        "max_steps": len(rows) // recipe.effective_batch,
+        "max_steps": job.steps,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": recipe.effective_batch // (micro * job.long.processes),
         "learning_rate": recipe.learning_rate,
@@ -244,7 +173,7 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
         **_model(base, recipe),
         "train_dataset": rows,
         "processing_class": base.renderer.tokenizer,
-        "callbacks": [curve, *job.long.callbacks],
+        "callbacks": [_Log(curve), *job.long.callbacks],
     }
     if job.long.trainer is not None:
         trainer = job.long.trainer(rows, common, arguments)
@@ -262,20 +191,6 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
     return trainer
 
 
-def _rows_at_once(model: Any, recipe: Recipe, memory: MemorySettings, processes: int) -> int:
-    """Rows per forward pass of each process; the whole effective batch where the loss would depend on how it is
-    divided: the losses that sort the pairs of a pass, and a mixture of experts' loss for the balance of its router."""
-    balanced = bool(getattr(model.config.get_text_config(), "output_router_logits", False))
-    if not sees_whole_batch(recipe) and not balanced:
-        return memory.rows_at_once(recipe.effective_batch // processes)
-    if processes > 1:
-        raise Untrainable(
-            "a loss that sorts the pairs of a batch, or balances a mixture of experts, needs the batch in one process, "
-            f"and {processes} processes train; leave --processes out"
-        )
-    return recipe.effective_batch
-
-
 def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
     """The model arguments of the trainer.
 
@@ -289,59 +204,15 @@ def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
     return {"model": base.model, "peft_config": lora_config(base.model, recipe)}
 
 
-def _tokens(rows: Dataset, max_length: int) -> list[int]:
-    """Training tokens of each row: chosen and rejected sequences with their prompts, cut at max_length."""
-    columns = (rows[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
-    return [sum(min(len(p) + len(side), max_length) for side in (c, r)) for p, c, r in zip(*columns, strict=True)]
+class _Log(TrainerCallback):  # type: ignore[misc]
+    """Hands the trainer's figures of each step to the curve."""
 
-
-class _Curve(TrainerCallback):  # type: ignore[misc]
-    """Writes one JSON line per step, calls the listeners, and stops a run that diverged. A run that goes on from a
-    checkpoint keeps the lines of the steps before it."""
-
-    def __init__(self, path: Path, on_step: OnStep, long: LongRun = SHORT, seen: Sequence[int] = ()) -> None:
-        """``seen``: the tokens up to each step."""
-        self.on_step, self.long, self.seen = on_step, long, seen
-        kept = read_curve(path, long.step)
-        last = kept[-1] if kept else {}
-        self.last = {name: float(last[name]) for name in LOGGED if last.get(name) is not None}
-        self.before = float(last.get("seconds", 0))
-        write_durably(path, "".join(json.dumps(line) + "\n" for line in kept))  # a checkpoint vouches for them
-        self.file = path.open("a", encoding="utf-8")
-        self.start()
-
-    def start(self) -> None:
-        """Training begins now."""
-        self.started = time.perf_counter() - self.before
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training, also before the checkpoint."""
-        return time.perf_counter() - self.started
+    def __init__(self, curve: CurveWriter) -> None:
+        self.curve = curve
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        logs = logs or {}
-        if "loss" not in logs:
-            return
-        line = {name: float(logs[key]) for name, key in LOGGED.items() if key in logs}
-        finite = {name: value for name, value in line.items() if math.isfinite(value)}
-        step, seconds = state.global_step, self.seconds
-        stamp = {"step": step, "seconds": round(seconds, 3)}
-        more = self.long.figures(step, seconds, self.seen[step]) if self.seen else {}
-        whole = {**stamp, **{name: finite.get(name) for name in line}, **more}
-        self.file.write(json.dumps(whole) + "\n")
-        self.file.flush()
-        self.on_step(step, line["loss"])
-        for name in ("loss", "grad_norm"):
-            if name in line and name not in finite:
-                raise Diverged(f"{name} is {line[name]} at step {step}")
-        self.last = finite
-        self.long.on_line(whole)
-
-    def close(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
+        if logs and "loss" in logs:
+            self.curve.add(state.global_step, logs)
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,12 @@ from common.files import set_aside, write_durably
 from common.interrupts import Interrupted, interruptible, uninterrupted
 from probes.endpoint.spending import Allowance
 from probes.inputs.settings import RunnerSettings
+from probes.model.compatibility import Requirements
 from probes.result.reading import ProbeKey
 from probes.run import runners
 from probes.run.protocol import Runner
 from probes.run.store import ProbeStore
+from probes.train.packed.support import study_problem
 
 WriteReport = Callable[[Workspace, str], Path]
 
@@ -243,7 +245,7 @@ def _opened(
             log.watcher.note(
                 "starting the workers, which load the base model" if resident else "the runner is simulated"
             )
-            with runner or open_runner(study, workspace, overrides.workers) as running:
+            with runner or open_runner(study, workspace, overrides.workers, log) as running:
                 yield _Opened(
                     study=study,
                     workspace=workspace,
@@ -294,8 +296,16 @@ def _prepare_folder(workspace: Workspace, folder: Path, study_text: str) -> None
     write_durably(folder / "study.toml", study_text)
 
 
-def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runner:
+def open_runner(
+    study: Study, workspace: Workspace, workers: int | None, note: Callable[[str], None] = lambda _: None
+) -> Runner:
+    """``note`` is told if another engine trains than the study asks for."""
     settings: RunnerSettings = study.file.runner
+    if settings.engine == "packed":
+        dora = Requirements.of(study.start, study.lanes.knobs).dora
+        if problem := study_problem(dora, settings):
+            note(f"trained by TRL, not packed: {problem}")
+            settings = settings.model_copy(update={"engine": "trl"})
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
     return runners.open_runner(study.material, settings, workspace.runs, study.start.quantization)

@@ -86,7 +86,7 @@ def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentR
 
     def kill_one(progress: Progress) -> None:
         if progress.phase == "training" and progress.step == 2 and not killed:
-            victim = next(w for w in runner._pool.workers if w.task is not None and w.task.probe.id == progress.probe)
+            victim = next(w for w in runner._pool.workers if progress.probe in [task.probe.id for task in w.tasks])
             assert victim.process.pid is not None
             killed.append(victim.process.pid)
             os.kill(victim.process.pid, signal.SIGKILL)

@@ -101,10 +101,12 @@ def test_a_warm_up_begins_above_zero_and_other_schedules_are_transformers_own(
     def rates(warmup: float) -> list[float]:
         of = recipe(objective=objective, scheduler=scheduler, warmup=warmup, learning_rate=1.0 - 1e-9)
         given = trl.TrainingJob(of, order(of, tiny.material(tiny_folder).sources, 16, 1), 1, tmp_path, lambda *_: None)
-        made = trl._Curve(tmp_path / "train.jsonl", given.on_step)
+        made = trl.CurveWriter(tmp_path / "train.jsonl", given.on_step)
         kept = trl._State.of(base.model)
         try:
-            trainer = trl._trainer(base, given, MemorySettings(), trl._tokenised(base, given), made)
+            trainer = trl._trainer(
+                base, given, MemorySettings(), trl.Dataset.from_list(trl.tokenised(base, given)), made
+            )
             trainer.create_optimizer_and_scheduler(8)
             return steps(trainer.optimizer, trainer.lr_scheduler)
         finally:

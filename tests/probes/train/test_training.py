@@ -121,8 +121,8 @@ def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Pa
         TrainingRow("What is two?", "Yes", "No", "s", 2),
     )
     job = trl.TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
-    rows = trl._tokenised(base, job)
-    curve = trl._Curve(tmp_path / "train.jsonl", job.on_step)
+    rows = trl.Dataset.from_list(trl.tokenised(base, job))
+    curve = trl.CurveWriter(tmp_path / "train.jsonl", job.on_step)
     trainer = trl._trainer(base, job, MemorySettings(micro_batch=2), rows, curve)
     batch = next(iter(trainer.get_train_dataloader()))
     curve.close()

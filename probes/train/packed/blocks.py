@@ -1,0 +1,149 @@
+"""A block: the rows of one adapter in one forward pass, laid out one after the other without padding.
+
+A block has as many rows as TRL would have in a forward pass. Its loss is a function of the log probabilities of its
+predicted tokens only. Imports torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+
+from lanes import Recipe
+from lanes.rules import losses
+from probes.train.job import Ids
+from probes.train.reference_store import Logps
+
+
+@dataclass(frozen=True)
+class Block:
+    """B rows as 2B sequences, the chosen ones first; N tokens, of which P are predicted.
+
+    ``ids`` and ``positions`` [N]; ``lengths``: of the sequences. ``sources`` [P]: the places in [0, N) before predicted
+    tokens; ``targets`` [P]: these tokens. ``sums`` [2B, P]: takes the log probabilities of the tokens to those of the
+    answers: sums with DPO, means with ORPO. ``chosen`` [P]: whether a token is of a chosen answer. ``mean`` [P]: takes
+    them to this block's part in the mean over the tokens of the whole effective batch. ``answer_lengths`` [2B].
+    ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that. ``references`` [2, B]: log
+    probabilities of the answers by the base. ``share``: of this block in the loss of a step.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    lengths: tuple[int, ...]
+    sources: torch.Tensor
+    targets: torch.Tensor
+    sums: torch.Tensor
+    chosen: torch.Tensor
+    mean: torch.Tensor
+    answer_lengths: torch.Tensor
+    places: torch.Tensor
+    width: int
+    references: torch.Tensor | None = None
+    share: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """A prompt with an answer, cut at max_length. ``start``: where the answer begins."""
+
+    ids: list[int]
+    start: int
+
+    @property
+    def first(self) -> int:
+        """The first token of the answer that is predicted: nothing predicts a sequence's first token."""
+        return max(1, self.start)
+
+    @property
+    def predicted(self) -> int:
+        """The number of the answer's tokens that are predicted."""
+        return len(self.ids) - self.first
+
+
+def blocks_of_step(
+    rows: Sequence[Ids], recipe: Recipe, at_once: int, device: torch.device, references: Sequence[Logps] | None = None
+) -> list[Block]:
+    """The blocks of one step, of ``at_once`` rows each. ``references``: of each row, with DPO."""
+    parts = [rows[place : place + at_once] for place in range(0, len(rows), at_once)]
+    sequences = [_sequences(part, recipe.max_length) for part in parts]
+    tokens_of_mean = sum(_in_mean(one, recipe) for part in sequences for one in part[: len(part) // 2]) / len(parts)
+    found = []
+    for number, part in enumerate(sequences):
+        own = None if references is None else references[number * at_once : (number + 1) * at_once]
+        found.append(_block(part, recipe, tokens_of_mean, own, 1 / len(parts), device))
+    return found
+
+
+def plain_block(row: Ids, recipe: Recipe, device: torch.device) -> Block:
+    """One row alone, for the log probabilities of its answers."""
+    return _block(_sequences([row], recipe.max_length), recipe, 1.0, None, 1.0, device)
+
+
+def _sequences(rows: Sequence[Ids], most: int) -> list[_Sequence]:
+    return [
+        _Sequence((row["prompt_ids"] + row[side])[:most], len(row["prompt_ids"]))
+        for side in ("chosen_ids", "rejected_ids")
+        for row in rows
+    ]
+
+
+def _in_mean(chosen: _Sequence, recipe: Recipe) -> int:
+    """The tokens of a chosen sequence in the mean of a likelihood: with ORPO the prompt's, too; with DPO those of the
+    answer, if there is an "sft" loss."""
+    return len(chosen.ids) - 1 if recipe.objective == "orpo" else chosen.predicted
+
+
+def _block(
+    sequences: Sequence[_Sequence],
+    recipe: Recipe,
+    tokens_of_mean: float,
+    references: Sequence[Logps] | None,
+    share: float,
+    device: torch.device,
+) -> Block:
+    rows, width = len(sequences) // 2, max(len(one.ids) for one in sequences)
+    starts = [0, *accumulate(len(one.ids) for one in sequences)][:-1]
+    with_prompt = recipe.objective == "orpo"
+    has_mean = with_prompt or "sft" in losses(recipe)
+    sources: list[int] = []
+    targets: list[int] = []
+    chosen: list[bool] = []
+    mean: list[float] = []
+    spans: list[tuple[int, int]] = []  # of each sequence's answer among the predicted tokens
+    for place, (one, start) in enumerate(zip(sequences, starts, strict=True)):
+        is_chosen = place < rows
+        first = 1 if is_chosen and with_prompt else one.first
+        spans.append((len(sources) + one.first - first, len(sources) + len(one.ids) - first))
+        sources += range(start + first - 1, start + len(one.ids) - 1)
+        targets += one.ids[first:]
+        chosen += [is_chosen and token >= one.first for token in range(first, len(one.ids))]
+        mean += [1 / tokens_of_mean if is_chosen and has_mean else 0.0] * (len(one.ids) - first)
+    sums = torch.zeros(len(sequences), len(sources))
+    for place, (begin, end) in enumerate(spans):
+        if with_prompt:
+            sums[place, begin:end] = 1 / (end - begin)
+            continue
+        other = spans[(place + rows) % len(spans)]
+        shared = min(end - begin, other[1] - other[0])
+        sums[place, begin : begin + shared] = 1.0
+        sums[place, begin + shared : end] = recipe.ld_alpha
+    return Block(
+        ids=torch.tensor([token for one in sequences for token in one.ids], device=device),
+        positions=torch.cat([torch.arange(len(one.ids)) for one in sequences]).to(device),
+        lengths=tuple(len(one.ids) for one in sequences),
+        sources=torch.tensor(sources, device=device),
+        targets=torch.tensor(targets, device=device),
+        sums=sums.to(device),
+        chosen=torch.tensor(chosen, device=device),
+        mean=torch.tensor(mean, device=device),
+        answer_lengths=torch.tensor([float(len(one.ids) - one.start) for one in sequences], device=device),
+        places=torch.cat([torch.arange(len(one.ids)) + n * width for n, one in enumerate(sequences)]).to(device),
+        width=width,
+        references=None if references is None else torch.tensor(references, device=device).T,
+        share=share,
+    )

@@ -1,0 +1,123 @@
+"""Trains LoRA adapters of many recipes on one frozen base. Imports torch, transformers and peft.
+
+On a GPU, a forward and backward pass holds rows of several adapters, as many rows as [runner] micro_batch allows. On a
+CPU a pass holds rows of one adapter: an adapter gets the same result to the digit in any company, and joining more rows
+would save nothing there (docs/performance.md).
+"""
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from probes.inputs.settings import MemorySettings
+from probes.model.load import Base
+from probes.train.job import Diverged, Trained, TrainingJob, Untrainable
+from probes.train.packed.blocks import Block
+from probes.train.packed.passes import Passes
+from probes.train.packed.run import Run
+
+FAILURES = (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError)
+"""What concerns a job and is no error of the program."""
+
+
+def train(
+    base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings, together: bool | None = None
+) -> list[Trained | Exception]:
+    """Train every job on one base, which is unchanged afterwards. An exception in the list concerns that job, or those
+    that shared its pass. ``together``: whether adapters share passes; None: on a GPU."""
+    joined = base.model.device.type != "cpu" if together is None else together
+    training = _Training(jobs, memory.micro_batch if joined else 1)
+    try:
+        with ExitStack() as opened:
+            training.begin(base, memory, opened)
+            for group in [training.active] if joined else [[place] for place in training.active]:
+                training.train(group)
+    finally:
+        gc.collect()
+        if base.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return [training.results[place] for place in range(len(jobs))]
+
+
+class _Training:
+    """``results``: of the jobs that have ended, by place. ``rows``: most in a pass, or those of one block if it has
+    more."""
+
+    def __init__(self, jobs: Sequence[TrainingJob], rows: int) -> None:
+        self.results: dict[int, Trained | Exception] = {}
+        self._jobs, self._rows = jobs, rows
+        self._runs: dict[int, Run] = {}
+
+    @property
+    def active(self) -> list[int]:
+        return [place for place in self._runs if place not in self.results]
+
+    @contextmanager
+    def _failing(self, *places: int) -> Iterator[None]:
+        """A failure inside the block ends these jobs."""
+        try:
+            yield
+        except FAILURES as error:
+            error.__traceback__ = None  # its frames hold the tensors of the pass
+            self.results |= dict.fromkeys(places, error)
+
+    def begin(self, base: Base, memory: MemorySettings, opened: ExitStack) -> None:
+        for place, job in enumerate(self._jobs):
+            with self._failing(place):
+                self._runs[place] = run = Run(base, job, memory)
+                opened.callback(run.close)
+        layers = sorted({name for run in self._runs.values() for name in run.adapter.layers})
+        self._passes = opened.enter_context(Passes.opened(base.model, layers))
+
+    def train(self, group: Sequence[int]) -> None:
+        """Train these jobs side by side."""
+        for place in group:
+            with self._failing(place):
+                self._runs[place].take_references(self._passes)
+        for step in range(max((self._jobs[place].steps for place in group), default=0)):
+            if left := [place for place in group if place in self.active and step < self._jobs[place].steps]:
+                self._step(left, step)
+        for place in group:
+            if place in self.active:
+                with self._failing(place):
+                    self.results[place] = self._runs[place].save()
+
+    def _step(self, group: Sequence[int], step: int) -> None:
+        began = time.perf_counter()
+        blocks = [(place, block) for place in group for block in self._runs[place].blocks(step)]
+        for parts in _passes_of(blocks, self._rows):
+            with self._failing(*(place for place, _ in parts)):
+                self._pass(parts)
+        figures = {}
+        for place in group:
+            if place in self.active:
+                with self._failing(place):
+                    figures[place] = self._runs[place].step()
+        seconds = (time.perf_counter() - began) / sum(block.tokens for _, block in blocks)
+        for place, own in figures.items():
+            with self._failing(place):
+                tokens = sum(block.tokens for one, block in blocks if one == place)
+                self._runs[place].note(step + 1, own, seconds * tokens)
+
+    def _pass(self, parts: Sequence[tuple[int, Block]]) -> None:
+        runs = [self._runs[place] for place, _ in parts]
+        found = self._passes.logps([(run.adapter, block) for run, (_, block) in zip(runs, parts, strict=True)])
+        losses = [
+            run.loss(block, logps, best) for run, (_, block), (logps, best) in zip(runs, parts, found, strict=True)
+        ]
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _passes_of(blocks: Sequence[tuple[int, Block]], rows: int) -> Iterator[list[tuple[int, Block]]]:
+    """The blocks in order, as many in a pass as ``rows`` allows, and one at least."""
+    parts: list[tuple[int, Block]] = []
+    for place, block in blocks:
+        if parts and sum(len(own.lengths) for _, own in parts) + len(block.lengths) > 2 * rows:
+            yield parts
+            parts = []
+        parts.append((place, block))
+    if parts:
+        yield parts

@@ -1,0 +1,73 @@
+"""A forward pass of the base over blocks of any adapters, one after the other. Imports torch and transformers."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from probes.train.packed.adapter import Adapter
+from probes.train.packed.attention import Layout, take
+from probes.train.packed.blocks import Block
+from probes.train.packed.head import TokenLogps
+from probes.train.packed.layers import AdaptedLayers, Span
+
+ATTENTION = "nightlane_packed"
+"""The name under which transformers finds this attention, while a base is open."""
+
+BlockOf = tuple[Adapter | None, Block]
+"""A block and its adapter; None for the base alone."""
+
+
+class Passes:
+    """Open a base for passes with ``opened``. The base is frozen meanwhile, and as before afterwards."""
+
+    def __init__(self, model: Any, layers: AdaptedLayers) -> None:
+        self._model, self._layers, self._layout = model, layers, Layout((1,), model.device)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, model: Any, layers: Sequence[str]) -> Iterator["Passes"]:
+        """``layers``: full names of those that an adapter may have matrices for."""
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        passes = cls(model, AdaptedLayers(model, layers))
+        config, before = model.config, model.config._attn_implementation
+        ALL_ATTENTION_FUNCTIONS[ATTENTION] = passes._attend
+        try:
+            model.requires_grad_(False)
+            config._attn_implementation = ATTENTION
+            with passes._layers.on():
+                yield passes
+        finally:
+            config._attn_implementation = before
+            del ALL_ATTENTION_FUNCTIONS[ATTENTION]
+            for parameter in trainable:
+                parameter.requires_grad_(True)
+
+    def logps(self, parts: Sequence[BlockOf]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """For each block, the log probabilities [P] of its predicted tokens, and whether each is the most likely."""
+        blocks = [block for _, block in parts]
+        starts, spans = [0], []
+        for adapter, block in parts:
+            starts.append(starts[-1] + block.tokens)
+            if adapter is not None:
+                spans.append(Span(starts[-2], starts[-1], adapter.matrices(block)))
+        self._layout = Layout([length for block in blocks for length in block.lengths], self._model.device)
+        self._layers.spans = spans
+        ids, positions = (torch.cat(each)[None] for each in zip(*((b.ids, b.positions) for b in blocks), strict=True))
+        hidden = self._model.get_decoder()(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state[0]
+        sources = torch.cat([block.sources + start for start, block in zip(starts, blocks, strict=False)])
+        head, targets = self._model.get_output_embeddings(), torch.cat([block.targets for block in blocks])
+        logps, best = TokenLogps.apply(take(hidden, sources), targets, head.weight, getattr(head, "bias", None))
+        sizes = [len(block.targets) for block in blocks]
+        return list(zip(logps.split(sizes), best.split(sizes), strict=True))
+
+    def _attend(
+        self, layer: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **settings: Any
+    ) -> tuple[torch.Tensor, None]:
+        """transformers calls this in place of an attention function of its own."""
+        if odd := [name for name in ("softcap", "s_aux", "position_bias") if settings.get(name) is not None]:
+            raise NotImplementedError(f"attention with {odd[0]}")
+        scaling = settings.get("scaling")
+        return self._layout.attend(query, key, value, scaling, settings.get("sliding_window")), None

@@ -1,0 +1,77 @@
+"""One job of the packed engine: its rows, its adapter, its curve, and what becomes of it. Imports torch."""
+
+import torch
+
+from probes.inputs.settings import MemorySettings
+from probes.model.load import Base
+from probes.train.curve import NAME
+from probes.train.curve_writer import CurveWriter
+from probes.train.job import Ids, Trained, TrainingJob, rows_at_once, tokenised, tokens_of
+from probes.train.packed.adapter import Adapter
+from probes.train.packed.blocks import Block, blocks_of_step, plain_block
+from probes.train.packed.losses import loss_of
+from probes.train.packed.passes import Passes
+from probes.train.reference_store import Logps
+
+
+class Run:
+    """Raises what ``tokenised`` and ``Adapter`` raise. ``seconds``: its part, by tokens, in the time of all passes that
+    it was in."""
+
+    def __init__(self, base: Base, job: TrainingJob, memory: MemorySettings) -> None:
+        self.job, self.seconds = job, 0.0
+        self._device = base.model.device
+        self._rows = tokenised(base, job)
+        self._at_once = rows_at_once(base.model, job.recipe, memory)
+        self._references: list[Logps] | None = None
+        self._figures: dict[str, torch.Tensor] = {}
+        self.adapter = Adapter(base, job.recipe, job.seed, job.steps)
+        self._curve = CurveWriter(job.directory / NAME, job.on_step, clock=lambda: self.seconds)
+
+    def take_references(self, passes: Passes) -> None:
+        """With DPO: what the base alone says of the rows, each row computed alone."""
+        if self.job.recipe.objective != "dpo":
+            return
+
+        @torch.no_grad()
+        def compute(row: Ids) -> Logps:
+            block = plain_block(row, self.job.recipe, self._device)
+            [(logps, _)] = passes.logps([(None, block)])
+            chosen, rejected = (block.sums @ logps).tolist()
+            return chosen, rejected
+
+        store = self.job.references
+        self._references = [compute(row) for row in self._rows] if store is None else store.logps(self._rows, compute)
+
+    def blocks(self, step: int) -> list[Block]:
+        """The blocks of a step, counted from 0."""
+        size = self.job.recipe.effective_batch
+        own = slice(step * size, (step + 1) * size)
+        references = None if self._references is None else self._references[own]
+        return blocks_of_step(self._rows[own], self.job.recipe, self._at_once, self._device, references)
+
+    def loss(self, block: Block, logps: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+        """The block's part in the loss of the step; its figures are added to those of the step."""
+        loss, figures = loss_of(block, self.job.recipe, logps, best)
+        for name, value in figures.items():
+            self._figures[name] = self._figures.get(name, 0.0) + block.share * value
+        return block.share * loss
+
+    def step(self) -> dict[str, float]:
+        """Train by the gradient of a step. Returns the figures of the step by their names in TRL's log."""
+        figures, self._figures = self._figures, {}
+        values = torch.stack(list(figures.values())).tolist()
+        return {**dict(zip(figures, values, strict=True)), **self.adapter.step()}
+
+    def note(self, step: int, figures: dict[str, float], seconds: float) -> None:
+        """The line of a step, counted from 1, in the curve; Diverged if a figure is not finite."""
+        self.seconds += seconds
+        self._curve.add(step, figures)
+
+    def save(self) -> Trained:
+        folder = self.job.directory / "adapter"
+        self.adapter.save(folder)
+        return Trained(folder, self.seconds, sum(tokens_of(self._rows, self.job.recipe.max_length)), self._curve.last)
+
+    def close(self) -> None:
+        self._curve.close()

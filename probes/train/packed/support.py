@@ -1,0 +1,62 @@
+"""What the packed engine cannot do, in one sentence each; a study that asks for it is trained by TRL."""
+
+from typing import Any
+
+from lanes import Recipe
+from probes.inputs.settings import MemorySettings
+from probes.model.load import Base
+
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
+"""By which log probabilities of a base may differ, by data type; the rows of a text run to -5 a token and more."""
+
+
+def study_problem(dora: bool, memory: MemorySettings) -> str:
+    """Why the engine cannot train what a study may ask for; "" if it can. ``dora``: whether an adapter can be DoRA."""
+    if dora:
+        return "it trains no magnitudes, and lora_variant may be dora"
+    return "it recomputes no activations, and gradient_checkpointing is true" if memory.gradient_checkpointing else ""
+
+
+def base_problem(base: Base) -> str:
+    """Why the engine cannot train on this base, from its modules and from a trial pass; "" if it can."""
+    import torch
+
+    model = base.model
+    drops = any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
+    if drops or _attention_dropout(model):
+        return "it draws dropout only before LoRA matrices, and the base has dropout of its own"
+    if any(parameter.dim() > 2 for parameter in model.get_decoder().parameters()):
+        return "it trains linear layers, and the base has others, such as a mixture of experts"
+    try:
+        differ = _difference(model)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError) as error:
+        return f"a pass over rows without padding failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    if not differ < TOLERANCE[str(model.dtype).removeprefix("torch.")]:
+        return f"rows without padding gave this base other log probabilities (they differ by {differ:.2g})"
+    return ""
+
+
+def _attention_dropout(model: Any) -> float:
+    config = model.config.get_text_config()
+    return float(getattr(config, "attention_dropout", 0.0) or 0.0)
+
+
+def _difference(model: Any) -> float:
+    """The largest difference of the log probabilities of two made-up sequences between a pass over both and the
+    model's own forward pass over each alone."""
+    import torch
+
+    from probes.train.packed.blocks import plain_block
+    from probes.train.packed.passes import Passes
+
+    row = {"prompt_ids": [1], "chosen_ids": list(range(2, 9)), "rejected_ids": list(range(2, 14))}
+    block = plain_block(row, Recipe(objective="dpo", mixture={"trial": 1.0}), model.device)
+    with torch.no_grad():
+        with Passes.opened(model, ()) as passes:
+            [(found, _)] = passes.logps([(None, block)])
+        alone = []
+        for side in ("chosen_ids", "rejected_ids"):
+            ids = torch.tensor([row["prompt_ids"] + row[side]], device=model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+            alone.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0])
+        return float((found - torch.cat(alone)).abs().max())

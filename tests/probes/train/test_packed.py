@@ -1,0 +1,206 @@
+"""The packed engine trains what TRL trains, and each adapter what it is alone, on the tiny model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tiny
+from lazily import Lazily
+
+from lanes import Recipe
+from lanes.recipe import DpoLoss
+from probes.inputs.settings import MemorySettings, ModelSettings
+from probes.inputs.training_rows import order
+from probes.model.load import Base, load_base
+
+if TYPE_CHECKING:
+    import torch
+
+    from probes.train import trl
+    from probes.train.packed import engine
+else:
+    torch, trl, engine = Lazily("torch"), Lazily("probes.train.trl"), Lazily("probes.train.packed.engine")
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def base(one_thread: None, tiny_folder: Path) -> Base:
+    return load_base(ModelSettings(path="model"), tiny_folder, "none", "cpu")
+
+
+def recipe(**changes: Any) -> Recipe:
+    return tiny.recipe(**{"learning_rate": 0.005, "lora_dropout": 0.0, **changes})
+
+
+def job(of: Recipe, tiny_folder: Path, folder: Path, seed: int = 1) -> "trl.TrainingJob":
+    rows = order(of, tiny.material(tiny_folder).sources, STEPS * of.effective_batch, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    return trl.TrainingJob(of, rows, seed, folder, lambda step, loss: None)
+
+
+def result(trained: Any, folder: Path) -> tuple[list[dict[str, Any]], dict[str, "torch.Tensor"]]:
+    from safetensors.torch import load_file
+
+    assert isinstance(trained, trl.Trained), trained
+    lines = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["seconds"]
+    return lines, load_file(trained.adapter / "adapter_model.safetensors")
+
+
+def require_near(own: Any, other: Any, exact: float = 1e-4) -> None:
+    """The curves of two results, and their matrices by side; rewards begin at a difference of equal numbers."""
+    for line, expected in zip(own[0], other[0], strict=True):
+        assert line == pytest.approx(expected, rel=exact, abs=exact / 20), line["step"]
+    assert own[1].keys() == other[1].keys()
+    for side in ("lora_A", "lora_B"):
+        mine, theirs = (
+            torch.cat([matrix.flatten() for name, matrix in sorted(each[1].items()) if side in name])
+            for each in (own, other)
+        )
+        assert (mine - theirs).norm() <= exact * theirs.norm(), side
+
+
+OTHER_LOSSES = [{"dpo_loss": loss, "label_smoothing": 0.1} for loss in DpoLoss.__args__ if loss != "sigmoid"]
+COMBINATIONS: list[dict[str, Any]] = [
+    {"objective": "orpo"},
+    {"objective": "orpo", "lora_dropout": 0.2},
+    {"objective": "orpo", "lora_dropout": 0.2, "effective_batch": 6, "micro_batch": 2},
+    {"objective": "orpo", "effective_batch": 1, "beta": 2.0, "max_length": 40},
+    {"objective": "orpo", "optimizer": "adamw_8bit", "lora_rank": 64},
+    {"objective": "orpo", "lora_scaling": "rslora", "lora_init": "gaussian", "weight_decay": 0.2},
+    {"objective": "orpo", "scheduler": "linear", "warmup": 0.5, "max_grad_norm": 0.01},
+    {"objective": "orpo", "scheduler": "constant", "lora_targets": ("q_proj", "down_proj")},
+    {"objective": "orpo", "scheduler": "constant_with_warmup", "warmup": 0.5},
+    {"objective": "dpo"},
+    {"objective": "dpo", "lora_dropout": 0.2, "max_length": 40},
+    {"objective": "dpo", "second_loss": "sft", "second_weight": 0.5, "micro_batch": 2},
+    {"objective": "dpo", "second_loss": "bco_pair", "third_loss": "sft", "third_weight": 0.3},
+    {"objective": "dpo", "ld_alpha": 0.3, "effective_batch": 8, "micro_batch": 4},
+    {"objective": "dpo", "lora_init": "orthogonal", "optimizer": "paged_adamw_8bit"},
+    *({"objective": "dpo", **loss} for loss in OTHER_LOSSES),
+]
+
+
+@pytest.mark.parametrize("changes", COMBINATIONS, ids=lambda changes: "-".join(map(str, changes.values())))
+def test_it_trains_what_trl_trains(base: Base, tiny_folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    memory = MemorySettings(micro_batch=changes.get("micro_batch", 8))
+    of = recipe(**{name: value for name, value in changes.items() if name != "micro_batch"})
+    before = {name: value.clone() for name, value in base.model.state_dict().items()}
+    by_trl, packed = (job(of, tiny_folder, tmp_path / name) for name in ("trl", "packed"))
+    theirs = result(*trl.train(base, [by_trl], memory), by_trl.directory)
+    own = result(*engine.train(base, [packed], memory), packed.directory)
+    if of.objective == "dpo":  # the policy is the reference yet, and this the sign of a rounding error
+        del own[0][0]["rewards_accuracy"], theirs[0][0]["rewards_accuracy"]
+    require_near(own, theirs, 1e-4 if of.optimizer == "adamw_torch" else 1e-3)  # 8-bit states: a value between two
+    configs = [json.loads((each.directory / "adapter/adapter_config.json").read_text()) for each in (by_trl, packed)]
+    assert configs[0] == configs[1]
+    assert all(torch.equal(before[name], value) for name, value in base.model.state_dict().items())
+
+
+MIXED: list[dict[str, Any]] = [
+    {"objective": "orpo", "lora_dropout": 0.2},
+    {"objective": "dpo", "lora_rank": 8, "learning_rate": 0.001, "effective_batch": 2},
+    {"objective": "dpo", "dpo_loss": "ipo", "lora_targets": ("q_proj", "v_proj"), "scheduler": "linear"},
+    {"objective": "orpo", "optimizer": "adamw_8bit", "curriculum": "short_first", "max_length": 40},
+]
+
+
+def mixed(tiny_folder: Path, folder: Path) -> list["trl.TrainingJob"]:
+    return [job(recipe(**own), tiny_folder, folder / str(n), seed=n % 2) for n, own in enumerate(MIXED)]
+
+
+def test_an_adapter_gets_the_same_to_the_digit_in_any_company(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    alone, company, turned = (mixed(tiny_folder, tmp_path / name) for name in ("alone", "company", "turned"))
+    solo = [engine.train(base, [one], MemorySettings())[0] for one in alone]
+    served = engine.train(base, company, MemorySettings())
+    reversed_ = engine.train(base, turned[::-1], MemorySettings())[::-1]
+    for place in range(len(MIXED)):
+        curve, adapter = result(solo[place], alone[place].directory)
+        for trained, folder in ((served[place], company[place].directory), (reversed_[place], turned[place].directory)):
+            other_curve, other = result(trained, folder)
+            assert other_curve == curve
+            assert all(torch.equal(other[name], matrix) for name, matrix in adapter.items())
+
+
+@pytest.mark.parametrize("rows", [8, 64])
+def test_adapters_that_share_passes_get_what_each_gets_alone(
+    base: Base, tiny_folder: Path, tmp_path: Path, rows: int
+) -> None:
+    """As on a GPU, where passes are joined; the digits that differ are those of other shapes of products."""
+    alone, company = (mixed(tiny_folder, tmp_path / name) for name in ("alone", "company"))
+    memory = MemorySettings(micro_batch=rows)
+    solo = [engine.train(base, [one], memory)[0] for one in alone]
+    served = engine.train(base, company, memory, together=True)
+    for place in range(len(MIXED)):
+        require_near(result(served[place], company[place].directory), result(solo[place], alone[place].directory))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_one_that_diverges_leaves_and_the_others_do_not_notice(
+    base: Base, tiny_folder: Path, tmp_path: Path, together: bool
+) -> None:
+    alone, company = (mixed(tiny_folder, tmp_path / name) for name in ("alone", "company"))
+    wild = recipe(objective="dpo", learning_rate=0.9, max_grad_norm=1e30, beta=90.0, dpo_loss="discopop", warmup=0.0)
+    bad = job(wild, tiny_folder, tmp_path / "bad")
+    *served, failure = engine.train(base, [*company[:2], bad], MemorySettings(), together)
+    assert isinstance(failure, trl.Diverged), failure
+    assert "at step" in str(failure)
+    for place, trained in enumerate(served):
+        [solo] = engine.train(base, [alone[place]], MemorySettings())
+        require_near(
+            result(trained, company[place].directory),
+            result(solo, alone[place].directory),
+            1e-4 if together else 0.0,
+        )
+
+
+def test_a_row_without_room_for_an_answer_fails_its_job_alone(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    jobs = [job(recipe(max_length=length), tiny_folder, tmp_path / str(length)) for length in (8, 128)]
+    failure, trained = engine.train(base, jobs, MemorySettings())
+    assert isinstance(failure, trl.Untrainable)
+    assert "raise max_length" in str(failure)
+    result(trained, jobs[1].directory)
+
+
+def test_the_store_of_references_serves_it(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from probes.train.reference_store import ReferenceStore
+
+    plain = job(recipe(objective="dpo"), tiny_folder, tmp_path / "plain")
+    curve, _ = result(*engine.train(base, [plain], MemorySettings()), plain.directory)
+    store = ReferenceStore(tmp_path / "reference.sqlite", "here")
+    for name in ("fills", "reads"):
+        one = replace(job(recipe(objective="dpo"), tiny_folder, tmp_path / name), references=store)
+        assert result(*engine.train(base, [one], MemorySettings()), one.directory)[0] == curve
+
+
+def test_nf4_is_trained_as_trl_trains_it(tiny_folder: Path, tmp_path: Path) -> None:
+    base = load_base(ModelSettings(path="model"), tiny_folder, "nf4", "cpu")
+    for objective in ("orpo", "dpo"):
+        of = recipe(objective=objective, quantization="nf4")
+        one, other = (job(of, tiny_folder, tmp_path / objective / name) for name in ("trl", "packed"))
+        curve, _ = result(*trl.train(base, [one], MemorySettings()), one.directory)
+        own, _ = result(*engine.train(base, [other], MemorySettings()), other.directory)
+        for line, expected in zip(own, curve, strict=True):
+            assert line["loss"] == pytest.approx(expected["loss"], rel=0.03)  # bfloat16
+            assert line["grad_norm"] == pytest.approx(expected["grad_norm"], rel=0.1)
+
+
+def test_a_base_that_is_not_plain_is_told_in_words(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    from probes.train.packed.support import base_problem, study_problem
+
+    assert base_problem(base) == ""
+    assert "gradient_checkpointing" in study_problem(False, MemorySettings(gradient_checkpointing=True))
+    assert "dora" in study_problem(True, MemorySettings())
+    monkeypatch.setattr(base.model.config, "attention_dropout", 0.1)
+    assert "dropout of its own" in base_problem(base)
+    monkeypatch.setattr(base.model.config, "attention_dropout", 0.0)
+    head = base.model.lm_head.forward
+    monkeypatch.setattr(base.model.lm_head, "forward", lambda hidden: 30 * torch.tanh(head(hidden) / 30 * 5))
+    assert "other log probabilities" in base_problem(base)
