@@ -28,7 +28,7 @@ from probes.train.packed import engine
 from probes.train.reference_store import NAME, ReferenceStore
 
 STUDY = Path(__file__).parents[2] / "labs" / "microcoder" / "study.toml"
-TURNS = 5
+STEPS, TURNS = 20, 5
 WAVE: tuple[dict[str, object], ...] = (
     {},
     {"learning_rate": 4e-4},
@@ -83,7 +83,7 @@ def firsts(pairs: Sequence[tuple[float, int]]) -> list[float]:
 
 def job(study: Study, recipe: Recipe, folder: Path, references: Path) -> TrainingJob:
     folder.mkdir()
-    rows = order(recipe, study.material.sources, study.material.probe.steps * recipe.effective_batch, 42)
+    rows = order(recipe, study.material.sources, STEPS * recipe.effective_batch, 42)
     store = ReferenceStore(references, "bench")
     return TrainingJob(recipe, rows, 42, folder, lambda *_: None, references=store)
 

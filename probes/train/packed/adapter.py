@@ -149,7 +149,8 @@ def _optimizer(
     from bitsandbytes.optim import AdamW
 
     parameters = [_parameter(matrix, gradients[key]) for key, matrix in matrices.items()]
-    return AdamW(parameters, optim_bits=8, is_paged=recipe.optimizer.startswith("paged"), **settings)
+    paged = recipe.optimizer.startswith("paged") and flat.device.type != "cpu"  # there are no pages on a CPU
+    return AdamW(parameters, optim_bits=8, is_paged=paged, **settings)
 
 
 def _parameter(values: torch.Tensor, gradient: torch.Tensor) -> torch.nn.Parameter:

@@ -5,7 +5,6 @@ CPU a pass holds rows of one adapter: an adapter gets the same result to the dig
 would save nothing there (docs/performance.md).
 """
 
-import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,15 +29,10 @@ def train(
     that shared its pass. ``together``: whether adapters share passes; None: on a GPU."""
     joined = base.model.device.type != "cpu" if together is None else together
     training = _Training(jobs, memory.micro_batch if joined else 1)
-    try:
-        with ExitStack() as opened:
-            training.begin(base, memory, opened)
-            for group in [training.active] if joined else [[place] for place in training.active]:
-                training.train(group)
-    finally:
-        gc.collect()
-        if base.model.device.type == "cuda":
-            torch.cuda.empty_cache()
+    with ExitStack() as opened:
+        training.begin(base, memory, opened)
+        for group in [training.active] if joined else [[place] for place in training.active]:
+            training.train(group)
     return [training.results[place] for place in range(len(jobs))]
 
 

@@ -12,13 +12,16 @@ from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
+from probes.train.curve_writer import CurveWriter
+from probes.train.job import tokenised
 
 if TYPE_CHECKING:
+    import datasets
     import torch
 
     from probes.train import trl
 else:
-    torch, trl = Lazily("torch"), Lazily("probes.train.trl")
+    datasets, torch, trl = Lazily("datasets"), Lazily("torch"), Lazily("probes.train.trl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -101,11 +104,11 @@ def test_a_warm_up_begins_above_zero_and_other_schedules_are_transformers_own(
     def rates(warmup: float) -> list[float]:
         of = recipe(objective=objective, scheduler=scheduler, warmup=warmup, learning_rate=1.0 - 1e-9)
         given = trl.TrainingJob(of, order(of, tiny.material(tiny_folder).sources, 16, 1), 1, tmp_path, lambda *_: None)
-        made = trl.CurveWriter(tmp_path / "train.jsonl", given.on_step)
+        made = CurveWriter(tmp_path / "train.jsonl", given.on_step)
         kept = trl._State.of(base.model)
         try:
             trainer = trl._trainer(
-                base, given, MemorySettings(), trl.Dataset.from_list(trl.tokenised(base, given)), made
+                base, given, MemorySettings(), datasets.Dataset.from_list(tokenised(base, given)), made
             )
             trainer.create_optimizer_and_scheduler(8)
             return steps(trainer.optimizer, trainer.lr_scheduler)

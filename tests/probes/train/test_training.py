@@ -20,13 +20,16 @@ from probes.inputs.training_rows import TrainingRow, order
 from probes.model.load import load_base
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
+from probes.train.curve_writer import CurveWriter
+from probes.train.job import tokenised
 
 if TYPE_CHECKING:
+    import datasets
     import torch
 
     from probes.train import trl
 else:
-    torch, trl = Lazily("torch"), Lazily("probes.train.trl")
+    datasets, torch, trl = Lazily("datasets"), Lazily("torch"), Lazily("probes.train.trl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -121,8 +124,8 @@ def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Pa
         TrainingRow("What is two?", "Yes", "No", "s", 2),
     )
     job = trl.TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
-    rows = trl.Dataset.from_list(trl.tokenised(base, job))
-    curve = trl.CurveWriter(tmp_path / "train.jsonl", job.on_step)
+    rows = datasets.Dataset.from_list(tokenised(base, job))
+    curve = CurveWriter(tmp_path / "train.jsonl", job.on_step)
     trainer = trl._trainer(base, job, MemorySettings(micro_batch=2), rows, curve)
     batch = next(iter(trainer.get_train_dataloader()))
     curve.close()
