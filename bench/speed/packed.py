@@ -3,9 +3,12 @@ in a warm process. Ratios of processor time, medians of five.
 
     python -m bench.speed.packed
 
+Each trains for 20 steps, so that a turn takes a minute; a probe of the study has 60.
+
 It also compares what training computes in a second with what torch's matrix products of the same shapes do alone.
 """
 
+import gc
 import statistics
 import tempfile
 import time
@@ -48,6 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     build(STUDY.parent / "build", lambda what, share: None)
     study = load_study(STUDY)
+    gc.freeze()  # as a worker does
     base = load_base(study.material.model, study.material.folder, "none", "cpu")
     with tempfile.TemporaryDirectory() as name:
         folder, numbers = Path(name), count()
@@ -70,15 +74,12 @@ def main() -> None:
             packed.append(run(engine.train, wave))
             alone.append(run(trl.train, wave))
     ratios = [slow / fast for (fast, _), (slow, _) in zip(packed, alone, strict=True)]
-    ours, theirs, tokens = (statistics.median(each) for each in (*map(firsts, (packed, alone)), [n for _, n in packed]))
+    ours, theirs = (statistics.median(seconds for seconds, _ in each) for each in (packed, alone))
+    tokens = packed[0][1]
     print(f"eight adapters: {ours:.1f} s packed, {theirs:.1f} s by TRL, {statistics.median(ratios):.2f} times as fast")
     print(f"tokens a second: {tokens / ours:,.0f} packed, {tokens / theirs:,.0f} by TRL")
     done, peak = work_per_token(base) * tokens / ours, peak_of_products(base)
     print(f"matrix products: {done / 1e9:.1f} of {peak / 1e9:.1f} GFLOP/s, {done / peak:.0%} of torch's peak")
-
-
-def firsts(pairs: Sequence[tuple[float, int]]) -> list[float]:
-    return [first for first, _ in pairs]
 
 
 def job(study: Study, recipe: Recipe, folder: Path, references: Path) -> TrainingJob:

@@ -83,27 +83,35 @@ def dead(*_: object) -> None:
 def answer(pipe: Connection, script: Script, number: int) -> None:
     while True:
         try:
-            (probe,), _, memory = pipe.recv()
-            pipe.send(("progress", Progress(probe.id, "training", 1, probe.key.steps)))
-            if probe.seed in script.holds:
-                (script.folder / "held").touch()
-                while not (script.folder / "go").exists():
-                    time.sleep(0.01)
-            broken = script.broken.get(number)
-            if broken == "ends" or probe.seed in script.kills:
-                script.count(f"tries-{probe.seed}")
-                return
-            if script.broken and not broken:
-                time.sleep(0.05)
-            name = probe.id
-            if script.mixed and script.count("mixed") <= script.mixed:
-                name = "another"
-            result = outcome(script, probe, memory)
-            if broken:
-                result = Failure(probe.id, probe.seed, "device", "CUDA error: uncorrectable ECC error encountered")
-            pipe.send(("done", [(name, result)]))
+            probes, _, memory = pipe.recv()
+            for probe in probes:
+                if not measured(pipe, script, number, probe, memory):
+                    return
         except (EOFError, OSError):
             return
+
+
+def measured(pipe: Connection, script: Script, number: int, probe: Probe, memory: MemorySettings) -> bool:
+    """Whether the worker lives after this probe."""
+    pipe.send(("progress", Progress(probe.id, "training", 1, probe.key.steps)))
+    if probe.seed in script.holds:
+        (script.folder / "held").touch()
+        while not (script.folder / "go").exists():
+            time.sleep(0.01)
+    broken = script.broken.get(number)
+    if broken == "ends" or probe.seed in script.kills:
+        script.count(f"tries-{probe.seed}")
+        return False
+    if script.broken and not broken:
+        time.sleep(0.05)
+    name = probe.id
+    if script.mixed and script.count("mixed") <= script.mixed:
+        name = "another"
+    result = outcome(script, probe, memory)
+    if broken:
+        result = Failure(probe.id, probe.seed, "device", "CUDA error: uncorrectable ECC error encountered")
+    pipe.send(("done", [(name, result)]))
+    return True
 
 
 def outcome(script: Script, probe: Probe, memory: MemorySettings) -> Outcome:

@@ -57,8 +57,10 @@ class Adapter:
         mask = self._mask_of(block) if dropout else None
         return {
             name: Matrices(
-                *(self._matrices[name, side] for side in "AB"),
-                *(self._gradients[name, side] for side in "AB"),
+                self._matrices[name, "A"],
+                self._matrices[name, "B"],
+                self._gradients[name, "A"],
+                self._gradients[name, "B"],
                 scale / (1 - dropout),
                 mask,
             )
@@ -130,7 +132,7 @@ def _initial(base: Base, recipe: Recipe, seed: int) -> tuple[Any, dict[Key, torc
 
 
 def _views(flat: torch.Tensor, sizes: list[int], shapes: Mapping[Key, torch.Tensor]) -> dict[Key, torch.Tensor]:
-    parts = flat.split(sizes)
+    parts = torch.split(flat, sizes)
     return {key: part.view(shapes[key].shape) for key, part in zip(shapes, parts, strict=True)}
 
 
@@ -143,7 +145,12 @@ def _optimizer(
 ) -> Any:
     """AdamW as transformers configures it: with 32 bits on the whole vector at once, else on each matrix, whose blocks
     of 8-bit states are its own."""
-    settings = {"lr": recipe.learning_rate, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": recipe.weight_decay}
+    settings: dict[str, Any] = {
+        "lr": recipe.learning_rate,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "weight_decay": recipe.weight_decay,
+    }
     if recipe.optimizer == "adamw_torch":
         return torch.optim.AdamW([_parameter(flat, gradient)], fused=flat.dtype == torch.float32, **settings)
     from bitsandbytes.optim import AdamW

@@ -1,6 +1,6 @@
 """Causal attention within sequences that lie one after the other in one row. Imports torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -71,13 +71,7 @@ class _Take(torch.autograd.Function):
         return gradient.new_zeros(ctx.number, *gradient.shape[1:]).index_copy_(0, ctx.places, gradient), None
 
 
-def _spread(rows: torch.Tensor, places: torch.Tensor, number: int) -> torch.Tensor:
-    """``number`` rows, these at their places and zeros elsewhere."""
-    found: torch.Tensor = _Spread.apply(rows, places, number)
-    return found
-
-
-def take(rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """The rows at these places, which are all different: ``index_select`` with a faster gradient."""
-    found: torch.Tensor = _Take.apply(rows, places)
-    return found
+_spread: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = _Spread.apply
+"""Some rows, their places, a number: so many rows, these at their places and zeros elsewhere."""
+take: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _Take.apply
+"""Some rows, places: the rows at these places, which are all different; ``index_select`` with a faster gradient."""

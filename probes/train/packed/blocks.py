@@ -4,7 +4,7 @@ A block has as many rows as TRL would have in a forward pass. Its loss is a func
 predicted tokens only. Imports torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -79,12 +79,12 @@ def blocks_of_step(
     return found
 
 
-def plain_block(row: Ids, recipe: Recipe, device: torch.device) -> Block:
+def plain_block(row: Mapping[str, list[int]], recipe: Recipe, device: torch.device) -> Block:
     """One row alone, for the log probabilities of its answers."""
     return _block(_sequences([row], recipe.max_length), recipe, 1.0, None, 1.0, device)
 
 
-def _sequences(rows: Sequence[Ids], most: int) -> list[_Sequence]:
+def _sequences(rows: Sequence[Mapping[str, list[int]]], most: int) -> list[_Sequence]:
     return [
         _Sequence((row["prompt_ids"] + row[side])[:most], len(row["prompt_ids"]))
         for side in ("chosen_ids", "rejected_ids")

@@ -1,5 +1,6 @@
 """Log probabilities of tokens from hidden states, in chunks: the logits never exist for all of them. Imports torch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,3 +47,6 @@ class TokenLogps(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
         return gradients[0].unsqueeze(1).to(gradient.dtype) * gradient, None, None, None
+
+
+token_logps: Callable[..., tuple[torch.Tensor, torch.Tensor]] = TokenLogps.apply

@@ -62,8 +62,8 @@ class AdaptedLayers:
             if not parts:
                 return original(x)
             if plain:
-                return _Adapted.apply(x, self._anchor, layer.weight, layer.bias, None, parts)
-            return _Adapted.apply(x, self._anchor, None, None, original(x), parts)
+                return _adapted(x, self._anchor, layer.weight, layer.bias, None, parts)
+            return _adapted(x, self._anchor, None, None, original(x), parts)
 
         return forward
 
@@ -110,3 +110,6 @@ class _Adapted(torch.autograd.Function):
                 inputs[start:end].addcmul_(back @ one.a.to(rows.dtype), mask)
         given = gradient if ctx.weight is None else None
         return None if inputs is None else inputs.view(*gradient.shape[:-1], -1), None, None, None, given, None
+
+
+_adapted: Callable[..., torch.Tensor] = _Adapted.apply

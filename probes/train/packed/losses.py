@@ -93,8 +93,8 @@ class Pairs:
     @property
     def per_token(self) -> torch.Tensor:
         """The difference of the log ratios per token."""
-        chosen, rejected = self.lengths.clamp(min=1)
-        return self.chosen / chosen - self.rejected / rejected
+        lengths = self.lengths.clamp(min=1)
+        return self.chosen / lengths[0] - self.rejected / lengths[1]
 
     def smoothed(self, delta: torch.Tensor) -> torch.Tensor:
         own = logsigmoid(self.beta * delta) * (1 - self.smoothing)
@@ -119,7 +119,7 @@ def _robust(pairs: Pairs) -> torch.Tensor:
 
 
 def _aot(pairs: Pairs) -> torch.Tensor:
-    answers, references = (each[0] - each[1] for each in (pairs.answers, pairs.references))
+    answers, references = pairs.answers[0] - pairs.answers[1], pairs.references[0] - pairs.references[1]
     return pairs.smoothed(answers.sort().values - references.sort().values)
 
 

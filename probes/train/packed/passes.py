@@ -10,7 +10,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from probes.train.packed.adapter import Adapter
 from probes.train.packed.attention import Layout, take
 from probes.train.packed.blocks import Block
-from probes.train.packed.head import TokenLogps
+from probes.train.packed.head import token_logps
 from probes.train.packed.layers import AdaptedLayers, Span
 
 ATTENTION = "nightlane_packed"
@@ -59,9 +59,9 @@ class Passes:
         hidden = self._model.get_decoder()(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state[0]
         sources = torch.cat([block.sources + start for start, block in zip(starts, blocks, strict=False)])
         head, targets = self._model.get_output_embeddings(), torch.cat([block.targets for block in blocks])
-        logps, best = TokenLogps.apply(take(hidden, sources), targets, head.weight, getattr(head, "bias", None))
+        logps, best = token_logps(take(hidden, sources), targets, head.weight, getattr(head, "bias", None))
         sizes = [len(block.targets) for block in blocks]
-        return list(zip(logps.split(sizes), best.split(sizes), strict=True))
+        return list(zip(torch.split(logps, sizes), torch.split(best, sizes), strict=True))
 
     def _attend(
         self, layer: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **settings: Any

@@ -1,12 +1,15 @@
 """One job of the packed engine: its rows, its adapter, its curve, and what becomes of it. Imports torch."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from probes.inputs.settings import MemorySettings
 from probes.model.load import Base
 from probes.train.curve import NAME
 from probes.train.curve_writer import CurveWriter
-from probes.train.job import Ids, Trained, TrainingJob, rows_at_once, tokenised, tokens_of
+from probes.train.job import Trained, TrainingJob, rows_at_once, tokenised, tokens_of
 from probes.train.packed.adapter import Adapter
 from probes.train.packed.blocks import Block, blocks_of_step, plain_block
 from probes.train.packed.losses import loss_of
@@ -34,7 +37,7 @@ class Run:
             return
 
         @torch.no_grad()
-        def compute(row: Ids) -> Logps:
+        def compute(row: Mapping[str, Any]) -> Logps:
             block = plain_block(row, self.job.recipe, self._device)
             [(logps, _)] = passes.logps([(None, block)])
             chosen, rejected = (block.sums @ logps).tolist()

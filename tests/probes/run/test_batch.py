@@ -95,3 +95,22 @@ def test_a_probe_that_failed_in_workers_that_were_given_up_is_run_in_another() -
     now.settle(task, failed(task), 0)
     now.review({1: 0})
     assert [waiting.probe.seed for waiting in now.waiting] == [1, 0]
+
+
+def test_the_packed_engine_is_given_lists_and_a_retry_alone() -> None:
+    recipes = [tiny.recipe()] * 6 + [tiny.recipe(quantization="nf4")] * 2
+    probes = [Probe(recipe, KEY, seed) for seed, recipe in enumerate(recipes)]
+    now = Batch(probes, lambda _: None, RunnerSettings(engine="packed"), {}, lambda _: None)
+    slots = {0: 0, 1: 0}
+    lists = [now.next_tasks(slot, slots) for slot in (0, 1, 0, 1)]
+    assert [[task.place for task in tasks] for tasks in lists] == [[0, 1, 2, 3], [4, 5], [6, 7], []]
+    now.separate(lists[0][1:])
+    now.settle(lists[1][0], failed(lists[1][0], "lost_worker"), 1)
+    again = [now.next_tasks(slot, slots) for slot in (0, 0, 0, 0)]
+    assert [[task.place for task in tasks] for tasks in again] == [[1], [2], [3], [4]]
+    assert [tasks[0].attempt for tasks in again] == [1, 1, 1, 2]
+
+
+def test_trl_is_given_one_probe_at_a_time() -> None:
+    now = batch(3)
+    assert [len(now.next_tasks(0, {0: 0, 1: 0})) for _ in range(4)] == [1, 1, 1, 0]

@@ -1,5 +1,6 @@
 """Resident workers with the tiny model: reuse, deadlines, deaths."""
 
+import json
 import os
 import signal
 import subprocess
@@ -96,6 +97,36 @@ def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentR
     assert [gist(outcome) for outcome in runner.run(batch, kill_one)] == undisturbed
     assert len(killed) == 1
     assert killed[0] not in [worker.process.pid for worker in runner._pool.workers]
+
+
+def test_the_packed_engine_measures_a_list_and_each_probe_as_alone(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = RunnerSettings(workers=2, threads=1, deadline=120, engine="packed")
+    with ResidentRunner(tiny.material(tiny_folder), settings, tmp_path / "lists") as runner:
+        assert "engine=packed" in runner.environment.split()
+        recipes = (tiny.recipe(), tiny.recipe(objective="dpo", effective_batch=2), tiny.recipe(lora_rank=8))
+        batch = probes(runner, tiny_folder, *recipes)
+        heard: list[Progress] = []
+        together = [gist(outcome) for outcome in runner.run(batch, heard.append)]
+        for probe in batch:
+            phases = [progress.phase for progress in heard if progress.probe == probe.id]
+            assert phases == ["training"] * 4 + ["generating", "scoring", "done"]
+        assert [gist(runner.run([probe], lambda _: None)[0]) for probe in batch] == together
+
+
+def test_a_base_that_the_packed_engine_cannot_train_is_trained_by_trl(tiny_folder: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_folder / "model" / "config.json").read_text(encoding="utf-8"))
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "model").unlink()
+    (tmp_path / "model").mkdir()
+    for path in (tiny_folder / "model").iterdir():
+        (tmp_path / "model" / path.name).symlink_to(path)
+    (tmp_path / "model" / "config.json").unlink()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.1}), encoding="utf-8")
+    settings = RunnerSettings(workers=1, threads=1, deadline=120, engine="packed")
+    with ResidentRunner(tiny.material(tmp_path), settings, tmp_path / "runs") as runner:
+        assert "engine=" not in runner.environment
+        assert "trained by TRL, not packed: it draws dropout only before LoRA matrices" in runner.about
 
 
 def test_a_probe_whose_worker_is_lost_every_time_is_a_failure_without_a_score(

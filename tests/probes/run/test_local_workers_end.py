@@ -22,7 +22,7 @@ from stub_worker import ALIKE, Script
 
 from common.errors import BadInput, BudgetSpent, MissingRequirement
 from probes.inputs.material import Material
-from probes.inputs.settings import RunnerSettings
+from probes.inputs.settings import Engine, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
 from probes.run import batch, local_workers, worker_pool
 from probes.run.local_workers import ResidentRunner
@@ -69,8 +69,10 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def opened(script: Script, workers: int = 1, attempts: int = 3) -> Iterator[ResidentRunner]:
-    settings = RunnerSettings(workers=workers, attempts=attempts, deadline=60)
+def opened(
+    script: Script, workers: int = 1, attempts: int = 3, engine: Engine = "trl", deadline: float = 60
+) -> Iterator[ResidentRunner]:
+    settings = RunnerSettings(workers=workers, attempts=attempts, deadline=deadline, engine=engine)
     with ResidentRunner(cast(Material, script), settings, script.folder) as runner:
         yield runner
 
@@ -376,3 +378,36 @@ def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
 )
 def test_the_end_of_a_worker_is_told_in_words(code: int | None, said: str) -> None:
     assert worker_pool.ended(code) == said
+
+
+def test_probes_that_were_cut_off_together_are_measured_one_by_one_and_only_the_guilty_fails(tmp_path: Path) -> None:
+    """Four in a list; the second ends its worker each time. The first is not measured again."""
+    script = Script(tmp_path, kills=(1,))
+    batch = [probe(seed) for seed in range(4)]
+    with opened(script, attempts=2, engine="packed") as runner:
+        outcomes = runner.run(batch, lambda _: None)
+    assert [of(outcomes[place]) for place in (0, 2, 3)] == [(batch[n].id, n) for n in (0, 2, 3)]
+    failure = outcomes[1]
+    assert isinstance(failure, Failure)
+    assert failure.kind == "lost_worker"
+    assert [script.counted(f"tries-{seed}") for seed in range(4)] == [1, 3, 1, 1]
+
+
+def test_of_a_list_past_its_deadline_each_probe_has_its_own_deadline_alone(tmp_path: Path) -> None:
+    script = Script(tmp_path, holds=(1,))
+    batch = [probe(seed) for seed in range(3)]
+    with opened(script, engine="packed", deadline=0.3) as runner:
+        outcomes = runner.run(batch, lambda _: None)
+        (tmp_path / "go").touch()
+    assert [of(outcomes[place]) for place in (0, 2)] == [(batch[n].id, n) for n in (0, 2)]
+    failure = outcomes[1]
+    assert isinstance(failure, Failure)
+    assert failure.kind == "timeout"
+
+
+def test_a_worker_that_is_replaced_leaves_the_rest_of_its_list_to_others(tmp_path: Path) -> None:
+    script = Script(tmp_path, fails={0: ("oom",)})
+    batch = [probe(seed) for seed in range(3)]
+    with opened(script, engine="packed") as runner:
+        outcomes = runner.run(batch, lambda _: None)
+    assert [of(outcome) for outcome in outcomes] == [(one.id, one.seed) for one in batch]
