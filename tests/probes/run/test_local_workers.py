@@ -101,7 +101,7 @@ def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentR
 
 def test_the_packed_engine_measures_a_list_and_each_probe_as_alone(tiny_folder: Path, tmp_path: Path) -> None:
     settings = RunnerSettings(workers=2, threads=1, deadline=120, engine="packed")
-    with ResidentRunner(tiny.material(tiny_folder), settings, tmp_path / "lists") as runner:
+    with ResidentRunner(tiny.material(tiny_folder), settings, tmp_path) as runner:
         assert "engine=packed" in runner.environment.split()
         recipes = (tiny.recipe(), tiny.recipe(objective="dpo", effective_batch=2), tiny.recipe(lora_rank=8))
         batch = probes(runner, tiny_folder, *recipes)
@@ -124,7 +124,7 @@ def test_a_base_that_the_packed_engine_cannot_train_is_trained_by_trl(tiny_folde
     (tmp_path / "model" / "config.json").unlink()
     (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.1}), encoding="utf-8")
     settings = RunnerSettings(workers=1, threads=1, deadline=120, engine="packed")
-    with ResidentRunner(tiny.material(tmp_path), settings, tmp_path / "runs") as runner:
+    with ResidentRunner(tiny.material(tmp_path), settings, tmp_path) as runner:
         assert "engine=" not in runner.environment
         assert "trained by TRL, not packed: it draws dropout only before LoRA matrices" in runner.about
 
