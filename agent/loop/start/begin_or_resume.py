@@ -23,6 +23,7 @@ from agent.loop.start.starting_recipe import StartFrom, starting_recipe
 from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, choose
 from agent.study.changes import changes_in_words
+from agent.study.engine import runner_settings, why_not_packed
 from agent.study.load import Study, load_study, recorded_study
 from agent.study.material_check import check_study
 from agent.study.power import require_power
@@ -41,13 +42,10 @@ from common.errors import (
 from common.files import set_aside, write_durably
 from common.interrupts import Interrupted, interruptible, uninterrupted
 from probes.endpoint.spending import Allowance
-from probes.inputs.settings import RunnerSettings
-from probes.model.compatibility import Requirements
 from probes.result.reading import ProbeKey
 from probes.run import runners
 from probes.run.protocol import Runner
 from probes.run.store import ProbeStore
-from probes.train.packed.support import study_problem
 
 WriteReport = Callable[[Workspace, str], Path]
 
@@ -207,6 +205,8 @@ class _Opened:
         """Log the runner, the columns that are passed over, and the rows that are left out; those also go to the ledger
         for the report."""
         self.log(self.runner.about)
+        if reason := why_not_packed(self.study):
+            self.log(f"trained by TRL, not packed: {reason}")
         for name, source in self.study.material.read_sources.items():
             for note in source.notes:
                 self.log(note)
@@ -245,7 +245,7 @@ def _opened(
             log.watcher.note(
                 "starting the workers, which load the base model" if resident else "the runner is simulated"
             )
-            with runner or open_runner(study, workspace, overrides.workers, log) as running:
+            with runner or open_runner(study, workspace, overrides.workers) as running:
                 yield _Opened(
                     study=study,
                     workspace=workspace,
@@ -296,16 +296,8 @@ def _prepare_folder(workspace: Workspace, folder: Path, study_text: str) -> None
     write_durably(folder / "study.toml", study_text)
 
 
-def open_runner(
-    study: Study, workspace: Workspace, workers: int | None, note: Callable[[str], None] = lambda _: None
-) -> Runner:
-    """``note`` is told if another engine trains than the study asks for."""
-    settings: RunnerSettings = study.file.runner
-    if settings.engine == "packed":
-        dora = Requirements.of(study.start, study.lanes.knobs).dora
-        if problem := study_problem(dora, settings):
-            note(f"trained by TRL, not packed: {problem}")
-            settings = settings.model_copy(update={"engine": "trl"})
+def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runner:
+    settings = runner_settings(study)
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
     return runners.open_runner(study.material, settings, workspace.runs, study.start.quantization)
