@@ -1,4 +1,4 @@
-"""The engine that trains a session's probes: the one that ``[runner] engine`` names, unless it cannot train them all."""
+"""The engine that trains a session's probes: that of ``[runner] engine``, unless it cannot train them all."""
 
 from agent.study.load import Study
 from probes.inputs.settings import RunnerSettings

@@ -70,7 +70,7 @@ class Slot:
         return WorkerStatus(
             number=self.number,
             state=self._state,
-            probes=(self.worker.task.probe.id,) if self.worker and self.worker.task else (),
+            probes=tuple(task.probe.id for task in self.worker.tasks) if self.worker else (),
             failures=self.failures,
         )
 
@@ -82,7 +82,7 @@ class Slot:
             return "restarting"
         if not self.worker.ready:
             return "starting"
-        return "busy" if self.worker.task else "idle"
+        return "busy" if self.worker.tasks else "idle"
 
     def free(self) -> None:
         if self.worker is not None:
