@@ -3,7 +3,7 @@
 python -m cli.reference     writes them; tests/docs/test_reference.py holds them equal to the code
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -17,12 +17,13 @@ from agent.policy.settings import Policy
 from agent.study.schema import Budget, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
 from cli.main import app
-from lanes import Recipe
+from lanes import Recipe, SourceFilter
 from lanes.hyperparameters import KNOBS
 from lanes.knobs import KnobSettings
-from lanes.mixture import WEIGHT
+from lanes.mixture import FILTERS, WEIGHT
 from lanes.search_space import LANES, LaneSettings
 from preferences.text_gate.settings import TextGateSettings
+from probes.inputs.filters import FEWEST_ROWS
 from probes.inputs.settings import (
     DataSettings,
     HarvestSettings,
@@ -75,6 +76,11 @@ def study_reference() -> str:
     ]
     for name, settings, about in SECTIONS:
         lines += [f"## [{name}]", about, *_keys(settings.model_fields)]
+        if name == "recipe":
+            about = (
+                f"Which rows of one source are left out; {FEWEST_ROWS} must be left. See [data.md](data.md#filters)."
+            )
+            lines += ["## [recipe.filters.SOURCE]", about, *_keys(SourceFilter.model_fields)]
     lines += [
         "## [guards]",
         "Name of a category -> margin: how many points of 10 it may lose before it stops a KEEP. More than 0, at most "
@@ -212,6 +218,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, Mapping):
+        return str(dict(value))
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return f"{value:g}" if isinstance(value, float) and 0 < abs(value) < 1e-3 else str(value)
@@ -237,6 +245,8 @@ def _knob_rows() -> Iterator[Sequence[str]]:
         yield "hyperparameters", f"`{knob.name}`", "yes" if knob.searched else "no", _ladder(knob.settings)
     yield "mixture", "`manifest`", "yes", "the names of [data.manifests]"
     yield "mixture", "`weights`", "yes", f"of each source: {_ladder(WEIGHT)}"
+    for knob in FILTERS:
+        yield "mixture", f"`{knob.name}`", "no", f"of each source: {_ladder(knob.settings)}"
     order = ", ".join(get_args(Recipe.model_fields["curriculum"].annotation))
     yield "curriculum", "`curriculum`", "yes", order
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
+from lanes import Recipe, SourceFilter
 from probes.inputs.files.records import rows_digest
 from probes.inputs.files.where import Where, located
+from probes.inputs.filters import refusal_of
 from probes.inputs.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.inputs.rows.texts import BadRow
 from probes.inputs.settings import (
@@ -82,6 +84,22 @@ class Material:
     def sources(self) -> Mapping[str, tuple[TrainingRow, ...]]:
         """The training pairs of each source."""
         return {name: source.pairs for name, source in self.read_sources.items()}
+
+    def filter_refusal(self, recipe: Recipe) -> str | None:
+        """Why the recipe's filters leave too few rows of a source, or None. Reads the sources only where it has
+        filters."""
+        for name, settings in recipe.filters.items():
+            if name not in recipe.mixture:
+                continue
+            if (name, settings) not in self._filter_refusals:
+                self._filter_refusals[name, settings] = refusal_of(name, self.sources[name], settings)
+            if refusal := self._filter_refusals[name, settings]:
+                return refusal
+        return None
+
+    @cached_property
+    def _filter_refusals(self) -> dict[tuple[str, SourceFilter], str | None]:
+        return {}
 
     @property
     def left_out(self) -> tuple[str, ...]:

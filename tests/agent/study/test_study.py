@@ -155,3 +155,18 @@ def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: 
         assert study(tmp_path, same).question == first.question
     for other in (("steps = 20", "steps = 21"), ("arithmetic = 1.5", "arithmetic = 1.4"), ("1e-4", "2e-4")):
         assert study(tmp_path, other).question != first.question
+
+
+def test_a_filter_that_leaves_too_few_rows_is_refused_before_any_compute(tmp_path: Path) -> None:
+    filtered = study(tmp_path, ("[data.sources]", "[recipe.filters.good]\nmin_margin = 2\n[data.sources]"))
+    with pytest.raises(
+        BadInput, match=r"min_margin=2 leaves 0 of the \d+ rows of the source 'good' \(\d+ rows have no"
+    ):
+        filtered.check_material()
+
+
+def test_a_filter_names_a_source_of_the_study(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"\[recipe\] filters names 'goood'; did you mean 'good'"):
+        study(tmp_path, ("[data.sources]", "[recipe.filters.goood]\nsubset = 0.5\n[data.sources]"))
+    with pytest.raises(BadInput, match=r"\[recipe\.filters\.good\] has no key 'subsets'; did you mean 'subset'"):
+        study(tmp_path, ("[data.sources]", "[recipe.filters.good]\nsubsets = 0.5\n[data.sources]"))
