@@ -9,12 +9,26 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bench, doctor, evaluate, export, finetune, pairs, promote, run, ship, study, view, watch
+from cli.commands import (
+    bench,
+    doctor,
+    evaluate,
+    export,
+    finetune,
+    pairs,
+    promote,
+    rescore,
+    run,
+    ship,
+    study,
+    view,
+    watch,
+)
 from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (study, run, view, watch, evaluate, finetune, promote, export, ship, doctor):
+for group in (study, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")
