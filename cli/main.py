@@ -17,6 +17,7 @@ from cli.commands import (
     finetune,
     pairs,
     promote,
+    prompts,
     rescore,
     run,
     ship,
@@ -28,7 +29,7 @@ from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (study, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor):
+for group in (study, prompts, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")

@@ -29,6 +29,7 @@ GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
     "init": "--kind",
     "check": "--workspace --show --offline",
+    "prompts": "--harvest --holdout --force",
     "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent",
     "resume": "--workspace --decisions --hours --probes --workers",
     "status": "--workspace --json",
@@ -36,6 +37,7 @@ SURFACE = {
     "explain": "--workspace --json",
     "view": "--workspace --port --open",
     "watch": "--workspace",
+    "rescore": "--scorer --workspace --dollars --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",

@@ -36,8 +36,8 @@ def rescored_text(found: Rescored) -> str:
         )
     if found.not_confirmed:
         lines.append(
-            f"{count(found.not_confirmed, 'change')} had a row without a confirmation, by a model of all readings; such "
-            "a row is not decided again."
+            f"{count(found.not_confirmed, 'change')} had a row without a confirmation, by a model of all readings; "
+            "such a row is not decided again."
         )
     if found.means:
         lines += [
