@@ -21,6 +21,7 @@ from cli.commands import (
     rescore,
     run,
     ship,
+    skill,
     study,
     view,
     watch,
@@ -29,7 +30,7 @@ from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (study, prompts, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor):
+for group in (study, prompts, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor, skill):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")

@@ -26,6 +26,7 @@ ABOVE = {"testing", "labs", "bench"}
 EVERYTHING = {*LAYERS, *ABOVE, "cli"}
 READ_BY_A_COMMAND = {
     "full_length_files.py",
+    "json_output.py",
     "machine.py",
     "promotion_candidates.py",
     "recipe_choice.py",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import StudyFile, example, print_result
+from cli.options import AsJson, StudyFile, example, print_result
 from common.errors import BadInput
 from common.printable import print_message
 
@@ -22,6 +22,7 @@ def prompts(
         float, typer.Option("--holdout", min=0.0, max=0.9, help="Share of the samples that confirm at the end.")
     ] = 0.2,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the file of prompts of a study whose scorer is a task of Inspect or lm-evaluation-harness.
 
@@ -43,4 +44,4 @@ def prompts(
     write_durably(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     counts = Counter(row["split"] for row in rows)
     print_message(f"{len(rows)} prompts: {', '.join(f'{number} {split}' for split, number in counts.items())}")
-    print_result(str(path))
+    print_result({"file": str(path), "prompts": len(rows), "splits": dict(counts)} if as_json else str(path))

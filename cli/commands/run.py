@@ -46,6 +46,7 @@ def run(
         bool,
         typer.Option("--from-incumbent", help="Start from the recipe that stood before the study's data changed."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a session until its budget is spent, then write the report.
 
@@ -65,7 +66,7 @@ def run(
     with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
         session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
     _name_page(folder, session)
-    print_result(str(folder.session(session) / "report.md"))
+    print_result(_done(folder, session) if as_json else str(folder.session(session) / "report.md"))
 
 
 @commands.command(epilog=example("resume"))
@@ -76,6 +77,7 @@ def resume(
     hours: Hours = None,
     probes: Probes = None,
     workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Continue an interrupted session.
 
@@ -88,7 +90,7 @@ def resume(
     with on_interrupt(_interrupted(folder, begins=False)), watching() as watcher:
         done = resume(folder, session, Overrides(decisions, hours, workers, probes), watcher, _write_report)
     _name_page(folder, done)
-    print_result(str(folder.session(done) / "report.md"))
+    print_result(_done(folder, done) if as_json else str(folder.session(done) / "report.md"))
 
 
 @commands.command(epilog=example("status --json"))
@@ -152,6 +154,18 @@ def explain(
 
     found = explain(workspace_at(workspace), "-".join(asked))
     print_result(explain_data(found) if as_json else explain_text(found))
+
+
+def _done(workspace: "Workspace", session: str) -> dict[str, object]:
+    """How a session ended, and where its report is."""
+    from view.report.report import PAGE
+    from view.terminal.status import session_status
+
+    status, folder = session_status(workspace, session), workspace.session(session)
+    names = ("session", "study", "state", "finish_reason", "decisions", "incumbent", "differences", "probes")
+    files = {"report": "report.md", "page": PAGE, "recipe": "recipe.toml"}
+    paths = {name: str(folder / file) if (folder / file).exists() else None for name, file in files.items()}
+    return {**{name: status[name] for name in names}, **paths}
 
 
 def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:

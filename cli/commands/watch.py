@@ -1,27 +1,58 @@
 """``nightlane watch``: the running session in the terminal."""
 
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.options import WorkspaceFolder, example, workspace_at
+from cli.options import AsJson, WorkspaceFolder, example, workspace_at
 from common.errors import BadInput
+from common.printable import print_json_line
 
+if TYPE_CHECKING:
+    from agent.workspace.folder import Workspace
+
+SECONDS = 2.0
+"""Between two looks at a session."""
 commands = typer.Typer()
 
 
 @commands.command(epilog=example("watch --workspace runs-of-tonight"))
-def watch(workspace: WorkspaceFolder = Path()) -> None:
+def watch(workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
     """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
 
     Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
-    that one. q or Ctrl-C ends it; the session goes on."""
+    that one. q or Ctrl-C ends it; the session goes on. --json prints what nightlane status has, a line for each change,
+    until the session ends; it needs no terminal."""
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    if as_json:
+        _print_changes(found)
+        return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise BadInput("nightlane watch draws on a terminal, and its output or input is none; use nightlane status")
     from view.watch.app import WatchApp
 
     WatchApp(found).run()
+
+
+def _print_changes(workspace: "Workspace") -> None:
+    """The latest session's status, as JSON, a line whenever it changed, until the session ends."""
+    from view.terminal.status import session_status
+
+    last: dict[str, Any] = {}
+    while last.get("state", "running") == "running":
+        status = session_status(workspace, last.get("session"))
+        if _without_clock(status) != _without_clock(last):
+            print_json_line(status)
+        last = status
+        if status["state"] == "running":
+            time.sleep(SECONDS)
+
+
+def _without_clock(status: "dict[str, Any]") -> "dict[str, Any]":
+    """What changes by more than the time that goes by."""
+    return {name: value for name, value in status.items() if name not in ("active_hours", "spent", "budget_left")}

@@ -27,27 +27,28 @@ from testing.scripted_endpoint.server import ScriptedEndpoint
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
-    "init": "--kind",
-    "check": "--workspace --show --offline",
-    "prompts": "--harvest --holdout --force",
-    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent",
-    "resume": "--workspace --decisions --hours --probes --workers",
+    "init": "--kind --json",
+    "check": "--workspace --show --offline --json",
+    "prompts": "--harvest --holdout --force --json",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --json",
+    "resume": "--workspace --decisions --hours --probes --workers --json",
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
-    "view": "--workspace --port --open",
-    "watch": "--workspace",
+    "view": "--workspace --port --open --json",
+    "watch": "--workspace --json",
     "rescore": "--scorer --workspace --dollars --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to "
     "--processes --resume --unreviewed --workspace --json",
-    "promote": "--recipe --seeds --steps --epochs --compare --unreviewed --workspace --json",
+    "promote": "--recipe --seeds --steps --epochs --compare --processes --unreviewed --workspace --json",
     "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
     "--workspace --json",
-    "ship": "--workspace --hours --probes --steps --epochs --to --unreviewed --json",
+    "ship": "--workspace --hours --probes --steps --epochs --processes --to --unreviewed --json",
     "doctor": "--workspace --repair --offline --json",
+    "skill": "--json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
     "pairs show": "--workspace --json",
