@@ -39,22 +39,27 @@ class LaneSettings(BaseModel):
         }
 
 
-def _nothing_refused(recipe: Recipe) -> str | None:
+Refused = Callable[[Recipe, Recipe | None], str | None]
+"""Why the study's data allow no probe of a recipe, or no move to it from another one; None if they do."""
+
+
+def _nothing_refused(recipe: Recipe, before: Recipe | None) -> str | None:
     return None
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Every knob a study searches, by lane. ``refused``: why the study's data allow no probe of a recipe, or None."""
+    """Every knob a study searches, by lane. ``refused``: by the study's data."""
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
-    refused: Callable[[Recipe], str | None] = _nothing_refused
+    refused: Refused = _nothing_refused
 
-    def check(self, recipe: Recipe) -> None:
-        """IllegalRecipe if a probe may not run the recipe, by the rules or by the study's data."""
+    def check(self, recipe: Recipe, before: Recipe | None = None) -> None:
+        """IllegalRecipe if a probe may not run the recipe, by the rules or by the study's data, or if it trains on the
+        same as the recipe ``before``."""
         check_recipe(recipe)
-        if broken := self.refused(recipe):
+        if broken := self.refused(recipe, before):
             raise IllegalRecipe(broken)
 
     def knob(self, name: str) -> Knob:
@@ -88,7 +93,7 @@ class SearchSpace:
             return f"{knob.name}={show(value)} is refused: {without_effect}; move another knob"
         try:
             child = knob.write(recipe, value)
-            self.check(child)
+            self.check(child, recipe)
         except IllegalRecipe as error:
             return str(error)
         if child.effect == recipe.effect:
@@ -101,7 +106,7 @@ def build_lanes(
     start: Recipe,
     manifests: mixture.Manifests,
     sources: tuple[str, ...],
-    refused: Callable[[Recipe], str | None] = _nothing_refused,
+    refused: Refused = _nothing_refused,
 ) -> SearchSpace:
     """The search space of a study; BadInput names an unknown knob's nearest known one."""
     knobs: list[Knob] = []

@@ -32,12 +32,12 @@ def kept_rows(name: str, rows: Rows, settings: SourceFilter) -> Rows:
     """The rows of a source that one filter keeps; IllegalRecipe if they are too few."""
     if refusal := refusal_of(name, rows, settings):
         raise IllegalRecipe(refusal)
-    return _kept(rows, settings)
+    return passing(rows, settings)
 
 
 def refusal_of(name: str, rows: Rows, settings: SourceFilter) -> str | None:
     """Why a filter leaves too few rows of a source, or None."""
-    if (kept := len(_kept(rows, settings))) >= FEWEST_ROWS:
+    if (kept := len(passing(rows, settings))) >= FEWEST_ROWS:
         return None
     without = sum(row.margin is None for row in rows) if settings.min_margin else 0
     scores = f" ({without} rows have no chosen_score and rejected_score)" if without else ""
@@ -49,7 +49,8 @@ def refusal_of(name: str, rows: Rows, settings: SourceFilter) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _kept(rows: Rows, settings: SourceFilter) -> Rows:
+def passing(rows: Rows, settings: SourceFilter) -> Rows:
+    """The rows that a filter keeps, in their order, however few."""
     kept = [row for row in rows if _passes(row, settings)]
     if settings.duplicates != "keep":
         texts = ((_wording(row, settings.duplicates), place) for place, row in enumerate(kept))

@@ -1,17 +1,16 @@
 """Filters of a source are knobs of the mixture lane, where a study names them."""
 
-from collections.abc import Callable
-
 import pytest
 
 from common.errors import BadInput, IllegalRecipe
 from lanes import LaneSettings, Recipe, SearchSpace, SourceFilter, build_lanes
+from lanes.search_space import Refused
 
 START = Recipe(mixture={"honest": 1.0, "broken": 1.0})
 MANIFESTS = {"both": {"honest": 1.0, "broken": 1.0}, "honest": {"honest": 1.0}}
 
 
-def space(lane: dict[str, object], refused: Callable[[Recipe], str | None] = lambda recipe: None) -> SearchSpace:
+def space(lane: dict[str, object], refused: Refused = lambda recipe, before: None) -> SearchSpace:
     settings = {"mixture": LaneSettings.model_validate(lane)}
     return build_lanes(settings, START, MANIFESTS, ("honest", "broken"), refused)
 
@@ -55,7 +54,7 @@ def test_a_filter_of_a_source_that_has_no_share_is_without_effect() -> None:
 
 
 def test_what_the_data_refuse_is_no_move_and_is_told_when_it_is_asked_for() -> None:
-    def refused(recipe: Recipe) -> str | None:
+    def refused(recipe: Recipe, before: Recipe | None) -> str | None:
         return "too few rows" if "broken" in recipe.filters else None
 
     searched = space({"subset": True}, refused)
