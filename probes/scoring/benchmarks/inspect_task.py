@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
+from common.optional_dependencies import require_extra
 from common.wording import one_line
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import InspectSettings
@@ -25,13 +26,9 @@ Asked = tuple[Turn, ...]
 
 class InspectTask:
     def __init__(self, settings: InspectSettings, folder: Path) -> None:
-        try:
-            from inspect_ai._eval.loader import load_tasks
-        except ImportError:
-            raise MissingRequirement(
-                '[scorer] kind = "inspect" needs the package inspect-ai, which is not installed; run: '
-                "pip install 'nightlane[inspect]'"
-            ) from None
+        require_extra("inspect", '[scorer] kind = "inspect"')
+        from inspect_ai._eval.loader import load_tasks
+
         file, named = settings.file(folder), f"[scorer] task={settings.task!r}"
         try:
             spec = str(file) + settings.task[len(settings.task.partition("@")[0]) :] if file else settings.task

@@ -12,7 +12,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
+from common.optional_dependencies import require_extra
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import LmEvalSettings
 from probes.scoring.benchmarks.task import Sample, TaskScore, simplest, told
@@ -22,13 +23,9 @@ _TASK = re.compile(r"^task:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 
 class LmEvalTask:
     def __init__(self, settings: LmEvalSettings, folder: Path) -> None:
-        try:
-            from lm_eval.tasks import TaskManager
-        except ImportError:
-            raise MissingRequirement(
-                '[scorer] kind = "lm_eval" needs the package lm-eval, which is not installed; run: '
-                "pip install 'nightlane[lm-eval]'"
-            ) from None
+        require_extra("lm-eval", '[scorer] kind = "lm_eval"')
+        from lm_eval.tasks import TaskManager
+
         file, named = settings.file(folder), f"[scorer] task={settings.task!r}"
         name = _name_in(file, named) if file else settings.task
         try:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agent.study.load import load_study
 from cli.main import app
-from common.errors import BadInput
+from common.errors import BadInput, MissingRequirement
 from probes.inputs.prompts import Prompt, check_splits, load_prompts
 from probes.scoring import Answer, Mark, Missing, ScorerBroken, scorer_class, scorer_digest, scorer_settings
 from probes.scoring.benchmarks.prompts import prompt_rows
@@ -184,3 +184,12 @@ def test_the_command_writes_the_prompts_of_a_study_and_overwrites_none(sums: Pat
     again = CliRunner().invoke(app, ["prompts", str(path)])
     assert isinstance(again.exception, BadInput)
     assert "give --force" in str(again.exception)
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("inspect", "inspect"), ("lm_eval", "lm-eval")])
+def test_without_its_package_a_scorer_says_what_to_install(
+    kind: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.optional_dependencies.find_spec", lambda name: None)
+    with pytest.raises(MissingRequirement, match=rf"run: pip install 'nightlane\[{extra}\]'"):
+        prompts_task(scorer_settings({"kind": kind, "task": "somebody/else"}), HERE)
