@@ -63,7 +63,7 @@ def read_new_scorer(path: Path) -> NewScorer:
         raise BadInput(f"{path}, {error}") from None
     if settings.chooses:
         raise BadInput(
-            f"{path}: answers are scored again one by one, and this judge chooses between two; take its choosing out"
+            f"{path}: answers are scored again one by one, and pairwise=true chooses between two; set it to false"
         )
     section = table.get("prompts", {})
     named = section.get("file") if isinstance(section, dict) else None

@@ -107,6 +107,7 @@ def test_a_stack_whose_answers_are_gone_is_left_out_and_the_probe_is_named(
         ("[scorer]\nkind = 'ruler'\n", "did you mean 'rules'"),
         ("[scorer]\nkind = 'function'\nfunction = 'a.py:f'\nspeed = 1\n", "has no key 'speed'"),
         ("[scorer\n", "is not TOML"),
+        ("[scorer]\nkind = 'judge'\nmodel = 'm'\nrubric = 'r.toml'\npairwise = true\n", "set it to false"),
     ],
 )
 def test_a_wrong_file_of_a_scorer_is_refused_in_one_sentence(tmp_path: Path, text: str, law: str) -> None:
