@@ -28,6 +28,7 @@ from probes.endpoint.spending import Usage
 from probes.result.cut_answers import CutAnswers
 from view.data.figures import Figures
 from view.data.recipe_figures import KnobDifference
+from view.data.steering import RequestLine
 from view.explain.explanation import Explanation
 from view.explain.stack import StackExplanation
 
@@ -164,8 +165,8 @@ class ErrorLeft(TypedDict):
 
 class Status(TypedDict):
     """``process``: that runs the session. ``measuring``: the wave or stack; ``running``: its probes, now.
-    ``in_flight``: changes without a decision. ``checks``: verdicts of the checks at the end. ``go_on``: the command to
-    type next."""
+    ``in_flight``: changes without a decision. ``checks``: verdicts of the checks at the end. ``held``: what holds it,
+    a pause say; "" if nothing does. ``requests``: of persons. ``go_on``: the command to type next."""
 
     session: str
     study: str
@@ -195,11 +196,29 @@ class Status(TypedDict):
     spent: Spent
     budget: Budget
     budget_left: str
+    held: str
+    requests: list[RequestLine]
     go_on: str
 
 
 class ServedPages(TypedDict):
     address: str
+
+
+class Asked(TypedDict):
+    """A request of a person to a session. ``is_running``: a process runs the session now; else the request waits until
+    somebody resumes it."""
+
+    session: str
+    request: int
+    what: str
+    data: dict[str, Any]
+    is_running: bool
+
+
+class ServiceUnit(TypedDict):
+    file: str
+    unit: str
 
 
 class SkillFile(TypedDict):
@@ -442,9 +461,11 @@ OUTPUTS: dict[str, Output] = {
     "status": Output(Status),
     "report": Output(Figures),
     "explain": Output(Explanation | StackExplanation),
+    **dict.fromkeys(("pause", "continue", "stop", "skip", "propose", "note", "budget"), Output(Asked)),
     "view": Output(ServedPages),
     "watch": Output(Status, stream=True),
     "rescore": Output(Rescored),
+    "service": Output(ServiceUnit),
     "evaluate": Output(EvaluatedProblems | EvaluatedStudy),
     "finetune": Output(Manifest),
     "promote": Output(PromotionFigures),

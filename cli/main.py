@@ -20,8 +20,10 @@ from cli.commands import (
     prompts,
     rescore,
     run,
+    service,
     ship,
     skill,
+    steer,
     study,
     view,
     watch,
@@ -30,7 +32,23 @@ from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (study, prompts, run, view, watch, rescore, evaluate, finetune, promote, export, ship, doctor, skill):
+for group in (
+    study,
+    prompts,
+    run,
+    steer,
+    view,
+    watch,
+    rescore,
+    service,
+    evaluate,
+    finetune,
+    promote,
+    export,
+    ship,
+    doctor,
+    skill,
+):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")

@@ -19,6 +19,11 @@ StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no endpoint.")]
 SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="A session's id; default the latest.")]
 
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option("--report-to", metavar="TRACKER", help="trackio, wandb, mlflow or tensorboard; may be repeated."),
+]
+
 
 def example(arguments: str) -> str:
     """The example at the end of a command's help."""

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from agent.ledger.results.columns import DEFINITIONS
 from agent.policy.settings import Policy
-from agent.study.schema import Budget, ProposerSettings, StudyFile, Target
+from agent.study.schema import Budget, NotifySettings, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
 from cli.json_output import OUTPUTS
 from cli.main import app
@@ -61,6 +61,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("budget", Budget, "A session ends at the first of these limits."),
     ("proposer", ProposerSettings, "Who proposes."),
     ("runner", RunnerSettings, "Where probes run."),
+    ("notify", NotifySettings, "Who is told of a session. See [notices.md](notices.md)."),
 )
 
 

@@ -1,15 +1,15 @@
 """The plan of a full-length run: what is trained, on which rows and how long. All refusals happen here."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import Literal, get_args
 
 from common.digests import digest_of
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
+from common.trackers import require_trackers
 from finetune.memory import memory_fit, require_room
 from finetune.sources import Source, of_reward_rows, reward_source, study_sources, without_refused
 from lanes import Recipe
@@ -32,7 +32,6 @@ SPOT_CHECK = 24
 """Holdout prompts that are answered and scored at each checkpoint."""
 Objective = Literal["kto", "reward"]
 """What a full-length run can train besides the objectives of a recipe."""
-TRACKERS = ("trackio", "wandb", "mlflow", "tensorboard")
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
@@ -177,17 +176,6 @@ def require_processes(request: FinetuneRequest, gpus: int) -> None:
             f"dpo_loss={request.recipe.dpo_loss} sorts the pairs of a whole batch, which stays in one process; leave "
             "--processes out"
         )
-
-
-def require_trackers(names: Sequence[str]) -> None:
-    """BadInput for an unknown tracker, MissingRequirement if its package is not installed."""
-    for name in names:
-        if name not in TRACKERS:
-            raise BadInput(f"--report-to {name!r} is no tracker that is known here; give one of {', '.join(TRACKERS)}")
-        if find_spec(name) is None:
-            raise MissingRequirement(
-                f"--report-to {name} needs the package {name}, which is not installed; run: pip install {name}"
-            )
 
 
 def objective_of(text: str) -> Objective:

@@ -12,6 +12,7 @@ WORDS = {
     "unconfirmed": "fresh seeds did not confirm the improvement of its stack; it may be proposed again",
     "overtaken": "likely to be good, but a stack without it was kept first; it may be proposed again",
     "budget": "the session ended before it could be confirmed; a later session may try it again",
+    "skipped": "a person took it out of the search; a later session may try it",
     "calibration": "an A/A test, the incumbent against itself, with no false alarm",
     "false_alarm": "an A/A test, the incumbent against itself, that the rule would have kept",
     "leave_one_out": "left out of the recipe that stands and measured again, it is not likely enough to help",

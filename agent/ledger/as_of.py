@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from agent.ledger.requests import Request
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, PastDecision, ProposalRow
 from lanes import Recipe
@@ -31,6 +32,10 @@ class PastLedger:
         """The decisions before the first one against the incumbent of this turn."""
         return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
 
+    def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
+        """Those of the session before the first one against the incumbent of this turn."""
+        return [(place, name) for place, name in self.ledger.decided_after(session_id, number) if place < self._end]
+
     @property
     def decided(self) -> int:
         """Decisions on proposals that the session had made."""
@@ -39,6 +44,10 @@ class PastLedger:
 
     def decision(self, decision_id: str) -> DecisionRow | None:
         return self.ledger.decision(decision_id)
+
+    def requests(self, session_id: str) -> tuple[Request, ...]:
+        """Those of later turns, too: an answer says from which turn on it counts."""
+        return self.ledger.requests(session_id)
 
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)

@@ -10,7 +10,7 @@ from typing import Any
 from agent.ledger.database.codecs import decode, encode
 from agent.ledger.database.connection import LedgerDatabase
 from agent.ledger.database.file import damage_error
-from agent.ledger.tables import SessionRow
+from agent.ledger.tables import CheckRow, ExaminationRow, SessionRow
 from lanes import Recipe
 
 
@@ -23,10 +23,22 @@ class SessionRecords(LedgerDatabase):
 
     # sessions
 
-    def begin(self, session: SessionRow, start: Recipe) -> None:
+    def begin(
+        self,
+        session: SessionRow,
+        start: Recipe,
+        check: CheckRow | None = None,
+        examination: ExaminationRow | None = None,
+    ) -> None:
+        """Record a session with what was found before it began, all or none: where its start comes from, and the
+        examination of its scorer. A resumed session could not find these again."""
         with self._transaction():
             self._insert_recipe(start)
             self._insert("sessions", encode(session))
+            if check is not None:
+                self._insert("checks", encode(check))
+            if examination is not None:
+                self._insert("examinations", encode(examination))
 
     def session(self, session_id: str | None = None) -> SessionRow | None:
         """The session of that id, or the latest."""

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from agent.ledger.database.codecs import decode, encode
-from agent.ledger.session_records import SessionRecords
+from agent.ledger.requests import RequestRecords
 from agent.ledger.tables import (
     CheckRow,
     DecisionRow,
@@ -32,7 +32,7 @@ FROM decisions JOIN proposals ON proposals.id = decisions.id"""
 _WITH_OTHERS = "json_extract(course, '$.stack.members[1]') IS NOT NULL"
 
 
-class Ledger(SessionRecords):
+class Ledger(RequestRecords):
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 
     def record_proposal(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:
@@ -233,11 +233,15 @@ class Ledger(SessionRecords):
 
     def decisions_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
         """Numbered decisions of a session after a number, oldest first."""
+        return [(place, self._load_decision(name)) for place, name in self.decided_after(session_id, number)]
+
+    def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
+        """The number and the id of the decisions of a session after a number, oldest first."""
         rows = self._db.execute(
             f"SELECT rowid, id FROM decisions WHERE {'+' if number else ''}session = ? AND rowid > ? ORDER BY rowid",
             (session_id, number),
         ).fetchall()
-        return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
+        return [(row["rowid"], row["id"]) for row in rows]
 
     def recorded_cost(self, session_id: str) -> float:
         """The dollars that the result rows of a session add up to."""

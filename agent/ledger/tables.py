@@ -152,6 +152,7 @@ BAD_ROWS = "bad_rows"
 CARRIED = "carried"
 COMPARED = "compared"
 WAVE, STACK = "wave", "stack"
+REQUEST, ANSWER = "request", "answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,7 @@ class CheckRow:
     | carried | | the recipe that stood before data was added, which the session starts from |
     | bad_rows | source | the bad rows of a source that were left out (``Source.gaps``) |
     | harvest, refused | decision | the pairs that were made of a decision, or why not |
+    | request, answer | number | what a person asked while it ran, and what it did (agent/ledger/requests.py) |
     """
 
     session: str

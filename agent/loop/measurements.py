@@ -3,13 +3,14 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from agent.ledger.results.files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import COMPARED, CheckRow, SessionRow
-from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by
+from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by, with_overrides
 from agent.loop.in_flight import InFlightFile
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.judging.pairwise_choices import Choices
@@ -23,6 +24,7 @@ from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
 from common.interrupts import uninterrupted
+from common.systemd import alive
 from probes.endpoint.spending import Allowance
 from probes.result.comparison import Choice
 from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
@@ -45,8 +47,9 @@ class Measurements:
     """The probes of one session, within its budget and under an unchanged study.
 
     ``key``: the probe key of the deciding split. ``reserve``: probes for the checks at the end, which are kept back.
-    ``pause``: waits for some seconds. ``period``: when this process began or resumed the session, in epoch seconds, for
-    the ledger; ``begun``: the same by the monotonic clock, for the budget.
+    ``pause``: waits for some seconds. ``before_batch``: called before probes run; it may wait, or raise BudgetSpent.
+    ``period``: when this process began or resumed the session, in epoch seconds, for the ledger; ``begun``: the same by
+    the monotonic clock, for the budget.
     """
 
     row: SessionRow
@@ -61,12 +64,13 @@ class Measurements:
     log: SessionLog
     reserve: int = 0
     pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
+    before_batch: Callable[[], None] = field(default_factory=lambda: lambda: None)
     period: float = field(init=False)
     begun: float = field(init=False)
     _readings: OrderedDict[Probe, Reading] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
+        self.begin_period()
         self.judge_monitor.on_note = self.log_and_publish
         self._result_files = ResultFiles(self.ledger, self.workspace.root)
         self._in_flight = InFlightFile(self.workspace.session(self.row.id), workers=lambda: self.runner.workers)
@@ -99,6 +103,8 @@ class Measurements:
                 missing.append(probe)
         if not missing:
             return
+        alive()
+        self.before_batch()
         self._require_unchanged()
         self._require_budget(sum(not probe.adapter_of for probe in missing))
         self._run(title, missing)
@@ -172,6 +178,7 @@ class Measurements:
 
     def _on_progress(self, progress: Progress) -> None:
         """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
+        alive()
         self.log.watcher.progress(progress)
         self._in_flight.progress(progress)
         if progress.note:
@@ -206,6 +213,15 @@ class Measurements:
                 self.log(message)
 
     # budget
+
+    def begin_period(self) -> None:
+        """Count the active time from now on."""
+        self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
+
+    def set_limits(self, limits: Mapping[str, Any]) -> None:
+        """Go on under other limits of the budget, which the ledger has already."""
+        self.row = replace(self.row, limits=limits)
+        self.budget = with_overrides(self.study.file.budget, limits)
 
     def mark_alive(self) -> None:
         """Record the active time until now: that which the machine ran, since the clock may be set, and a suspended

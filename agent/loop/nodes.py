@@ -22,7 +22,7 @@ from agent.loop.judging.restored_choices import restore_choices
 from agent.loop.measurements import Measurements
 from agent.loop.search.confirmations import Confirmations
 from agent.loop.search.decisions import Decisions
-from agent.loop.search.evidence import Evidence, evidence_of
+from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Proposals
 from agent.loop.search.waves import MAX_MACHINE_FAULTS, Waves
 from agent.loop.seeds import Seeds
@@ -30,9 +30,11 @@ from agent.loop.start.baseline import Baseline
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
 from agent.policy.night_parts import NightParts
+from agent.policy.night_plan import Plan
 from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
 from agent.proposers.dead_ends import is_machine_fault
+from agent.steering.taking import Steering
 from agent.study.load import Study
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
@@ -55,6 +57,9 @@ class Session:
     write_report: Callable[[str], Path]
     seeds: Seeds
     parts: NightParts = field(default_factory=NightParts)
+
+    def __post_init__(self) -> None:
+        self.measurements.before_batch = self._steering.take
 
     def restore(self) -> None:
         """Run again what a resumed session has measured, and have compared again what was compared, where the files are
@@ -88,18 +93,25 @@ class Session:
             return "look", None
         if self._open_stack():
             return "confirm", None
+        try:
+            self._steering.take()
+        except BudgetSpent as error:
+            return "end", str(error)
         if reason := self._reason_to_end():
             return "end", reason
         incumbent, stacks = self._incumbent(), self._confirmations.recorded()
-        if stacks and self._affords_aa_test(stacks):
+        wished = self._wished(incumbent)
+        if stacks and not wished and self._affords_aa_test(stacks):
             self._confirmations.begin_aa_test(stacks[-1], incumbent)
             return "confirm", None
         known, waves = self._known(incumbent), len(self._waves.recorded())
         name = f"{self.row.seed}|plan {waves} {len(stacks)}"
         draws = numpy.random.default_rng(random.Random(name).getrandbits(64))
         step = self.parts.next_step(known, draws)
+        if wished and not isinstance(step, MeasureWave):
+            step = MeasureWave(known.wave, False, Plan(known.wave, 0, 0.0, 0.0))
         if isinstance(step, MeasureWave):
-            if self._waves.design(step, known, incumbent):
+            if self._waves.design(step, known, incumbent, wished):
                 return "look", None
             step = last_step(known, draws)
         if isinstance(step, ConfirmStack):
@@ -176,6 +188,7 @@ class Session:
             self.measurements.mark_alive()  # the report says how long the session was active, its checks included
             self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self._ledger.finish(self.row.id, now(), reason)
+            self._steering.refuse_rest()
         self.measurements.publish()
         try:
             self.write_report(self.row.id)
@@ -209,6 +222,10 @@ class Session:
         return stacks[-1] if stacks and not self._confirmations.is_concluded(stacks[-1]) else None
 
     def _known(self, incumbent: Recipe) -> Known:
+        """What the policy knows, and may still try."""
+        return self.parts.view(self._steering.without_skipped(self._measured(incumbent)))
+
+    def _measured(self, incumbent: Recipe) -> Known:
         room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
         base = self._evidence.base(incumbent)
 
@@ -221,7 +238,15 @@ class Session:
         budget, looked = self.measurements.probes_left(), self._looked()
         left = int(min(budget, max(0, MOST_PROBES - looked)))  # without a limit, a stack is planned within MOST_PROBES
         known = self._evidence.known(incumbent, self._decisions.standing(), left, affordable)
-        return self.parts.view(replace(known, budget=budget, looked=looked))
+        return replace(known, budget=budget, looked=looked)
+
+    def _wished(self, incumbent: Recipe) -> list[ProposalRow]:
+        """The open changes of the incumbent that a person wants in the next wave."""
+        waves = len(self._waves.recorded())
+        if self._steering.changes_wait:
+            self._steering.take_changes(self._measured(incumbent), incumbent, self._proposals, self._decisions, waves)
+        wished = self._steering.wished(waves)
+        return [row for row in self._proposals.open(incumbent).values() if row.id in wished]
 
     def _looked(self) -> int:
         """Probes of waves since the last stack."""
@@ -239,8 +264,8 @@ class Session:
     # when the session ends
 
     def _reason_to_end(self) -> str | None:
-        """Why the session should end: the budget, or an unfit scorer; or None."""
-        return self.measurements.over_budget() or self._examine_if_due()
+        """Why the session should end: a person, the budget, or an unfit scorer; or None."""
+        return self._steering.reason_to_end() or self.measurements.over_budget() or self._examine_if_due()
 
     def examine_resumed(self) -> str | None:
         """Examine the scorer of a resumed session; returns why it must end, or None. A new session just did it."""
@@ -291,7 +316,7 @@ class Session:
     @cached_property
     def _evidence(self) -> Evidence:
         """First read after the noise floor is settled, which may change the probe key."""
-        return evidence_of(self.measurements)
+        return self._baseline.evidence
 
     @cached_property
     def _baseline(self) -> Baseline:
@@ -312,6 +337,10 @@ class Session:
     @cached_property
     def _decisions(self) -> Decisions:
         return Decisions(self.measurements, self._baseline, self._evidence)
+
+    @cached_property
+    def _steering(self) -> Steering:
+        return Steering(self.measurements)
 
     @cached_property
     def _harvest(self) -> Harvest:

@@ -8,6 +8,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from common.clock import now
 from common.redaction import redacted
+from common.systemd import alive
 from probes.result.reading import Probe
 from probes.run.protocol import Progress
 
@@ -45,7 +46,13 @@ class SessionLog:
         for text in self._unrecorded:
             record(text)
 
+    def examining(self, done: int, total: int) -> None:
+        """Show how far an examination of the judge is."""
+        alive()
+        self.watcher.examining(done, total)
+
     def __call__(self, text: str) -> None:
+        alive()
         text = redacted(text)
         self.watcher.note(text)
         self._record(text)

@@ -148,6 +148,7 @@ class KnobModel:
     def __init__(self, axes: Sequence[Axis], observed: Sequence[Observed], priors: Priors | None = None) -> None:
         self.axes, self.observed, self.priors = tuple(axes), tuple(observed), priors or Priors()
         self._learn()
+        self._effects: dict[tuple[Place, ...], Effects] = {}
 
     @property
     def noise(self) -> float:
@@ -160,7 +161,13 @@ class KnobModel:
         return math.prod(self._noisier.get(side, 1.0) for side in sides)
 
     def effects(self, base: Places) -> Effects:
-        """The effects of moving each knob of this recipe to each of its other places."""
+        """The effects of moving each knob of this recipe to each of its other places; of one recipe, told once."""
+        here = tuple(base[axis.knob] for axis in self.axes)
+        if here not in self._effects:
+            self._effects[here] = self._effects_around(base)
+        return self._effects[here]
+
+    def _effects_around(self, base: Places) -> Effects:
         moves, own, parts, falls = self._moves(base)
         across = numpy.vstack([size * rows for size, (rows, _) in zip(self._sizes, own, strict=True)])
         across += (falls * self._fall_variance) @ self._falls.T
@@ -173,11 +180,16 @@ class KnobModel:
         prior += (falls * self._fall_variance) @ falls.T
         white = solve_triangular(self._root, across.T, lower=True, check_finite=False)
         mean = (across @ self._weights + (falls @ self._fall_mean)[:, None]).T
-        chance, likely, spread = self._chances(own, parts, falls)
+        covariance = prior - white.T @ white
+        if len(self._squares) == 1:  # then these are the figures of all sizes
+            likely, spread = mean[0], numpy.maximum(numpy.diag(covariance), JITTER)
+            chance = ndtr(likely / numpy.sqrt(spread))
+        else:
+            chance, likely, spread = self._chances(own, parts, falls)
         return Effects(
             moves=tuple(moves),
             mean=mean,
-            covariance=prior - white.T @ white,
+            covariance=covariance,
             chance=chance,
             likely=likely,
             spread=spread,

@@ -122,6 +122,13 @@ class Known:
         """Recipes of a wave."""
         return self.filling(self.policy.wave)
 
+    @property
+    def affords_wave(self) -> bool:
+        """Whether a wave fits into what is left, and a confirmation after it."""
+        recipes = self.wave if self.explored else FEWEST_RECIPES
+        room = self.left - recipes - self.beside >= 2 * FEWEST_PAIRS
+        return room and self.standing.error_left >= LEAST_ERROR
+
     def filling(self, recipes: int) -> int:
         """So many recipes of a wave, or as many more as keep every worker busy."""
         return math.ceil((recipes + self.beside) / self.width) * self.width - self.beside

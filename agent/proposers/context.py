@@ -21,6 +21,8 @@ FACTORIAL, THOMPSON = "factorial", "thompson"
 later ones, which are drawn from what the readings let expect (Thompson 1933)."""
 DESIGNED = (FACTORIAL, THOMPSON, "optuna")
 """Proposers that fill a wave; others are asked in their turns, lane by lane."""
+PERSON = "person"
+"""The proposer of ``nightlane propose``: it has no turns, and its changes go into the next wave."""
 
 
 class History(Sequence[Tried]):
@@ -47,40 +49,47 @@ class History(Sequence[Tried]):
 class Search:
     """A session's search so far, and that of earlier sessions under the same question and probe key.
 
-    Each decision is read once, so the cost of one more does not grow. With a PastLedger it is the search of an earlier
-    turn. ``last_turn``: of the session's proposals.
+    Each decision is read once, so the cost of one more does not grow; those of earlier sessions only when a proposer is
+    asked, because there may be thousands. With a PastLedger it is the search of an earlier turn. ``last_turn``: of the
+    session's proposals.
     """
 
     def __init__(self, row: SessionRow, study: Study, ledger: Ledger | PastLedger) -> None:
         self.row, self.study, self.ledger = row, study, ledger
-        self.dead_ends = DeadEnds(row.id, study.lanes)
-        self.last_turn = self._last_decision = 0
+        self.last_turn = self._last_decided = 0
         # of this session
         self._lanes: Counter[str] = Counter()
         self._pending: dict[str, ProposalRow] = {}
         self._changes = 0
         # of all sessions
+        self._last_decision = 0
+        self._dead_ends = DeadEnds(row.id, study.lanes)
         self._decided: list[tuple[PastDecision, float]] = []
         self._tried = cache(self._as_tried)
         self._levels: dict[str, float] = {}
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Read what the ledger has since the last call."""
+        """Read what the ledger has of this session since the last call."""
         for proposal in self.ledger.proposals("WHERE session = ? AND turn > ?", (self.row.id, self.last_turn)):
             self.last_turn = max(self.last_turn, proposal.turn)
             self._pending[proposal.id] = proposal
             if proposal.lane != CALIBRATION:
                 self._changes += 1
-                self._lanes[proposal.lane] += proposal.proposer not in DESIGNED
+                self._lanes[proposal.lane] += proposal.proposer not in (*DESIGNED, PERSON)
+        for number, name in self.ledger.decided_after(self.row.id, self._last_decided):
+            self._last_decided = number
+            self._pending.pop(name, None)
+
+    def _catch_up_with_history(self) -> None:
+        """Read the decisions of all sessions since the last call."""
         for past in self.ledger.history(self.row.question, self.row.key, self._last_decision):
             self._last_decision = past.number
-            self._pending.pop(past.id, None)
             if past.lane != CALIBRATION:
                 self._add(past)
 
     def _add(self, past: PastDecision) -> None:
-        self.dead_ends.add(past, self.ledger.effect(past.parent), self.ledger.effect(past.child))
+        self._dead_ends.add(past, self.ledger.effect(past.parent), self.ledger.effect(past.child))
         level = self._levels.get(past.parent, 0.0)
         self._decided.append((past, level))
         if past.status == "KEEP":
@@ -119,7 +128,13 @@ class Search:
 
     @property
     def history(self) -> History:
+        self._catch_up_with_history()
         return History(len(self._decided), self._tried)
+
+    @property
+    def dead_ends(self) -> DeadEnds:
+        self._catch_up_with_history()
+        return self._dead_ends
 
     @property
     def proposed(self) -> int:
@@ -176,6 +191,16 @@ class Search:
             program=self.study.program,
             budget_left=budget_left,
             expected=expected,
+            notes=self._notes,
+        )
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """What a person had told the session by now."""
+        return tuple(
+            request.data["text"]
+            for request in self.ledger.requests(self.row.id)
+            if request.what == "note" and request.answer and request.answer.data["after"] <= self.last_turn
         )
 
     def barred(self) -> set[str]:
@@ -184,14 +209,14 @@ class Search:
 
     def _open_moves(self, incumbent: Recipe, lane: str) -> dict[str, tuple[Value, ...]]:
         """The legal moves of a lane that are no dead end and lead to no barred recipe, whatever its incumbent was."""
-        barred, open_moves = self.barred(), {}
+        barred, dead_ends, open_moves = self.barred(), self.dead_ends, {}
         for name, values in self.space.moves(incumbent, lane).items():
             knob = self.space.knob(name)
             now = knob.read(incumbent)
             fresh = tuple(
                 value
                 for value in values
-                if knob.write(incumbent, value).effect not in barred and not self.dead_ends.bars(knob, now, value)
+                if knob.write(incumbent, value).effect not in barred and not dead_ends.bars(knob, now, value)
             )
             if fresh:
                 open_moves[name] = fresh

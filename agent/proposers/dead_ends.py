@@ -9,6 +9,8 @@ from agent.ledger.tables import PastDecision
 from lanes import Knob, SearchSpace, Value
 from probes.run.failures import crash_meaning
 
+SKIPPED = "skipped"
+"""The reason of a change that a person took out of a session. It binds that session alone."""
 UNDECIDED = ("unpromising", "unconfirmed")
 """Reasons of changes that too few readings decided on: they may be tried again, on other seeds."""
 MOST_TRIES = 6
@@ -51,7 +53,7 @@ class DeadEnds:
         one_of_many = bool(past.with_others) and past.status != "KEEP"
         if own and _did_harm(reason) and not one_of_many:
             self._harmful.setdefault(past.knob, _HarmfulMoves()).add(self.space, past)
-        if not own and is_machine_fault(reason):
+        if not own and (is_machine_fault(reason) or reason == SKIPPED):
             return
         self.effects.add(parent)
         undecided = one_of_many or reason in UNDECIDED

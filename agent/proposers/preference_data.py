@@ -163,7 +163,9 @@ def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str)
     found = search.in_lane(
         lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first), {}
     )
-    return found and replace(found, history=list(found.history))  # it is read after the ledger is closed
+    return found and replace(
+        found, history=list(found.history), notes=()
+    )  # the history is read after the ledger is closed
 
 
 def _without_instructions(study: Study) -> Study:

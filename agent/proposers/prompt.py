@@ -33,8 +33,11 @@ def briefing(situation: Situation) -> str:
     guards = ", ".join(f"{name} may lose at most {margin:g}" for name, margin in situation.guards.items()) or "none"
     incumbent = "\n".join(f"- {knob.name} = {show(knob.read(situation.incumbent))}" for knob in situation.space.knobs)
     program = situation.program.strip() or "(none)"
+    notes = "".join(f"- {note}\n" for note in situation.notes)
+    notes = f"# Notes of that person during this session, the latest last\n{notes}\n" if notes else ""
     return (
         f"# Instructions of the person who runs the study\n{program}\n\n"
+        f"{notes}"
         f"# Aim\nRaise the target category {situation.target!r}. Guards: {guards}.\n\n"
         f"# Lanes\n{lanes}. This turn belongs to the lane {situation.lane!r}.\n\n"
         f"# Incumbent\n{incumbent}\n\n"

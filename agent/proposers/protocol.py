@@ -51,7 +51,7 @@ class Situation:
     """Everything a proposal may depend on.
 
     ``moves``: the values per knob of this turn's lane that may be tried. ``expected``: of the moves from the incumbent;
-    empty before anything was measured.
+    empty before anything was measured. ``notes``: what a person told the running session, oldest first.
     """
 
     turn: int
@@ -66,6 +66,7 @@ class Situation:
     program: str
     budget_left: str
     expected: Mapping[Move, Expected]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,14 @@ class ProposerSettings(Section):
         return kind
 
 
+class NotifySettings(Section):
+    """``[notify]``: who is told of a session. No decision depends on it."""
+
+    urls: tuple[str, ...] = ()
+    """Addresses as apprise has them: ntfys://topic, mailto://..., json://host/path. ${NAME} stands for the environment
+    variable NAME, so that no secret need be in the study."""
+
+
 class StudyFile(Section):
     """The whole file, as written. ``lab`` names a bundled lab that makes the material on first use."""
 
@@ -106,6 +114,7 @@ class StudyFile(Section):
     budget: Budget = Budget()
     proposer: ProposerSettings = ProposerSettings()
     runner: RunnerSettings = RunnerSettings()
+    notify: NotifySettings = NotifySettings()
 
     @field_validator("lanes")
     @classmethod

@@ -10,6 +10,7 @@ scenario that the machine is too slow for is not played, and that is said.
 import json
 import os
 import queue
+import resource
 import subprocess
 import sys
 import threading
@@ -18,12 +19,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 
-from bench.faults.cases import KINDS, Outcome, require_possible, scenario_of
-from bench.faults.table import as_data, details, markdown
+from bench.faults.cases import require_possible, scenario_of
+from bench.faults.outcome import KINDS, Outcome
+from bench.faults.table import Used, as_data, details, markdown
 from common.errors import BadInput
 
-FULL: Mapping[str, int] = {"real": 8, "damaged": 4, "cut": 500, "full": 200, "error": 200, "kill": 5000}
-QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}
+FULL: Mapping[str, int] = {
+    "real": 8,
+    "damaged": 4,
+    "cut": 500,
+    "full": 200,
+    "error": 200,
+    "kill": 500,
+    "state": 4500,
+}
+QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 20, "state": 100}
 PROCESSES = 2
 ROOT = Path(__file__).parents[2]
 BATCH = 25
@@ -69,10 +79,11 @@ def main(
     started = time.monotonic()
     deadline = started + 60 * (minutes if minutes is not None else 2 if quick else 30)
     outcomes = list(_play_all(cases, deadline))
-    seconds = time.monotonic() - started
+    seconds, usage = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = Used(seconds, usage.ru_utime + usage.ru_stime)
     planned = {name: len(numbers) for name, numbers in cases.items()}
-    data = as_data(outcomes, planned, seconds)
-    text = markdown(outcomes, planned, seconds) if case is None else details(outcomes)
+    data = as_data(outcomes, planned, used)
+    text = markdown(outcomes, planned, used) if case is None else details(outcomes)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "faults.md").write_text(text, encoding="utf-8")

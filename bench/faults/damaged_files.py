@@ -23,9 +23,10 @@ from pathlib import Path, PurePath
 from unittest.mock import patch
 
 from agent.ledger.store import Ledger
-from bench.faults.cases import Outcome, scratch
 from bench.faults.injection.supervisor import Fault, Supervisor
+from bench.faults.outcome import Outcome
 from bench.faults.scenarios.nights import NIGHTS, use_harvest_world
+from bench.faults.stage import scratch
 from testing.workspace_files import add_files_with_digests
 
 Damage = Callable[[Path], None]
@@ -261,7 +262,7 @@ def play_damaged(number: int) -> Outcome:
     name = "a workspace with a damaged file, every command"
     try:
         night.prepare(root, supervisor.run)
-        calls = supervisor.run(night.command(root)).count
+        calls = supervisor.run(night.command(root), count=True).count
         shutil.rmtree(root / "runs")
         (root / "results.tsv").unlink()
         supervisor.run(night.command(root), Fault("kill", int(0.8 * calls)))

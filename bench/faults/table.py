@@ -1,46 +1,67 @@
-"""The outcomes of the cases: a table by kind, one by scenario, and a line for each case with a problem."""
+"""The outcomes of the cases: a table by kind, one by scenario, and a line for each case with a problem.
+
+Cases that began with equal files share one recovery; the tables say how many recoveries were played.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.faults.cases import KINDS, Outcome
+from bench.faults.outcome import KINDS, Outcome
 from common.wording import count
 
 COLUMNS = ("lost", "doubled", "different", "traceback")
 SHOWN = 160
 
 
-def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Used:
+    """Seconds of time, and of the processor time of all processes that were waited for."""
+
+    seconds: float
+    processor: float
+
+
+def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) -> dict[str, Any]:
     """The content of faults.json. ``clean``: all wanted cases were played, without a problem. ``not_played``:
     by scenario, on a machine that is too slow for it."""
     played = [outcome for outcome in outcomes if not outcome.not_played]
     kinds = {kind: _counts([outcome for outcome in played if outcome.kind == kind]) for kind in wanted}
     return {
         "clean": all(row["cases"] >= wanted[kind] and not row["wrong"] for kind, row in kinds.items()),
-        "seconds": round(seconds, 1),
+        "seconds": round(used.seconds, 1),
+        "processor_seconds": round(used.processor, 1),
         "wanted": dict(wanted),
         "kinds": kinds,
+        "as_recorded": _as_recorded(played),
         "scenarios": {name: _counts(_of_scenario(played, name)) for name in _names(played)},
         "wrong": [asdict(outcome) for outcome in outcomes if outcome.bad],
         "not_played": _not_played(outcomes),
     }
 
 
-def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: float) -> str:
+def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) -> str:
     lines = [
-        f"# Faults\n\nBy `nightlane bench faults`, in {seconds / 60:.1f} minutes: faults after which "
-        "a problem was found.\n",
-        f"| kind | cases | of | faults | {' | '.join(COLUMNS)} |",
-        "|---|---:|---:|---:|" + "---:|" * len(COLUMNS),
+        f"# Faults\n\nBy `nightlane bench faults`, in {used.seconds / 60:.1f} minutes and {used.processor:,.0f} s of "
+        "processor time: faults after which a problem was found.\n",
+        f"| kind | cases | of | faults | recoveries | {' | '.join(COLUMNS)} |",
+        "|---|---:|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
     played = [outcome for outcome in outcomes if not outcome.not_played]
     for kind, number in wanted.items():
         lines.append(_row(KINDS[kind], [outcome for outcome in played if outcome.kind == kind], number))
+    if "state" in wanted:
+        lines.append(
+            "\nA kill at a recorded call begins with the files that the record of the command gives; those that leave "
+            "equal files share one recovery."
+        )
+    compared, equal = _as_recorded(played)
+    if compared:
+        lines.append(f"\n{equal} of {compared} commands that were really killed left what the record gives.")
     lines += [
         "",
-        f"| scenario | cases | faults | {' | '.join(COLUMNS)} |",
-        "|---|---:|---:|" + "---:|" * len(COLUMNS),
+        f"| scenario | cases | faults | recoveries | {' | '.join(COLUMNS)} |",
+        "|---|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
     lines += [_row(name, _of_scenario(played, name)) for name in _names(played)]
     if left := _not_played(outcomes):
@@ -62,6 +83,12 @@ def details(outcomes: Sequence[Outcome]) -> str:
         lines.append(f"{_title(outcome)}: {outcome.not_played or ('wrong' if outcome.bad else 'nothing wrong')}")
         lines += [f"{name}: {line}" for name in COLUMNS for line in getattr(outcome, name)]
     return "\n".join(lines)
+
+
+def _as_recorded(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """How many kills were compared with the record, and how many left what it gives."""
+    compared = [outcome.as_recorded for outcome in outcomes if outcome.as_recorded is not None]
+    return len(compared), sum(compared)
 
 
 def _not_played(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
@@ -86,7 +113,7 @@ def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> s
     counts = _counts(outcomes)
     of = "" if wanted is None else f" {wanted} |"
     return (
-        f"| {name} | {len(outcomes)} |{of} {counts['faults']} | "
+        f"| {name} | {len(outcomes)} |{of} {counts['faults']} | {counts['recoveries']} | "
         + " | ".join(str(counts[column]) for column in COLUMNS)
         + " |"
     )
@@ -99,7 +126,8 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
         for column in COLUMNS
     }
     faults, wrong = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("faults", "bad"))
-    return {"cases": len(outcomes), "faults": faults, "wrong": wrong, **counts}
+    recoveries = sum(not outcome.shared for outcome in outcomes)
+    return {"cases": len(outcomes), "faults": faults, "recoveries": recoveries, "wrong": wrong, **counts}
 
 
 def _names(outcomes: Sequence[Outcome]) -> list[str]:

@@ -55,7 +55,7 @@ def faults(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", help="Only this kind: kill, cut, full, error, damaged or real; default all."),
+        typer.Option("--kind", help="Only this kind: kill, state, cut, full, error, damaged or real; default all."),
     ] = None,
     case: Annotated[
         int | None, typer.Option("--case", min=0, metavar="N", help="Only fault number N of that kind.")

@@ -8,7 +8,7 @@ import typer
 
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, ReportTo, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.printable import print_message
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ SpotCheck = Annotated[
         metavar="PROMPTS",
         help="Holdout prompts that are answered and scored at each checkpoint; default 24.",
     ),
-]
-ReportTo = Annotated[
-    list[str] | None,
-    typer.Option("--report-to", metavar="TRACKER", help="trackio, wandb, mlflow or tensorboard; may be repeated."),
 ]
 Processes = Annotated[
     int | None,

@@ -9,12 +9,14 @@ import typer
 
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, ReportTo, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
+from common.systemd import started
 from common.threads import one_thread
 
 if TYPE_CHECKING:
+    from agent.loop.start.begin_or_resume import Overrides
     from agent.loop.start.starting_recipe import StartFrom
     from agent.workspace.folder import Workspace
 
@@ -47,6 +49,10 @@ def run(
         typer.Option("--from-incumbent", help="Start from the recipe that stood before the study's data changed."),
     ] = False,
     as_json: AsJson = False,
+    or_resume: Annotated[
+        bool, typer.Option("--or-resume", help="Go on with the study's unfinished session, if there is one.")
+    ] = False,
+    report_to: ReportTo = None,
 ) -> None:
     """Run a session until its budget is spent, then write the report.
 
@@ -54,7 +60,9 @@ def run(
     path of the report."""
     one_thread()
     from agent.loop.start.begin_or_resume import Overrides, begin
+    from view.notices.follow import notifying
     from view.terminal.live import watching
+    from view.trackers.reporting import reporting
 
     if fresh and from_incumbent:
         raise BadInput(
@@ -63,7 +71,16 @@ def run(
     start_from: StartFrom = "study" if fresh else "before" if from_incumbent else "usual"
     loaded = load(study)
     folder, overrides = workspace_at(workspace), Overrides(decisions, hours, workers, probes)
-    with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
+    if or_resume and (unfinished := _unfinished(study, folder)):
+        _go_on(folder, unfinished, overrides, report_to, as_json)
+        return
+    started()
+    with (
+        on_interrupt(_interrupted(folder, begins=True)),
+        watching() as watcher,
+        notifying(loaded.name, loaded.file.notify, folder, watcher.note),
+        reporting(report_to or (), folder, watcher.note),
+    ):
         session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
     _name_page(folder, session)
     print_result(_done(folder, session) if as_json else str(folder.session(session) / "report.md"))
@@ -78,17 +95,34 @@ def resume(
     probes: Probes = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    report_to: ReportTo = None,
 ) -> None:
     """Continue an interrupted session.
 
     No decision is lost or made twice. Prints the path of the report."""
     one_thread()
-    from agent.loop.start.begin_or_resume import Overrides, resume
-    from view.terminal.live import watching
+    from agent.loop.start.begin_or_resume import Overrides
 
-    folder = workspace_at(workspace)
-    with on_interrupt(_interrupted(folder, begins=False)), watching() as watcher:
-        done = resume(folder, session, Overrides(decisions, hours, workers, probes), watcher, _write_report)
+    _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes), report_to, as_json)
+
+
+def _go_on(
+    folder: "Workspace", session: str | None, overrides: "Overrides", report_to: list[str] | None, as_json: bool
+) -> None:
+    from agent.loop.start.begin_or_resume import resume, study_to_resume
+    from view.notices.follow import notifying
+    from view.terminal.live import watching
+    from view.trackers.reporting import reporting
+
+    started()
+    asked = study_to_resume(folder, session)
+    with (
+        on_interrupt(_interrupted(folder, begins=False)),
+        watching() as watcher,
+        notifying(asked.name, asked.file.notify, folder, watcher.note),
+        reporting(report_to or (), folder, watcher.note),
+    ):
+        done = resume(folder, session, overrides, watcher, _write_report)
     _name_page(folder, done)
     print_result(_done(folder, done) if as_json else str(folder.session(done) / "report.md"))
 
@@ -166,6 +200,19 @@ def _done(workspace: "Workspace", session: str) -> dict[str, object]:
     files = {"report": "report.md", "page": PAGE, "recipe": "recipe.toml"}
     paths = {name: str(folder / file) if (folder / file).exists() else None for name, file in files.items()}
     return {**{name: status[name] for name in names}, **paths}
+
+
+def _unfinished(study: Path, workspace: "Workspace") -> str | None:
+    """The last session of this study that has not ended."""
+    from agent.ledger.database.file import holds_sessions
+    from agent.ledger.overview import LedgerOverview
+
+    if not holds_sessions(workspace.ledger):
+        return None
+    with LedgerOverview(workspace.ledger, read_only=True) as ledger:
+        rows = [row for row in ledger.session_rows() if not row.finished]
+    own = [row.id for row in rows if (workspace.root / row.study_path).resolve() == study.resolve()]
+    return own[-1] if own else None
 
 
 def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:

@@ -73,6 +73,7 @@ def _check(study: Path, workspace: "Workspace", rows: int, offline: bool, as_jso
     from agent.study.power import require_power
     from view.data.cost import cost_text
     from view.data.study_check import check_data
+    from view.notices.send import require_addresses
     from view.terminal.endpoint_trials import trials_text
     from view.terminal.live import rendering
     from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
@@ -80,6 +81,7 @@ def _check(study: Path, workspace: "Workspace", rows: int, offline: bool, as_jso
     with rendering() as progress:
         checked = check_study(load(study), print_message, on_progress=progress)
     require_power(checked.study, workspace)
+    require_addresses(checked.study.file.notify, os.environ)
     memory = memory_fit(checked)
     if memory is not None:
         memory.require()

@@ -3,13 +3,14 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.exit_codes import on_interrupt
 from cli.options import AsJson, WorkspaceFolder, example, workspace_at
 from common.errors import BadInput
-from common.printable import print_json_line
+from common.printable import print_json_line, print_message
 
 if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
@@ -20,7 +21,19 @@ commands = typer.Typer()
 
 
 @commands.command(epilog=example("watch --workspace runs-of-tonight"))
-def watch(workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
+def watch(
+    workspace: WorkspaceFolder = Path(),
+    notify: Annotated[
+        bool,
+        typer.Option(
+            "--notify", help="Draw nothing; tell the addresses of [notify] when the session's process is gone."
+        ),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --notify: look once and end, for cron or systemd.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
 
     Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
@@ -29,8 +42,13 @@ def watch(workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
-    if as_json:
+    if as_json and not notify:
         _print_changes(found)
+        return
+    if once and not notify:
+        raise BadInput("--once ends after one look for a dead session; give --notify with it")
+    if notify:
+        _notify(found, once)
         return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise BadInput("nightlane watch draws on a terminal, and its output or input is none; use nightlane status")
@@ -56,3 +74,14 @@ def _print_changes(workspace: "Workspace") -> None:
 def _without_clock(status: "dict[str, Any]") -> "dict[str, Any]":
     """What changes by more than the time that goes by."""
     return {name: value for name, value in status.items() if name not in ("active_hours", "spent", "budget_left")}
+
+
+def _notify(workspace: "Workspace", once: bool) -> None:
+    from view.notices.watchdog import Watchdog
+
+    watchdog = Watchdog(workspace, lambda text: print_message(f"nightlane: {text}"))
+    if once:
+        watchdog.look()
+        return
+    with on_interrupt(lambda: "the session goes on"):
+        watchdog.run()

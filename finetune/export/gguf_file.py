@@ -4,8 +4,10 @@ Matrices are in float32, which holds every type that PEFT saves exactly.
 """
 
 from pathlib import Path
+from typing import IO, Any
 
 import gguf
+import numpy
 
 from common.errors import BadInput
 from finetune.export.base import ExportBase
@@ -31,14 +33,21 @@ def write_gguf(path: Path, name: str, lora: LoraWeights, base: ExportBase) -> No
                 f"llama.cpp has no tensor for the layer {layer} of {names.architecture_name}; train without it, or "
                 "merge with --to merged"
             )
-        writer.add_tensor(f"{tensor}.lora_a", a.contiguous().numpy())
-        writer.add_tensor(f"{tensor}.lora_b", names.rows(layer, b).numpy())
+        for side, matrix in (("lora_a", a), ("lora_b", names.rows(layer, b))):
+            writer.add_tensor(f"{tensor}.{side}", matrix.contiguous().numpy().view(_Tensor))
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+class _Tensor(numpy.ndarray[Any, Any]):
+    """A matrix, C-contiguous, whose write tells every error of the disk: numpy's own loses those of its last bytes."""
+
+    def tofile(self, fid: IO[bytes], *_: object) -> None:  # type: ignore[override]
+        fid.write(self.data)
 
 
 def _add_base(writer: gguf.GGUFWriter, base: ExportBase) -> None:

@@ -4,23 +4,20 @@ A tracker is a service that may be away, full or without a key, and a run takes 
 with a broad except, beside those around a probe and around a model endpoint.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 from transformers.integrations import get_reporting_integration_callbacks
 
+from common.trackers import wait_briefly
 from common.wording import one_line
 
 WANDB = "wandb"
-BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "60"}
-"""How long an unreachable server is waited for, unless the environment says otherwise."""
 
 
 def trackers(names: Sequence[str], note: Callable[[str], None]) -> tuple["Tracker", ...]:
-    for name, value in BRIEF.items():
-        os.environ.setdefault(name, value)
+    wait_briefly()
     return tuple(Tracker(name, get_reporting_integration_callbacks(name)[0], note) for name in names)
 
 

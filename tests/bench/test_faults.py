@@ -17,15 +17,17 @@ from agent.ledger.tables import COMPARED
 from agent.loop.harvest import HARVEST
 from bench.faults import cases as bench_cases
 from bench.faults import command, worker
-from bench.faults.cases import Outcome, Stage, scenario_of
+from bench.faults.cases import scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
 from bench.faults.injection.disk import Change, Disk
 from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.outcome import Outcome
 from bench.faults.scenarios.judged_night import JUDGED_NIGHTS
 from bench.faults.scenarios.nights import NIGHTS
 from bench.faults.scenarios.observe import differences, lines_of
 from bench.faults.scenarios.scenario import Command, Scenario, repeat
-from bench.faults.table import as_data, markdown
+from bench.faults.stage import Stage
+from bench.faults.table import Used, as_data, markdown
 from common.files import write_durably
 
 
@@ -93,9 +95,8 @@ def left_by(root: Path, changes: Sequence[tuple[object, ...]], cuts: int = 60) -
         disk = Disk(root, str(root))
         for kind, path, *more in changes:
             disk.apply(Change(str(kind), str(root / str(path)), **dict(more)))  # type: ignore[arg-type]
-        target = root.parent / f"cut-{seed}"
-        disk.cut(str(seed), target)
-        contents.add((target / "f").read_text() if (target / "f").exists() else None)
+        left = disk.cut(str(seed)).get(str(root / "f"))
+        contents.add(left.decode() if isinstance(left, bytes) else left)
     return contents
 
 
@@ -127,8 +128,7 @@ def test_the_name_before_a_rename_that_is_certain_does_not_come_back(root: Path)
         Change("sync", str(root)),
     ):
         disk.apply(change)
-    disk.cut("0", root.parent / "cut")
-    assert [path.name for path in (root.parent / "cut").iterdir()] == ["f"]
+    assert list(disk.cut("0")) == [str(root / "f")]
 
 
 def test_a_file_that_was_renamed_before_it_was_synced_may_be_empty(root: Path) -> None:
@@ -172,6 +172,28 @@ def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_i
 def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
     assert any(outcome.bad for outcome in cases(Path.write_text, "kill"))
     assert not any(outcome.bad for outcome in cases(write_durably, "kill"))
+
+
+def test_a_recorded_kill_leaves_what_a_real_one_does() -> None:
+    real, recorded = cases(write_durably, "kill", 30), cases(Path.write_text, "state", 30)
+    assert {outcome.as_recorded for outcome in real} == {True}
+    assert any(outcome.bad for outcome in recorded)
+    assert not any(outcome.bad for outcome in cases(write_durably, "state", 30))
+
+
+def test_kills_that_leave_equal_files_share_one_recovery() -> None:
+    outcomes = cases(write_durably, "state", 60)
+    played = [outcome for outcome in outcomes if not outcome.shared]
+    assert len(played) < len(outcomes) / 2
+    row = as_data(outcomes, {"state": 60}, Used(1.0, 1.0))["kinds"]["state"]
+    assert (row["cases"], row["recoveries"]) == (60, len(played))
+
+
+def test_a_record_that_does_not_match_a_kill_is_counted() -> None:
+    outcomes = [Outcome("kill", number, "s", "write f", as_recorded=bool(number)) for number in range(3)]
+    assert "2 of 3 commands that were really killed left what the record gives" in markdown(
+        outcomes, {"kill": 3}, Used(1.0, 1.0)
+    )
 
 
 def test_an_error_that_a_command_does_not_catch_is_a_traceback() -> None:
@@ -242,11 +264,11 @@ def test_a_scenario_that_the_machine_is_too_slow_for_is_not_played_and_no_findin
     monkeypatch.setattr(bench_cases, "_stages", {})
     outcomes = [bench_cases.play("kill", number) for number in (3, 4)]
     assert not any(outcome.bad for outcome in outcomes)
-    data = as_data(outcomes, {"kill": 2}, 1.0)
+    data = as_data(outcomes, {"kill": 2}, Used(1.0, 1.0))
     assert (data["clean"], data["wrong"], data["kinds"]["kill"]["cases"]) == (False, [], 0)
     assert data["not_played"]["slow"]["cases"] == 2
     assert "- slow: 2 cases, this machine is too slow: without a fault it takes over 0.1 s" in markdown(
-        outcomes, {"kill": 2}, 1.0
+        outcomes, {"kill": 2}, Used(1.0, 1.0)
     )
 
 
@@ -286,7 +308,7 @@ def test_nothing_is_lost_doubled_or_different_in_the_quick_bench(
 ) -> None:
     """Some of each kind and of each scenario, by one process; ``nightlane bench faults`` plays thousands. All are
     played, however slow the machine is."""
-    few = {"cut": 5, "full": 4, "error": 4, "kill": 14}
+    few = {"cut": 5, "full": 4, "error": 4, "kill": 7, "state": 20}
     monkeypatch.setattr(command, "QUICK", few)
     monkeypatch.setattr(command, "PROCESSES", 1)
     monkeypatch.setattr(command, "_worker", lambda: Player(tmp_path))

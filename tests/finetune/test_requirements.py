@@ -1,13 +1,12 @@
-"""What a full-length run needs of the machine: memory, and the packages of trackers."""
+"""What a full-length run needs of the machine: memory."""
 
 from pathlib import Path
 
 import pytest
 from trainable import exported, planned, stores
 
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
 from finetune import memory
-from finetune.plan import TRACKERS, require_trackers
 from probes.memory.fit import Machine
 from view.terminal.finetune import plan_text
 
@@ -27,14 +26,3 @@ def test_a_run_says_what_memory_it_needs_and_one_that_does_not_fit_is_refused(
         planned(tmp_path, found, unreviewed=True)
     assert str(told.value).startswith("a full-length run fits in 0.7 GiB (one GPU), and this one needs about ")
     assert "; set " in str(told.value) or "; take a smaller model" in str(told.value)
-
-
-def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("finetune.plan.find_spec", lambda name: None if name == "wandb" else object())
-    require_trackers(["mlflow", "tensorboard"])
-    with pytest.raises(MissingRequirement, match=r"needs the package wandb, .*; run: pip install wandb"):
-        require_trackers(["mlflow", "wandb"])
-    with pytest.raises(BadInput, match=f"'comet' is no tracker .*{', '.join(TRACKERS)}"):
-        require_trackers(["comet"])

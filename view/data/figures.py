@@ -36,6 +36,7 @@ from view.data.search.alpha_spending import Spending
 from view.data.search.incumbents import ProgressPoint
 from view.data.search.knobs import KnobCurve, Promise
 from view.data.search.waves import WaveFigures
+from view.data.steering import RequestLine
 from view.terminal.next_commands import run_command
 
 
@@ -257,6 +258,7 @@ class Figures:
     stacks: tuple[StackFigures, ...]
     progress: tuple[ProgressPoint, ...]
     waves: tuple[WaveFigures, ...]
+    requests: tuple[RequestLine, ...]
     curves: tuple[KnobCurve, ...]
     promises: tuple[Promise, ...]
     retractions: tuple[Retracted, ...]

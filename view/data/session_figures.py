@@ -36,6 +36,7 @@ from view.data.search.stacks import Stack, stacks
 from view.data.search.waves import wave_figures
 from view.data.session_cost import session_cost
 from view.data.session_record import SessionRecord
+from view.data.steering import request_lines
 
 
 def session_figures(record: SessionRecord) -> Figures:
@@ -67,6 +68,7 @@ def session_figures(record: SessionRecord) -> Figures:
         stacks=tested,
         progress=progress_points(record, _confirmations(tested, decisions)),
         waves=wave_figures(record),
+        requests=request_lines(record.requests),
         curves=curves,
         promises=tuple(promises(curves, rule.member_chance, _discarded(decisions))),
         retractions=checks.retractions(record),

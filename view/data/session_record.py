@@ -6,6 +6,7 @@ from functools import cached_property
 
 from agent.ledger.database.file import no_session_error
 from agent.ledger.designs import RecordedStack, RecordedWave, designed_recipes, recorded_stacks, recorded_waves
+from agent.ledger.requests import Request, requests_among
 from agent.ledger.store import Ledger
 from agent.ledger.tables import (
     STACK,
@@ -106,6 +107,11 @@ class SessionRecord:
     def stacks(self) -> tuple[RecordedStack, ...]:
         """With those that are not decided on and with A/A tests, oldest first."""
         return recorded_stacks(self.checks)
+
+    @cached_property
+    def requests(self) -> tuple[Request, ...]:
+        """What a person asked, oldest first."""
+        return requests_among(self.checks)
 
     @cached_property
     def carriers(self) -> Mapping[str, tuple[str, ...]]:

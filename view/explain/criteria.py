@@ -9,7 +9,7 @@ from agent.policy.confirmation import GIVE_UP, Look
 from agent.policy.decision_basis import Own
 from agent.policy.settings import Policy
 from agent.policy.stack import GUARD_SLACK
-from agent.proposers.dead_ends import is_machine_fault
+from agent.proposers.dead_ends import SKIPPED, is_machine_fault
 from common.wording import count
 from view.data.changes import expected_guards
 from view.data.checks import Holdout, LeftOut
@@ -60,6 +60,8 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
             found.append(f"It said: {crash.message}" + (f" (seed {seeds})" if seeds else ""))
         if decision.basis and decision.basis.stack is None:
             found.append("No recipe that carried it has a reading, so a change beside it may be the cause.")
+    elif decision.reason == SKIPPED:
+        found.append("A person took it out of the search; its own effect, by the readings so far, decided nothing.")
     elif decision.reason in ("overtaken", "budget") and decision.basis and decision.basis.stack is None:
         found += _unsure_guards(record, decision) or [_not_confirmed(record, decision)]
     if taken_back := record.retractions.get(decision.id):

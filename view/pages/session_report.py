@@ -40,7 +40,7 @@ FINDINGS = (
     *("categories", "failure_classes", "flips", "answers", "crashes", "critical_failures", "cut_answers", "judge"),
     *("forecasts", "cost", "next", "reproduce"),
 )
-DETAILS = ("how_to_read", "question", "waves", "searched", "error_budget", "harvest", "go_on")
+DETAILS = ("how_to_read", "question", "waves", "requests", "searched", "error_budget", "harvest", "go_on")
 NEGATIVE_FIRST = ("decisions", "searched", "noise", "knobs")
 """Of a night without a KEEP: what was tried, what could have been seen, what was seen."""
 

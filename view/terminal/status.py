@@ -17,8 +17,11 @@ from view.data.measurements import differences
 from view.data.search.alpha_spending import policy_of, spendings
 from view.data.search.progress import WaveInProgress, in_progress
 from view.data.session_record import SessionRecord, load_record
+from view.data.steering import held_by, request_lines
 from view.markdown import count, duration, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
+
+MOST_REQUESTS = 5
 
 
 def session_status(workspace: Workspace, session_id: str | None) -> dict[str, Any]:
@@ -62,6 +65,8 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "spent": {name: round(value, 4) for name, value in asdict(spent).items()},
         "budget": budget.model_dump(mode="json"),
         "budget_left": budget_left(budget, spent),
+        "held": "" if session.finished else held_by(record.requests),
+        "requests": [asdict(one) for one in request_lines(record.requests)],
         "go_on": _command(record, workspace),
     }
 
@@ -92,9 +97,16 @@ def status_text(status: dict[str, Any]) -> str:
         *([("error left", f"{left['left']:.4f} of {left['budget']:g}")] if left else []),
         *((("checks", _checks(status)),) if status["checks"] else ()),
         ("budget left", status["budget_left"]),
+        *_request_rows(status["requests"]),
         ("go on", status["go_on"]),
     ]
     return "\n".join(f"{name:<14} {plain(value)}" for name, value in rows)
+
+
+def _request_rows(requests: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The last requests of a person, the latest last."""
+    texts = [f"{one['number']} {one['asked']}: {one['answer'] or 'not taken yet'}" for one in requests[-MOST_REQUESTS:]]
+    return [("requests" if place == 0 else "", text) for place, text in enumerate(texts)]
 
 
 def _search(status: dict[str, Any]) -> str:
@@ -194,11 +206,12 @@ def _left(seconds: int | None, what: str = "") -> str:
 
 
 def _state(status: dict[str, Any]) -> str:
+    held = f", {status['held']}" if status["held"] else ""
     if status["state"] == "running":
-        return f"running (process {status['process']})"
+        return f"running (process {status['process']}){held}"
     if status["state"] == "finished":
         return f"finished {moment(status['finished'])}: {status['finish_reason']}"
-    return "interrupted, can be resumed"
+    return f"interrupted, can be resumed{held}"
 
 
 def _error_left(record: SessionRecord) -> dict[str, float] | None:

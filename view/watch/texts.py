@@ -61,7 +61,12 @@ def ending(now: SessionNow, result: Sequence[str]) -> Text | None:
     """What a session that does not run says: its result and the next command; None of one that measures now."""
     session = now.session
     if session.state == "running":
-        return None if now.live.batch else Text("Between two batches of probes.", "dim")
+        asked = [f"Request {one.number} waits: {one.asked}." for one in now.live.waiting]
+        if now.live.held:
+            return _lines(f"{now.live.held[:1].upper()}{now.live.held[1:]}.", *asked)
+        if now.live.batch:
+            return Text("\n").join(map(told, asked)) if asked else None
+        return Text("\n").join([Text("Between two batches of probes.", "dim"), *map(told, asked)])
     if session.state == "interrupted":
         return _lines("It was interrupted; no decision is lost.", f"To go on: {now.go_on}")
     finished = f"Finished {moment(session.finished or '')}: {session.finish_reason}."

@@ -69,10 +69,9 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         self.examiner.accept(examination)
         self.first_examination = examination
 
-    def record_first_examination(self, ledger: Ledger, session: str) -> None:
-        """Record the examination of ``begin``, once the session is in the ledger."""
-        if self.first_examination is not None:
-            self._record(ledger, session, 0, self.first_examination)
+    def first_row(self, session: str) -> ExaminationRow | None:
+        """The examination of ``begin``, which the ledger records together with the session."""
+        return None if self.first_examination is None else _row(session, 0, self.first_examination)
 
     def ended_epoch(self, ledger: Ledger, session: str) -> str | None:
         """Why a session cannot continue: its comparison epoch has ended since its last examination. None if it can."""
@@ -96,7 +95,7 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         if self.examiner is None:
             return None
         examination = self._examine(self.examiner, first=False)
-        self._record(ledger, session, decisions, examination)
+        ledger.record_examination(_row(session, decisions, examination))
         if not examination.unfit and not examination.moved:
             return None
         number = self.examiner.end_epoch()
@@ -122,10 +121,10 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         self.note(f"JUDGE {examination.summary}")
         return examination
 
-    def _record(self, ledger: Ledger, session: str, turn: int, examination: Examination) -> None:
-        passed = not (examination.unfit or examination.moved)
-        row = ExaminationRow(session=session, turn=turn, time=now(), passed=passed, data=asdict(examination))
-        ledger.record_examination(row)
+
+def _row(session: str, turn: int, examination: Examination) -> ExaminationRow:
+    passed = not (examination.unfit or examination.moved)
+    return ExaminationRow(session=session, turn=turn, time=now(), passed=passed, data=asdict(examination))
 
 
 def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decisions: int) -> str | None:

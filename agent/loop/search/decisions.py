@@ -15,6 +15,7 @@ from agent.policy.confirmation import Account, Standing, Terms, Verdict, crash, 
 from agent.policy.decision_basis import Basis, Conclusion, Own
 from agent.policy.night import Known
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
+from agent.proposers.dead_ends import SKIPPED
 from agent.workspace.full_disk import full_disk_reported
 from common.digests import digest_of
 from common.interrupts import uninterrupted
@@ -72,6 +73,16 @@ class Decisions:
     def record_rest(self, proposals: Sequence[ProposalRow], known: Known) -> None:
         """Record what the session leaves unconfirmed at its end. A change that no reading tells of gets no row."""
         self._record(self._unconfirmed(proposals, known, None, at_end=True))
+
+    def record_skip(self, proposal: ProposalRow, known: Known) -> None:
+        """Close a change that a person took out of the search."""
+        own = self._own(proposal, known)
+        own = own if own is not None and own.recipes else None
+        verdict = Verdict("DISCARD", SKIPPED)
+        study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
+        figures = unconfirmed_row(study, session, key, proposal, verdict, own)
+        basis = Basis(own, None)
+        self._record([self._row(proposal.id, proposal.turn, verdict, proposal.parent, figures, None, basis)])
 
     def retract(self, retraction: Retraction) -> None:
         """Take a KEEP back, unless that was done before a kill."""

@@ -1,7 +1,7 @@
 """The proposals of a session: single changes of the incumbent, each made once and recorded before it is measured."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from agent.ledger.results.rows import value_of
@@ -12,7 +12,7 @@ from agent.policy.confirmation import normal
 from agent.policy.knob_model import Place
 from agent.policy.night import Known
 from agent.proposers import Chain, Suggestion
-from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, THOMPSON, Search
+from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, PERSON, THOMPSON, Search
 from agent.proposers.protocol import Expected, Move
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
@@ -56,16 +56,23 @@ class Proposals:
         return None if most is None else max(0, most - self.search.proposed)
 
     def asked(
-        self, first_turn: int, turns: int, incumbent: Recipe, expected: Expectations, carried: Collection[str]
+        self,
+        first_turn: int,
+        turns: int,
+        incumbent: Recipe,
+        expected: Expectations,
+        carried: Collection[str],
+        wished: Sequence[ProposalRow] = (),
     ) -> dict[int, ProposalRow]:
-        """What the study's own proposer (a language model, say) suggests in its turns among these, by their place.
+        """What a person ``wished`` and what the study's own proposer (a language model, say) suggests in its turns
+        among these, by their place; the wishes come first.
 
         ``carried``: the proposals of earlier waves. What it suggested later was for this wave, before a kill.
         """
-        made: dict[int, ProposalRow] = {}
+        made = dict(enumerate(wished))
         self.declined = []
         waiting = self._waiting(incumbent, carried)
-        for place in range(turns):
+        for place in range(len(wished), turns):
             if not self.proposers.is_turn_of_first(first_turn + place):
                 continue
             if waiting:
@@ -90,7 +97,7 @@ class Proposals:
         return [
             row
             for row in self.search.pending
-            if row.turn > last and row.proposer not in DESIGNED and row.parent == incumbent.digest
+            if row.turn > last and row.proposer not in (*DESIGNED, PERSON) and row.parent == incumbent.digest
         ]
 
     def make(self, incumbent: Recipe, suggestion: Suggestion) -> ProposalRow:
@@ -124,6 +131,16 @@ class Proposals:
         hypothesis = f"{knob} {now_at} -> {show(value)}: {told}"
         return self.make(incumbent, Suggestion(knob, value, hypothesis, round(found.delta, 3), THOMPSON))
 
+    def of_person(self, incumbent: Recipe, knob: str, value: Value, why: str) -> tuple[ProposalRow, Recipe | None]:
+        """The proposal of a change that a person asks for: the open one; or a new one with its recipe, which is not
+        recorded yet. IllegalRecipe if the incumbent cannot make this move."""
+        mutation, child = self.search.space.mutate(incumbent, knob, value)
+        if found := self.open(incumbent).get((knob, value)):
+            return found, None
+        why = why or f"{knob} {show(mutation.before)} -> {show(value)}: a person asked for it"
+        suggestion, lane = Suggestion(knob, value, why, None, PERSON), self.search.space.knob(knob).lane
+        return self._row(incumbent, child, lane, mutation.before, suggestion, NO_USAGE), child
+
     def make_aa_test(self, incumbent: Recipe) -> ProposalRow:
         """Record the proposal of an A/A test, unless there is an open one."""
         for row in self.search.pending_aa_tests:
@@ -132,8 +149,17 @@ class Proposals:
         return self._record(incumbent, incumbent, CALIBRATION, "incumbent", suggestion)
 
     def _record(self, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion) -> ProposalRow:
-        turn, used = self.search.last_turn + 1, suggestion.used + self._used
-        proposal = ProposalRow(
+        proposal = self._row(parent, child, lane, before, suggestion, suggestion.used + self._used)
+        with uninterrupted(), full_disk_reported(self.measurements.workspace):
+            recorded = self.measurements.ledger.record_proposal(proposal, child)
+        self._used = NO_USAGE
+        return recorded
+
+    def _row(
+        self, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion, used: Usage
+    ) -> ProposalRow:
+        turn = self.search.last_turn + 1
+        return ProposalRow(
             id=f"{self.measurements.row.id}-{turn:03d}",
             session=self.measurements.row.id,
             turn=turn,
@@ -151,10 +177,6 @@ class Proposals:
             completion_tokens=used.completion_tokens or None,
             time=now(),
         )
-        with uninterrupted(), full_disk_reported(self.measurements.workspace):
-            recorded = self.measurements.ledger.record_proposal(proposal, child)
-        self._used = NO_USAGE
-        return recorded
 
 
 def expected_of(known: Known, value: Callable[[str, Place], Value]) -> Expectations:

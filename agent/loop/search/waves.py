@@ -52,14 +52,15 @@ class Waves:
         self._recorded += recorded_waves(checks)
         return tuple(self._recorded)
 
-    def design(self, step: MeasureWave, known: Known, incumbent: Recipe) -> bool:
-        """Make the proposals of the next wave and record it; returns whether there is a recipe to measure."""
+    def design(self, step: MeasureWave, known: Known, incumbent: Recipe, wished: Sequence[ProposalRow] = ()) -> bool:
+        """Make the proposals of the next wave and record it; returns whether there is a recipe to measure. ``wished``:
+        open changes of the incumbent that a person asked for; each is in one of the recipes."""
         measurements, done = self.measurements, self.recorded()
         number, turns = len(done) + 1, sum(len(wave.recipes) for wave in done) + 1
         chance = numpy.random.default_rng(random.Random(f"{measurements.row.seed}|wave {number}").getrandbits(64))
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
         carried = [name for wave in done for made in wave.recipes for name in made.proposals]
-        asked = self.proposals.asked(turns, step.size, incumbent, expected, carried)
+        asked = self.proposals.asked(turns, step.size, incumbent, expected, carried, wished)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         rows, suggested = self._designed(step, known, incumbent, chance)
         rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows

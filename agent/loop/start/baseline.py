@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.ledger.tables import CheckRow
 from agent.loop.measurements import Measurements
-from agent.loop.search.evidence import evidence_of
+from agent.loop.search.evidence import Evidence, evidence_of
 from agent.loop.seeds import Seeds
 from agent.loop.start.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
 from agent.policy.confirmation import Standing
@@ -37,6 +37,14 @@ class Baseline:
 
     measurements: Measurements
     seeds: Seeds
+    _evidence: Evidence | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What counts under the session's probe key. The noise floor may change the key, and with it what counts."""
+        if self._evidence is None or self._evidence.row != self.measurements.row:
+            self._evidence = evidence_of(self.measurements)
+        return self._evidence
 
     def measure(self) -> list[Outcome]:
         """Measure the repeats and settle the noise floor from them, once per session.
@@ -80,7 +88,7 @@ class Baseline:
         before = ledger.chosen_samples(measurements.row.question)
         floor = settle_noise_floor(readings, components, policy, before)
         left = measurements.probes_left()
-        known = evidence_of(measurements).known(self.start, Standing(policy.night_error, {}), 0)
+        known = self.evidence.known(self.start, Standing(policy.night_error, {}), 0)
         noise, answers = known.noise, None
         if components is not None:
             answers = Answers(components.samples, answers_share(components))

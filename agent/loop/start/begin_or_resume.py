@@ -97,10 +97,8 @@ def begin(
         key = replace(opened.key, samples=ledger.chosen_samples(study.question) or opened.key.samples)
         start = starting_recipe(ledger, ProbeStore(workspace.runs), study, key, start_from, log)
         row = opened.new_row(key=key.digest, start=start.recipe.digest, seed=seed, limits=vars(overrides))
-        ledger.begin(row, start.recipe)
-        start.record(ledger, row.id)
+        ledger.begin(row, start.recipe, start.check(row.id), opened.judge_monitor.first_row(row.id))
         log.record_in(ledger, row.id)
-        opened.judge_monitor.record_first_examination(ledger, row.id)
         log(f"BEGIN study {study.name}, {proposers.description}")
         opened.log_runner_and_bad_rows()
         with _resumable(workspace):
@@ -139,6 +137,12 @@ def resume(
         opened.log_runner_and_bad_rows()
         _run(opened.session(row, key, proposers, write_report))
     return row.id
+
+
+def study_to_resume(workspace: Workspace, session_id: str | None) -> Study:
+    """The study of the session that ``resume`` would go on with, as its file is now."""
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return _study_of(_unfinished(ledger, workspace, session_id), workspace)
 
 
 @contextmanager
@@ -232,7 +236,7 @@ def _opened(
         def allowance() -> Allowance:
             return judging_allowance(budget, spent_by(ledger, name, budget, workspace), workspace, name)
 
-        with JudgeMonitor.of(study, allowance, log, log.watcher.examining) as judge_monitor:
+        with JudgeMonitor.of(study, allowance, log, log.examining) as judge_monitor:
             if session_id is None:
                 judge_monitor.begin()
             resident = study.file.runner.kind == "resident"

@@ -43,11 +43,12 @@ class Start:
     recipe: Recipe
     before: Before | None = None
 
-    def record(self, ledger: Ledger, session_id: str) -> None:
-        """Record where a carried recipe comes from, so that the next session of the same data starts from it, too."""
-        if self.before is not None:
-            data = {"session": self.before.session, "recipe": self.recipe.digest}
-            ledger.record_checks(CheckRow(session=session_id, kind=CARRIED, subject="", time=now(), data=data))
+    def check(self, session_id: str) -> CheckRow | None:
+        """Where a carried recipe comes from, so that the next session of the same data starts from it, too."""
+        if self.before is None:
+            return None
+        data = {"session": self.before.session, "recipe": self.recipe.digest}
+        return CheckRow(session=session_id, kind=CARRIED, subject="", time=now(), data=data)
 
 
 def starting_recipe(

@@ -76,12 +76,14 @@ def by_number() -> dict[int, Call]:
     return {n: call for call in CALLS if (n := getattr(call, machine)) is not None}
 
 
-def listen() -> int:
-    """Make the kernel ask about every changing call of this thread and of all that it starts.
+def listen(ask: bool = True) -> int:
+    """Make the kernel ask about every changing call of this thread and of all that it starts; or, with ``ask`` False,
+    about none.
 
-    Returns the descriptor on which it asks; OSError if the kernel cannot do this.
+    Returns the descriptor on which it asks, and which hangs up when all of them have ended; OSError if the kernel
+    cannot do this.
     """
-    code = b"".join(_filter(platform.machine()))
+    code = b"".join(_filter(platform.machine()) if ask else [_instruction(_RETURN, _ALLOW)])
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     kernel = ctypes.CDLL(None, use_errno=True)

@@ -1,7 +1,9 @@
-"""A model of what a power cut leaves of a folder: recorded changes on a disk that may lose what was not synced.
+"""A model of what a kill or a power cut leaves of a folder: recorded changes on a disk that may lose what was not
+synced.
 
-Two things survive for sure: the data of a file that was synced after the write, and a name if its folder or its file
-was synced after the change of the name. The seed decides about all else. Names follow one of two disks:
+A kill leaves all changes that were made before it. After a power cut, two things survive for sure: the data of a file
+that was synced after the write, and a name if its folder or its file was synced after the change of the name. The seed
+decides about all else. Names follow one of two disks:
 
 ordered     changes of names survive in their order, as in a journal, up to a random one
 unordered   each unsynced change of a name survives or is lost by itself
@@ -54,6 +56,8 @@ class _Link:
 
 
 _Node = _File | _Folder | _Link
+Files = dict[str, bytes | str | None]
+"""By path: the content of a file, the target of a link, None for a folder."""
 
 
 @dataclass
@@ -143,16 +147,21 @@ class Disk:
             _rename(self.synced_names, change)
         self.unsynced = kept[::-1]
 
-    def seen(self) -> dict[str, bytes | None]:
-        """The files' contents as a process sees them; None for a folder."""
-        return {
-            path: bytes(_content(node.synced, node.pending)) if isinstance(node, _File) else None
-            for path, node in self.names.items()
-            if not isinstance(node, _Link)
-        }
+    def seen(self) -> Files:
+        """What a process sees, and what a kill leaves."""
+        contents: dict[int, bytes] = {}
+        seen: Files = {}
+        for path, node in self.names.items():
+            if isinstance(node, _File):
+                if id(node) not in contents:
+                    contents[id(node)] = bytes(_content(node.synced, node.pending))
+                seen[path] = contents[id(node)]
+            else:
+                seen[path] = node.target if isinstance(node, _Link) else None
+        return seen
 
-    def cut(self, seed: str, target: Path) -> None:
-        """Write what a power cut leaves into a new folder."""
+    def cut(self, seed: str) -> Files:
+        """What a power cut leaves."""
         chance = random.Random(seed)
         names = dict(self.synced_names)
         share = chance.choice((0.0, 0.5, 1.0, chance.random()))
@@ -162,22 +171,32 @@ class Disk:
             surviving = [change for change in self.unsynced if chance.random() < share]
         for change in surviving:
             _rename(names, change)
-        target.mkdir(parents=True, exist_ok=True)
-        folders = {path for path, node in names.items() if isinstance(node, _Folder)}
-        content: dict[int, bytes] = {}
-        for path in sorted(folders):
-            if os.path.dirname(path) in folders | {self.root}:
-                (target / os.path.relpath(path, self.root)).mkdir(exist_ok=True)
+        contents: dict[int, bytes] = {}
+        left: Files = {}
         for path, node in sorted(names.items(), key=lambda item: item[0]):
-            at = target / os.path.relpath(path, self.root)
-            if isinstance(node, _Folder) or not at.parent.is_dir():
-                continue
-            if isinstance(node, _Link):
-                at.symlink_to(node.target)
+            if os.path.dirname(path) != self.root and left.get(os.path.dirname(path), b"") is not None:
+                continue  # its folder is lost
+            if isinstance(node, _File):
+                if id(node) not in contents:
+                    contents[id(node)] = _after_cut(node, chance)
+                left[path] = contents[id(node)]
             else:
-                if id(node) not in content:
-                    content[id(node)] = _after_cut(node, chance)
-                at.write_bytes(content[id(node)])
+                left[path] = node.target if isinstance(node, _Link) else None
+        return left
+
+
+def write_files(files: Files, root: str, target: Path) -> None:
+    """Write the files, whose names are paths under ``root``, into a new folder."""
+    target.mkdir(parents=True)
+    for path, content in sorted(files.items(), key=lambda item: item[0]):
+        at = os.path.join(target, os.path.relpath(path, root))
+        if content is None:
+            os.mkdir(at)
+        elif isinstance(content, str):
+            os.symlink(content, at)
+        else:
+            with open(at, "wb") as stream:
+                stream.write(content)
 
 
 def _rename(names: dict[str, _Node], change: _NameChange) -> None:

@@ -1,7 +1,8 @@
 """Runs one command in a forked process; the kernel asks the supervisor about each call that changes a file of a folder.
 
 The supervisor can count the calls, record them with their data, kill the process before one (or in the middle of a
-write), fail one with EIO, or report a full disk from one on. It does not need root. Modules are imported before the
+write), fail one with EIO, or report a full disk from one on. A command that needs none of this runs at full speed: the
+kernel does not ask. It does not need root. Modules are imported before the
 fork, so that a case does not start an interpreter. The calling process must have no other Python thread.
 """
 
@@ -94,9 +95,14 @@ class Supervisor:
         self.kernel = ctypes.CDLL(None, use_errno=True)
 
     def run(
-        self, command: Callable[[], int], fault: Fault | None = None, record: bool = False, stdin: str = ""
+        self,
+        command: Callable[[], int],
+        fault: Fault | None = None,
+        record: bool = False,
+        stdin: str = "",
+        count: bool = False,
     ) -> ProcessResult:
-        """Run a command, which returns its exit code."""
+        """Run a command, which returns its exit code. Its calls are counted with ``count``, a fault or a record."""
         out, err, input_file = (self.scratch / name for name in ("stdout", "stderr", "stdin"))
         input_file.write_text(stdin, encoding="utf-8")
         for path in (out, err):
@@ -106,7 +112,7 @@ class Supervisor:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _child(command, theirs, input_file, out, err)
+            _child(command, theirs, input_file, out, err, ask=count or record or fault is not None)
         theirs.close()
         _, listeners, _, _ = socket.recv_fds(ours, 1, 1)
         ours.close()
@@ -328,7 +334,9 @@ def _answer(listener: int, number: int, value: int | None = None) -> None:
             raise
 
 
-def _child(command: Callable[[], int], theirs: socket.socket, input_file: Path, out: Path, err: Path) -> None:
+def _child(
+    command: Callable[[], int], theirs: socket.socket, input_file: Path, out: Path, err: Path, ask: bool
+) -> None:
     """Run the command in the forked process, and exit; never returns."""
     code = 1
     try:
@@ -339,7 +347,7 @@ def _child(command: Callable[[], int], theirs: socket.socket, input_file: Path, 
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        listener = listen()
+        listener = listen(ask)
         socket.send_fds(theirs, [b"1"], [listener])
         os.close(listener)
         theirs.close()

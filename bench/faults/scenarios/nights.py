@@ -121,16 +121,14 @@ def night(
 def recover(
     root: Path, run: Run, command: Callable[[Path], Command], nights: int = 1, before: Callable[[], None] | None = None
 ) -> Sequence[ProcessResult]:
-    """Resume the session, or run it if it had not begun. Then write the report, which an interruption may prevent."""
+    """Resume the session, or run it if it had not begun; both write its report. If it had ended, write only that,
+    which the interruption may have prevented."""
     sessions = read_tables(root / "runs" / "ledger.sqlite", ["sessions"]).get("sessions", [])
-    results = []
     if sessions and sessions[-1]["finished"] is None:
-        results.append(run(nightlane("resume", "--workspace", root, before=before)))
-    elif len(sessions) < nights:
-        results.append(run(command(root)))
-    if results and results[-1].code:
-        return results
-    return [*results, run(nightlane("report", "--workspace", root))]
+        return [run(nightlane("resume", "--workspace", root, before=before))]
+    if len(sessions) < nights:
+        return [run(command(root))]
+    return [run(nightlane("report", "--workspace", root))]
 
 
 def reported_decisions(stderr: str) -> set[str]:

@@ -12,7 +12,7 @@ from bench.faults.scenarios.observe import Observed
 Command = Callable[[], int]
 """Returns its exit code."""
 Run = Callable[..., ProcessResult]
-"""Runs a command in a forked process: (command, fault=None, record=False, stdin="")."""
+"""Runs a command in a forked process: (command, fault=None, stdin="")."""
 SENTENCE = re.compile(r"nightlane: .{10,}")
 
 

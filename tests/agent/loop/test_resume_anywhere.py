@@ -7,12 +7,10 @@ of the plans and of the checks at the end.
 
 import os
 import shutil
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -20,36 +18,20 @@ from typing import Any
 import pytest
 import settings_nights as nights
 from langgraph.checkpoint.sqlite import SqliteSaver
+from photographs import WRITES, copied, truth
 
 from agent.ledger.store import Ledger
 from agent.loop.nodes import Session
 from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
-from preferences.store.stores import Stores
 from view.report.report import write_report
 
-WRITES = (
-    "begin",
-    "set_limits",
-    "finish",
-    "mark_alive",
-    "record_proposal",
-    "record_probe",
-    "record_decisions",
-    "record_checks",
-    "record_design",
-    "record_noise_floor",
-    "record_examination",
-    "record_event",
-    "record_recipe",
-)
 PARTS = ("measure_start", "plan", "look", "confirm", "record", "harvest", "settle", "check_keeps", "end")
 EVERY = int(os.environ.get("NIGHTLANE_KILLS", "61"))
 DENIED = "beta"
 EACH_STACK = 24
 """Probes for each stack of a session without a limit."""
-VARIES = {"time", "cost_usd"}
 
 
 @dataclass
@@ -96,53 +78,6 @@ class Camera:
                 self.part = before
 
         return both
-
-
-def copied(folder: Path, target: Path) -> None:
-    """As the disk is now. What is never written in place is linked, databases are copied as of their last commit."""
-    target.mkdir()
-    for path in sorted(folder.rglob("*")):
-        there = target / path.relative_to(folder)
-        if path.is_dir():
-            there.mkdir(parents=True, exist_ok=True)
-        elif path.suffix == ".sqlite":
-            with closing(sqlite3.connect(path)) as mine, closing(sqlite3.connect(there)) as theirs:
-                mine.backup(theirs)
-        elif path.parent.name.startswith("probe-") and not path.name.startswith("."):
-            os.link(path, there)
-        elif not path.name.endswith(("-wal", "-shm", "-journal")):
-            shutil.copyfile(path, there)
-
-
-def truth(workspace: Path) -> dict[str, Any]:
-    """All that a night leaves, but for times."""
-    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
-        (name,) = ledger.sessions()
-        session = ledger.session(name)
-        assert session is not None
-        decisions = [asdict(one) for one in ledger.decisions()]
-        events = [text for _, _, text in ledger.events()]
-        found = {
-            "end": (session.finished is not None, session.finish_reason, session.key),
-            "decisions": [untimed({**one, "row": untimed(one["row"])}) for one in decisions],
-            "proposals": [untimed(asdict(one)) for one in ledger.proposals()],
-            "probes": sorted((one.id, one.kind) for one in ledger.probes(name)),
-            "checks": sorted(((one.kind, one.subject, one.data) for one in ledger.checks(name)), key=str),
-            "said": {
-                text: events.count(text) for text in events if text.split(" ")[0] in ("KEEP", "DISCARD", "RETRACT")
-            },
-        }
-    rows = [line.split("\t") for line in (workspace / "results.tsv").read_text(encoding="utf-8").splitlines()]
-    varies = {rows[0].index(name) for name in VARIES}
-    stores = Stores(workspace / "runs" / "rl_data").read_all()
-    return found | {
-        "table": [[cell for place, cell in enumerate(row) if place not in varies] for row in rows],
-        "pairs": {kind: sorted((one.row.id, one.withdrawn) for one in own) for kind, own in stores.items()},
-    }
-
-
-def untimed(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in VARIES}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Whole sessions with the simulated runner."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,11 @@ import pytest
 from sessions import go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow, ExaminationRow
+from agent.loop.judging.judge_monitor import JudgeMonitor
+from agent.loop.session_log import SessionLog
 from agent.loop.start.begin_or_resume import open_runner
+from agent.loop.start.starting_recipe import Start
 from agent.policy.settings import Policy
 from agent.proposers.context import Search
 from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
@@ -131,6 +136,27 @@ def test_what_stood_before_data_was_added_is_offered_and_taken_when_asked_for(
         assert rows[later].start == (kept[-1].incumbent if kept else stood)
         assert rows[carried].question == rows[own].question != rows[first].question
         assert not {row.key for row in ledger.probes(carried)} & {row.key for row in ledger.probes(first)}
+
+
+def test_a_session_that_is_killed_as_it_begins_has_what_was_found_before_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examination of its scorer, and where its start comes from: a resumed session cannot find these again."""
+    passed = ExaminationRow(session="", turn=0, time="2026-01-01T00:00:00Z", passed=True, data={"epoch": 1})
+    carried = CheckRow(session="", kind="carried", subject="", time=passed.time, data={})
+    monkeypatch.setattr(JudgeMonitor, "first_row", lambda _, session: replace(passed, session=session))
+    monkeypatch.setattr(Start, "check", lambda _, session: replace(carried, session=session))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SessionLog, "record_in", killed)
+    with pytest.raises(KeyboardInterrupt):
+        play(study, tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        (session,) = ledger.sessions()
+        assert ledger.examinations(session) == [replace(passed, session=session)]
+        assert ledger.checks(session) == [replace(carried, session=session)]
 
 
 def test_a_recipe_is_not_carried_over_when_more_than_data_changed(
@@ -406,6 +432,7 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     catch_up, compared = Search.catch_up, []
 
     def known(search: Search) -> dict[str, Any]:
+        search.barred()  # reads the decisions, which are read only when they are needed
         cached = ("_tried", "begun")
         return {name: value for name, value in vars(search).items() if name not in cached}
 
@@ -421,6 +448,17 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     play(study, tmp_path, seed=1, decisions=4)
     assert len(compared) > 10
     assert all(compared)
+
+
+def test_a_session_that_asks_no_proposer_reads_no_earlier_decision(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands. Its waves are drawn from earlier readings."""
+    play(study, tmp_path, decisions=4)
+    monkeypatch.setattr(Ledger, "history", lambda *_: pytest.fail("the decisions of earlier sessions are read"))
+    session = play(study, tmp_path, seed=1, decisions=2)
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        assert ledger.totals(session).decisions == 2
 
 
 @pytest.mark.parametrize("bad", ["refuse", "leave_out"])

@@ -5,7 +5,7 @@ import pytest
 from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
 
 from agent.policy.confirmation import combined_error
-from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places
+from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places, Priors
 from agent.policy.night_plan import ReadingNoise, plan, power
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave
@@ -29,6 +29,15 @@ def test_what_is_worth_moving_is_told_from_another_incumbent_too() -> None:
     moved = model.effects({**BASE, "learning_rate": 2.0})
     back = dict(zip(moved.moves, moved.mean[0], strict=True))["learning_rate", 0.0]
     assert back == pytest.approx(-0.6, abs=0.15)
+
+
+def test_the_figures_of_one_size_are_those_of_two_that_are_equal() -> None:
+    one, two = (
+        KnobModel(AXES, readings(0.1), Priors(effects=(0.25,) * sizes, chances=(1 / sizes,) * sizes)).effects(BASE)
+        for sizes in (1, 2)
+    )
+    for name in ("mean", "covariance", "chance", "likely", "spread"):
+        assert getattr(one, name) == pytest.approx(getattr(two, name), abs=1e-6), name
 
 
 def test_noise_is_told_where_it_is_and_where_it_is_not() -> None:

@@ -459,6 +459,13 @@ def test_the_briefing_holds_instructions_lanes_moves_incumbent_history_and_budge
     assert "# Budget left\n7 of 8 decisions, 3.00 of 8 hours\n" in text
 
 
+def test_the_briefing_holds_the_notes_of_a_person_right_after_the_instructions() -> None:
+    assert "Notes" not in briefing(SITUATION)
+    shown = briefing(replace(SITUATION, notes=("beta is too low", "mind the guard")))
+    heading = "# Notes of that person during this session, the latest last"
+    assert f"\n\n{heading}\n- beta is too low\n- mind the guard\n\n# Aim\n" in shown
+
+
 def test_a_crash_stands_in_the_history_without_a_figure() -> None:
     row = next(line for line in briefing(situations.situation(history=history())).splitlines() if "CRASH" in line)
     assert row == (

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bench.faults.injection.supervisor import Fault, Supervisor
 from common.errors import BadInput
 from finetune.export.base import base_for
 from finetune.export.export import export
@@ -185,3 +186,24 @@ def test_every_linear_layer_of_each_architecture_has_a_tensor(tmp_path: Path) ->
     write_gguf(tmp_path / "x.gguf", "x", lora_weights(trained, model), base)
     assert len(tensors(tmp_path / "x.gguf")) == 2 * 2 * len(exporting.LAYERS)
     assert len({one.model_type for one in ARCHITECTURES}) == len(ARCHITECTURES)
+
+
+def test_an_error_of_the_disk_never_goes_unnoticed(tmp_path: Path) -> None:
+    """numpy's own way to write a matrix loses an error of its last bytes."""
+    adapter = exporting.write(tmp_path, "qwen3")
+    trained = find_trained(adapter)
+    base = base_for(trained, None, Path())
+    lora = lora_weights(trained, load_base(base.settings, base.folder, "none", "cpu").model)
+    (root := tmp_path / "root").mkdir()
+
+    def write() -> int:
+        write_gguf(root / "x.gguf", "x", lora, base)
+        return 0
+
+    supervisor = Supervisor(root, tmp_path)
+    calls = supervisor.run(write, count=True).count
+    assert calls > 2
+    for at in range(1, calls + 1):
+        (root / "x.gguf").unlink(missing_ok=True)
+        ended = supervisor.run(write, Fault("error", at))
+        assert (ended.code, "OSError" in ended.stderr) == (1, True), f"{at}: {ended.where}"

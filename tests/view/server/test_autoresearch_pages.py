@@ -11,6 +11,7 @@ import nights
 import pytest
 from html_pages import parsed
 from starlette.testclient import TestClient
+from steered import paused
 
 from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
@@ -218,6 +219,23 @@ def test_a_running_session_shows_its_probes_and_its_budget(asking: Asking, tmp_p
         assert "20 probes" in found["live"]["budget_left"]
         (workspace.session(session) / FILE).write_text('{"process"', encoding="utf-8")
         assert data(client, f"/sessions/{session}")["live"]["batch"] is None
+
+
+def test_a_paused_session_shows_what_a_person_asked(asking: Asking, tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, nights.governed(nights.TWO_KNOBS), probes=20, step=nights.hasty(), stop_after=1)
+    paused(workspace)
+    client, session = asking(workspace), session_of(workspace)
+    live = data(client, f"/sessions/{session}")["live"]
+    assert live["held"] == "paused; nightlane continue goes on"
+    assert [(one["number"], one["asked"], one["answer"]) for one in live["waiting"]] == [
+        (2, 'note "mind <b>the</b> guard"', "")
+    ]
+    page = client.get(f"/sessions/{session}").text
+    assert "paused; nightlane continue goes on" in page
+    assert "<b>the</b>" not in page
+    report = client.get(f"/sessions/{session}/report").text
+    assert "Requests of a person" in report
+    assert "not taken yet" in report
 
 
 def test_a_copy_of_runs_that_may_only_be_read_shows_the_same(asking: Asking, kept: Workspace, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import nights
 import pytest
 from screens import Screen, flying, session_folder, trained, watched
+from steered import paused
 
 from agent.ledger.store import Ledger
 from agent.loop.in_flight import FILE
@@ -104,6 +105,18 @@ def test_an_interrupted_session_names_the_command_that_resumes_it(stopped: Works
         await screen.until("INTERRUPTED", "nightlane resume", without="running")
 
     watched(stopped, look)
+
+
+def test_a_paused_session_says_so_with_the_requests_that_wait(held: Workspace) -> None:
+    paused(held)
+
+    async def look(screen: Screen) -> None:
+        await screen.until(
+            "RUNNING", "Paused; nightlane continue goes on.", 'Request 2 waits: note "mind <b>the</b> guard".'
+        )
+
+    with held.held():
+        watched(held, look)
 
 
 def test_an_empty_workspace_says_what_to_run_and_then_follows_the_session_that_begins(

@@ -11,6 +11,7 @@ from agent.loop.in_flight import ProbeInFlight, read_in_flight
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from probes.run.protocol import WorkerStatus
+from view.data.steering import RequestLine, held_by, request_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +59,27 @@ class Used:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """``batch``: None between two batches, and where no process runs the session."""
+    """``batch``: None between two batches, and where no process runs the session. ``held``: the pause or the stop that
+    holds, in words; "" if neither does. ``waiting``: requests of a person that are not taken yet."""
 
     batch: LiveBatch | None
     budget_left: str
     used: tuple[Used, ...]
+    held: str
+    waiting: tuple[RequestLine, ...]
 
 
 def live(workspace: Workspace, ledger: Ledger, session: SessionRow, study: Study, holder: int | None) -> Live:
     budget = with_overrides(study.file.budget, session.limits)
     spent = spent_by(ledger, session.id, budget, workspace)
+    requests = ledger.requests(session.id)
     limits = {name: getattr(budget, name) for name in ("hours", "probes", "decisions", "dollars")}
     return Live(
         batch=_batch(workspace, session.id, holder),
         budget_left=budget_left(budget, spent),
         used=_used(spent, limits),
+        held="" if session.finished else held_by(requests),
+        waiting=tuple(one for one in request_lines(requests) if not one.answer),
     )
 
 

@@ -1,0 +1,105 @@
+"""Requests of a person to a session, and what the session answered: rows of the table checks, so that a kill loses
+none.
+
+Any process may record a request while the session has not ended; the session's own process answers it. An answer is
+written in one transaction with what the request did, so a request that has one is never carried out again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent.ledger.database.codecs import decode, encode
+from agent.ledger.session_records import SessionRecords
+from agent.ledger.tables import ANSWER, REQUEST, CheckRow, ProposalRow
+from lanes import Recipe
+
+What = Literal["pause", "continue", "stop", "skip", "propose", "note", "budget"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """``text``: what the session did, for people. ``data``: what a resumed session must know of it."""
+
+    time: str
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``number``: from 1, in the order in which they were asked. ``data``: see agent/steering/requests.py. ``answer``:
+    None until the session has taken it."""
+
+    number: int
+    time: str
+    what: What
+    data: Mapping[str, Any]
+    answer: Answer | None = None
+
+
+class RequestRecords(SessionRecords):
+    def record_request(self, session_id: str, time: str, what: What, data: Mapping[str, Any]) -> int | None:
+        """Record a request; returns its number, or None if the session has ended."""
+        with self._transaction():
+            unfinished = "SELECT 1 FROM sessions WHERE id = ? AND finished IS NULL"
+            if self._db.execute(unfinished, (session_id,)).fetchone() is None:
+                return None
+            earlier = "SELECT COUNT(*) FROM checks WHERE session = ? AND kind = ?"
+            number = 1 + int(self._db.execute(earlier, (session_id, REQUEST)).fetchone()[0])
+            self._insert("checks", encode(_row(session_id, REQUEST, number, time, {"what": what, **data})))
+        return number
+
+    def answer_request(
+        self,
+        session_id: str,
+        number: int,
+        answer: Answer,
+        event: str,
+        *,
+        proposal: tuple[ProposalRow, Recipe] | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an answer with its line of the progress log and with what the request did, all or none: a
+        ``proposal`` with its recipe, or other ``limits`` of the budget."""
+        with self._transaction():
+            if proposal is not None:
+                self._insert_recipe(proposal[1])
+                self._insert("proposals", encode(proposal[0]))
+            if limits is not None:
+                self.set_limits(session_id, limits)
+            data = {"text": answer.text, **answer.data}
+            self._insert("checks", encode(_row(session_id, ANSWER, number, answer.time, data)))
+            self._insert_event(f"{session_id}-request-{number}", session_id, answer.time, event)
+
+    def requests(self, session_id: str) -> tuple[Request, ...]:
+        """The requests to a session, oldest first. An old ledger has no table of them."""
+        if not self._has_table("checks"):
+            return ()
+        found = self._db.execute(
+            "SELECT * FROM checks WHERE session = ? AND kind IN (?, ?) ORDER BY rowid", (session_id, REQUEST, ANSWER)
+        )
+        return requests_among([decode(CheckRow, row) for row in found])
+
+
+def requests_among(checks: list[CheckRow] | tuple[CheckRow, ...]) -> tuple[Request, ...]:
+    """The requests among a session's checks, with their answers, in their order."""
+    answers = {int(row.subject): row for row in checks if row.kind == ANSWER}
+    return tuple(_request(row, answers.get(int(row.subject))) for row in checks if row.kind == REQUEST)
+
+
+def _request(row: CheckRow, answer: CheckRow | None) -> Request:
+    data = dict(row.data)
+    what: What = data.pop("what")
+    return Request(
+        number=int(row.subject), time=row.time, what=what, data=data, answer=_answer(answer) if answer else None
+    )
+
+
+def _answer(row: CheckRow) -> Answer:
+    data = dict(row.data)
+    return Answer(time=row.time, text=data.pop("text"), data=data)
+
+
+def _row(session_id: str, kind: str, number: int, time: str, data: Mapping[str, Any]) -> CheckRow:
+    return CheckRow(session=session_id, kind=kind, subject=str(number), time=time, data=data)

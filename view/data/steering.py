@@ -1,0 +1,33 @@
+"""What a person asked of a session while it ran, and what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.ledger.requests import Request
+from agent.steering.requests import in_words, standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLine:
+    """``asked``: as a person would type it. ``answer``: what the session did; "" until it has taken it."""
+
+    number: int
+    time: str
+    asked: str
+    answer: str
+
+
+def request_lines(requests: Sequence[Request]) -> tuple[RequestLine, ...]:
+    """Oldest first."""
+    return tuple(
+        RequestLine(number=one.number, time=one.time, asked=in_words(one), answer=one.answer.text if one.answer else "")
+        for one in requests
+    )
+
+
+def held_by(requests: Sequence[Request]) -> str:
+    """The pause or the stop that holds, in words; "" if neither does."""
+    holds = standing(requests)
+    if holds is None:
+        return ""
+    return "paused; nightlane continue goes on" if holds.what == "pause" else "stopped by a person; it ends"

@@ -1,0 +1,101 @@
+"""Delivers notices to the addresses of ``[notify]``, through apprise. Nothing here ends a night: an address that does
+not answer is told once, and tried again with the next notice."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from agent.study.schema import NotifySettings
+from common.errors import BadInput, MissingRequirement
+from common.wording import one_line
+from view.notices.notice import Notice
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def addresses(settings: NotifySettings, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The addresses with ``${NAME}`` replaced; BadInput where the environment has no NAME."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if not environment.get(name):
+            raise BadInput(f"[notify] urls name ${{{name}}} and the environment has no {name}; set it, or take it out")
+        return environment[name]
+
+    return tuple(_VARIABLE.sub(value, url) for url in settings.urls)
+
+
+def require_addresses(settings: NotifySettings, environment: Mapping[str, str]) -> None:
+    """BadInput for an address that cannot be used, MissingRequirement without apprise. Sends nothing."""
+    Sender(addresses(settings, environment), lambda text: None)
+
+
+class Sender:
+    """``note``: writes a line to the log when an address does not take a notice. BadInput for an address that apprise
+    does not know, MissingRequirement without apprise."""
+
+    def __init__(self, urls: Sequence[str], note: Callable[[str], None]) -> None:
+        self._note = note
+        self._places = [_place(number, url) for number, url in enumerate(urls, 1)]
+        self._troubled = set[str]()
+
+    def send(self, notice: Notice) -> bool:
+        """Send to all addresses; returns whether one took it."""
+        return any([self._delivered(name, place, notice) for name, place in self._places])
+
+    def _delivered(self, name: str, place: Any, notice: Notice) -> bool:
+        with _complaints() as said:
+            try:
+                taken = bool(place.notify(title=notice.title, body=notice.text))
+            except Exception as error:  # whatever a service's client raises: a boundary like that around an endpoint
+                taken = False
+                said.append(str(error) or type(error).__name__)
+        if taken:
+            self._troubled.discard(name)
+        elif name not in self._troubled:
+            self._troubled.add(name)
+            why = f" ({one_line(said[-1], 200)})" if said else ""
+            self._note(f"NOTIFY {name} did not take the notice {notice.title!r}{why}; the night goes on")
+        return taken
+
+
+def _place(number: int, url: str) -> tuple[str, Any]:
+    """A name without secrets, and apprise's object. A token may be any part of an address, so only the scheme is
+    shown."""
+    if find_spec("apprise") is None:
+        raise MissingRequirement(
+            "[notify] needs the package apprise, which is not installed; run: pip install 'nightlane[notify]'"
+        )
+    import apprise
+
+    name = f"address {number} ({url.partition('://')[0][:20]}://...)"
+    with _complaints():
+        place = apprise.Apprise.instantiate(url)
+    if place is None:
+        raise BadInput(
+            f"[notify] urls holds addresses that apprise knows and {name} is none; see "
+            "https://github.com/caronc/apprise/wiki for how each service is written"
+        )
+    return name, place
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What apprise logs meanwhile, which would else be printed between the lines of a session."""
+    said: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, handler = logging.getLogger("apprise"), Listening(logging.WARNING)
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
