@@ -50,6 +50,7 @@ def test_a_session_from_init_to_its_report_prints_documented_json(tmp_path: Path
     report = json.loads(nightlane("report", *at, "--json").stdout)
     assert json.loads(nightlane("explain", "001", *at, "--json").stdout)["session"] == done["session"]
     nightlane("doctor", "--offline", *at, "--json")
+    assert Path(json.loads(nightlane("service", study, *at, "--output", tmp_path, "--json").stdout)["file"]).exists()
     assert report
 
 
