@@ -17,9 +17,12 @@ from cli.commands import (
     finetune,
     pairs,
     promote,
+    prompts,
+    rescore,
     run,
     service,
     ship,
+    skill,
     steer,
     study,
     view,
@@ -29,7 +32,23 @@ from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (study, run, steer, view, watch, service, evaluate, finetune, promote, export, ship, doctor):
+for group in (
+    study,
+    prompts,
+    run,
+    steer,
+    view,
+    watch,
+    rescore,
+    service,
+    evaluate,
+    finetune,
+    promote,
+    export,
+    ship,
+    doctor,
+    skill,
+):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")

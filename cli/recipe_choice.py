@@ -16,7 +16,7 @@ from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from common.wording import nearest
-from lanes import Recipe, check_recipe
+from lanes import Recipe
 from probes.inputs.toml_file import parse_strict
 
 
@@ -128,6 +128,6 @@ def _require_trainable(path: str, recipe: Recipe, study: Study) -> None:
         if source not in sources:
             raise BadInput(f"{path}: the mixture weighs {source!r}{nearest(source, sources)}")
     try:
-        check_recipe(recipe)
+        study.lanes.check(recipe)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

@@ -1,9 +1,9 @@
-"""The generated pages of docs/: study-reference.md, results-tsv.md and commands.md.
+"""The generated pages of docs/: study-reference.md, results-tsv.md, commands.md and json.md.
 
 python -m cli.reference     writes them; tests/docs/test_reference.py holds them equal to the code
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -16,13 +16,15 @@ from agent.ledger.results.columns import DEFINITIONS
 from agent.policy.settings import Policy
 from agent.study.schema import Budget, NotifySettings, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
+from cli.json_output import OUTPUTS
 from cli.main import app
-from lanes import Recipe
+from lanes import Recipe, SourceFilter
 from lanes.hyperparameters import KNOBS
 from lanes.knobs import KnobSettings
-from lanes.mixture import WEIGHT
+from lanes.mixture import FILTERS, WEIGHT
 from lanes.search_space import LANES, LaneSettings
 from preferences.text_gate.settings import TextGateSettings
+from probes.inputs.filters import FEWEST_ROWS
 from probes.inputs.settings import (
     DataSettings,
     HarvestSettings,
@@ -76,6 +78,11 @@ def study_reference() -> str:
     ]
     for name, settings, about in SECTIONS:
         lines += [f"## [{name}]", about, *_keys(settings.model_fields)]
+        if name == "recipe":
+            about = (
+                f"Which rows of one source are left out; {FEWEST_ROWS} must be left. See [data.md](data.md#filters)."
+            )
+            lines += ["## [recipe.filters.SOURCE]", about, *_keys(SourceFilter.model_fields)]
     lines += [
         "## [guards]",
         "Name of a category -> margin: how many points of 10 it may lose before it stops a KEEP. More than 0, at most "
@@ -137,7 +144,8 @@ def command_reference() -> str:
     lines = [
         "# Commands",
         GENERATED,
-        "Results go to stdout, messages to stderr. `--json` prints figures for scripts. Every command has `--help`.",
+        "Results go to stdout, messages to stderr. `--json` prints figures for scripts ([every key](json.md)). Every "
+        "command has `--help`.",
         "`nightlane --version` prints the version. `nightlane --install-completion` installs the completion of "
         "commands and options for bash, zsh, fish or PowerShell; `nightlane --show-completion` prints its script.",
         *(line for names, command in _commands(root) for line in _command(names, command)),
@@ -148,10 +156,67 @@ def command_reference() -> str:
     return _page(lines)
 
 
+def json_reference() -> str:
+    """What every command prints with --json."""
+    types: dict[str, dict[str, Any]] = {}
+    lines = [
+        "# What --json prints",
+        GENERATED,
+        "With `--json` a command prints one JSON document to stdout and nothing else there; `nightlane watch --json` "
+        "prints one on a line for each change. Messages go to stderr, and an error is one sentence there with an exit "
+        "code of [its own](commands.md#exit-codes). A command may print more keys in later versions, and a key keeps "
+        "its meaning. Scores and effects are in points of 0 to 10, times in ISO 8601, UTC. A key with ? may be absent.",
+    ]
+    for name, output in OUTPUTS.items():
+        schema = output.schema
+        types |= schema.get("$defs", {})
+        lines += [f"## nightlane {name}", *_json_shape(schema)]
+    lines += ["## Types", "In alphabetical order."]
+    for name in sorted(types):
+        lines += [f"### {name}", *_json_shape(types[name])]
+    return _page(lines)
+
+
+def _json_shape(schema: dict[str, Any]) -> Iterator[str]:
+    """The keys of an object, or the type of anything else."""
+    if about := schema.get("description"):
+        yield " ".join(about.replace("``", "`").split()).replace("<", "&lt;")
+    if not (keys := schema.get("properties")):
+        yield f"{_json_type(schema)}."
+        return
+    required = schema.get("required", ())
+    optional = schema.get("title") is not None and "required" in schema
+    rows = [
+        f"- `{name}`{'?' if optional and name not in required and 'default' not in own else ''}: {_json_type(own)}"
+        + (f". {' '.join(own['description'].split())}" if "description" in own else "")
+        for name, own in keys.items()
+    ]
+    yield "\n".join(rows)
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if several := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(_json_type(one) for one in several))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f'`"{one}"`' for one in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type")
+    if kind == "array":
+        parts = schema.get("prefixItems")
+        return f"list of ({', '.join(map(_json_type, parts))})" if parts else f"list of {_json_type(schema['items'])}"
+    if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict):
+        return f"object of {_json_type(more)}"
+    names = {"string": "text", "integer": "whole number", "boolean": "true or false", None: "any value"}
+    return names.get(kind, str(kind))
+
+
 PAGES = {
     "study-reference.md": study_reference,
     "results-tsv.md": results_reference,
     "commands.md": command_reference,
+    "json.md": json_reference,
 }
 
 
@@ -213,6 +278,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, Mapping):
+        return str(dict(value))
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return f"{value:g}" if isinstance(value, float) and 0 < abs(value) < 1e-3 else str(value)
@@ -238,6 +305,8 @@ def _knob_rows() -> Iterator[Sequence[str]]:
         yield "hyperparameters", f"`{knob.name}`", "yes" if knob.searched else "no", _ladder(knob.settings)
     yield "mixture", "`manifest`", "yes", "the names of [data.manifests]"
     yield "mixture", "`weights`", "yes", f"of each source: {_ladder(WEIGHT)}"
+    for knob in FILTERS:
+        yield "mixture", f"`{knob.name}`", "no", f"of each source: {_ladder(knob.settings)}"
     order = ", ".join(get_args(Recipe.model_fields["curriculum"].annotation))
     yield "curriculum", "`curriculum`", "yes", order
 

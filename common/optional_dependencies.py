@@ -14,6 +14,8 @@ EXTRAS = {
     },
     "gguf": {"gguf": "gguf"},
     "llama-cpp": {"gguf": "gguf", "sentencepiece": "sentencepiece"},
+    "inspect": {"inspect_ai": "inspect-ai"},
+    "lm-eval": {"lm_eval": "lm-eval"},
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""

@@ -49,6 +49,11 @@ def print_json(data: object) -> None:
     _write(sys.stdout, printable(json.dumps(without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
 
 
+def print_json_line(data: object) -> None:
+    """Print data as JSON on one line to stdout, without secrets."""
+    _write(sys.stdout, printable(json.dumps(without_secrets(json.loads(json.dumps(data))))) + "\n")
+
+
 def without_secrets(data: Any) -> Any:
     """JSON values without the secrets in their texts."""
     if isinstance(data, dict):

@@ -15,6 +15,7 @@ from finetune.sources import Source, of_reward_rows, reward_source, study_source
 from lanes import Recipe
 from lanes.rules import sees_whole_batch
 from preferences.store.stores import Stores
+from probes.inputs.filters import filtered
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.inputs.training_rows import TrainingRow, check_overlap, quotas
@@ -88,8 +89,9 @@ class Plan:
         return self.epochs_of(self.steps)
 
     def epochs_of(self, steps: int) -> float:
-        """So many steps in passes over as many rows as all sources have together."""
-        return round(steps * self.request.recipe.effective_batch / sum(map(len, self.pairs.values())), 4)
+        """So many steps in passes over as many rows as all sources have together, after the recipe's filters."""
+        kept = filtered(self.request.recipe, self.pairs)
+        return round(steps * self.request.recipe.effective_batch / sum(map(len, kept.values())), 4)
 
     @property
     def save_every(self) -> int:
@@ -137,7 +139,8 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
             require_room(room)
     pairs = {one.read.name: one.read.pairs for one in read}
     check_overlap({one.read.name: one.read.where for one in read}, pairs, material.all_prompts)
-    steps = resolve_steps(sum(map(len, pairs.values())), recipe.effective_batch, request.steps, request.epochs)
+    rows = sum(map(len, filtered(recipe, pairs).values()))
+    steps = resolve_steps(rows, recipe.effective_batch, request.steps, request.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
     return Plan(request, steps, tuple(one.drawn(drawn[one.read.name]) for one in read), room, devices)
 
@@ -192,9 +195,9 @@ def require_empty(folder: Path) -> None:
 def resolve_steps(rows: int, batch: int, steps: int | None = None, epochs: float | None = None) -> int:
     """``steps``, or the steps of so many epochs (3 if neither is given).
 
-    An epoch is as many rows as all sources of the mixture have together, ``rows``; the mixture decides how many of them
-    come from each source. E epochs are the fewest steps whose batches of ``batch`` rows hold E times ``rows``. BadInput
-    if both are given, or if the length is out of bounds.
+    An epoch is as many rows as all sources of the mixture have together after the recipe's filters, ``rows``; the
+    mixture decides how many of them come from each source. E epochs are the fewest steps whose batches of ``batch``
+    rows hold E times ``rows``. BadInput if both are given, or if the length is out of bounds.
     """
     if steps is not None and epochs is not None:
         raise BadInput(

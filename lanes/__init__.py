@@ -4,7 +4,7 @@ Adding a knob is one line in a lane's file; adding a lane is one file here and o
 """
 
 from lanes.knobs import Knob, KnobSettings, Mutation, Value, show
-from lanes.recipe import Recipe
+from lanes.recipe import Recipe, SourceFilter
 from lanes.rules import check_recipe, inert
 from lanes.search_space import LANE_NAMES, LaneSettings, SearchSpace, build_lanes
 
@@ -16,6 +16,7 @@ __all__ = [
     "Mutation",
     "Recipe",
     "SearchSpace",
+    "SourceFilter",
     "Value",
     "build_lanes",
     "check_recipe",

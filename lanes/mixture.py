@@ -1,15 +1,27 @@
-"""The mixture lane: which sources the training rows come from. A knob is a named manifest or one source's weight."""
+"""The mixture lane: which sources the training rows come from, and which of their rows.
+
+A knob is a named manifest, one source's weight, or one filter of a source (probes/inputs/filters.py applies it).
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from common.errors import BadInput
-from lanes.knobs import Knob, KnobSettings, LaneContext, Value, changed, ladder, merge_settings
-from lanes.recipe import Recipe
+from common.wording import lower_first
+from lanes.knobs import Knob, KnobDefault, KnobSettings, LaneContext, Value, changed, ladder, merge_settings
+from lanes.recipe import Duplicates, Recipe, SourceFilter
 
 LANE = "mixture"
-KNOB_NAMES = ("manifest", "weights")
 WEIGHT = KnobSettings(low=0.0, high=4.0, step=0.5, reach=1)
+FILTERS: tuple[KnobDefault, ...] = (
+    KnobDefault("min_margin", KnobSettings(low=0.0, high=8.0, step=1.0, reach=2), searched=False),
+    KnobDefault("length_ratio", KnobSettings(low=0.0, high=0.8, step=0.2, reach=2), searched=False),
+    KnobDefault("duplicates", KnobSettings(choices=Duplicates.__args__), searched=False),  # type: ignore[attr-defined]
+    KnobDefault("subset", KnobSettings(choices=(0.125, 0.25, 0.5, 1.0), reach=1), searched=False),
+)
+KNOB_NAMES = ("manifest", "weights", *(default.name for default in FILTERS))
 Manifests = Mapping[str, Mapping[str, float]]
 
 
@@ -39,6 +51,22 @@ class WeightKnob(Knob):
         return changed(recipe, {"mixture": {**recipe.mixture, self.source: value}})
 
 
+@dataclass(frozen=True)
+class FilterKnob(Knob):
+    """One filter of one source, called ``FILTER.SOURCE``."""
+
+    part: str = ""
+    source: str = ""
+
+    def read(self, recipe: Recipe) -> Value:
+        value: Value = getattr(recipe.filters.get(self.source, SourceFilter()), self.part)
+        return value
+
+    def write(self, recipe: Recipe, value: Value) -> Recipe:
+        own = recipe.filters.get(self.source, SourceFilter()).model_dump()
+        return changed(recipe, {"filters": {**recipe.filters, self.source: {**own, self.part: value}}})
+
+
 def manifest_name(recipe: Recipe, manifests: Manifests) -> str:
     """The manifest whose shares the recipe has, or "custom"."""
     for name, weights in manifests.items():
@@ -59,7 +87,8 @@ def _require_distinct(names: Iterable[str], manifests: Manifests) -> None:
 
 
 def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Knob]:
-    """``manifest`` and, for each source, ``weight.SOURCE``; settings for ``weights`` hold for every source."""
+    """``manifest`` and, for each source, ``weight.SOURCE`` and the filters that the study names, ``subset.SOURCE`` for
+    example; settings hold for every source."""
     manifests, sources = context.manifests, context.sources
     knobs: list[Knob] = []
     if not settings or "manifest" in settings:
@@ -76,4 +105,24 @@ def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Kn
             WeightKnob(f"weight.{source}", LANE, values, ordered=True, reach=merged.reach, source=source)
             for source in sources
         ]
-    return knobs
+    filters = [default for default in FILTERS if default.name in settings]
+    return knobs + [_filter(default, settings[default.name], source) for default in filters for source in sources]
+
+
+def _filter(default: KnobDefault, settings: KnobSettings, source: str) -> FilterKnob:
+    """A filter of a source; its ladder begins at the value that keeps all rows, which it always has."""
+    merged, field = merge_settings(default.settings, settings), SourceFilter.model_fields[default.name]
+    if merged.choices is None:
+        values: tuple[Value, ...] = ladder(f"[lanes.{LANE}] {default.name}", merged.low or 0.0, merged)
+    else:
+        values = merged.choices
+    values = tuple(dict.fromkeys((field.default, *values)))
+    for value in values:
+        try:
+            SourceFilter.model_validate({default.name: value})
+        except ValidationError as error:
+            law = lower_first(error.errors()[0]["msg"])
+            raise BadInput(f"[lanes.{LANE}] {default.name}={value!r} cannot be: {law}; take it out") from None
+    ordered = all(isinstance(value, int | float) for value in values)
+    values = tuple(sorted(values)) if ordered else values
+    return FilterKnob(f"{default.name}.{source}", LANE, values, ordered, merged.reach, part=default.name, source=source)

@@ -37,6 +37,7 @@ LoraScaling = Literal["rank", "rslora"]
 LoraInit = Literal["kaiming", "gaussian", "orthogonal"]
 Optimizer = Literal["adamw_torch", "adamw_8bit", "paged_adamw_8bit"]
 Quantization = Literal["none", "nf4"]
+Duplicates = Literal["keep", "rows", "prompts"]
 Order = Literal["shuffle", "source_first", "source_last", "easy_first", "hard_first", "short_first", "long_first"]
 
 
@@ -53,6 +54,34 @@ Mixture = Annotated[
     AfterValidator(_canonical_mixture),
     PlainSerializer(dict),
 ]
+
+
+class SourceFilter(BaseModel):
+    """Which rows of one source are left out. A dump has only what differs from the defaults, which keep all rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    min_margin: float = Field(0.0, ge=0, exclude_if=lambda least: least == 0)
+    """Points by which the chosen answer's score is above the rejected one's, at least; a row without both scores has
+    no margin. 0 keeps all."""
+    length_ratio: float = Field(0.0, ge=0, le=1, exclude_if=lambda least: least == 0)
+    """Characters of the shorter answer divided by those of the longer one, at least; 0 keeps all."""
+    duplicates: Duplicates = Field("keep", exclude_if=lambda what: what == "keep")
+    """"rows" leaves out near duplicates of an earlier row (prompt and both answers), "prompts" rows whose prompt nearly
+    repeats an earlier one's."""
+    subset: float = Field(1.0, gt=0, le=1, exclude_if=lambda share: share == 1)
+    """Share of the rows that the other filters keep, drawn once and for all seeds."""
+
+
+def _canonical_filters(filters: Mapping[str, SourceFilter]) -> Mapping[str, SourceFilter]:
+    return MappingProxyType({name: filters[name] for name in sorted(filters) if filters[name] != SourceFilter()})
+
+
+def _dumped_filters(filters: Mapping[str, SourceFilter]) -> dict[str, dict[str, Any]]:
+    return {name: own.model_dump(mode="json") for name, own in filters.items()}
+
+
+Filters = Annotated[Mapping[str, SourceFilter], AfterValidator(_canonical_filters), PlainSerializer(_dumped_filters)]
 
 
 class Recipe(BaseModel):
@@ -120,6 +149,8 @@ class Recipe(BaseModel):
     manifest."""
     curriculum: Order = "shuffle"
     """Order of the training rows."""
+    filters: Filters = Field(default_factory=lambda: MappingProxyType({}), exclude_if=lambda filters: not filters)
+    """Name of a source -> which of its rows are left out."""
 
     _digest: str = PrivateAttr(default="")
 
@@ -138,8 +169,11 @@ class Recipe(BaseModel):
 
     @property
     def effect(self) -> str:
-        """The digest of what training depends on: of a mixture the shares, and not the scale of its weights."""
-        return digest_of({**self.model_dump(mode="json"), "mixture": dict(self.shares)})
+        """The digest of what training depends on: of a mixture the shares, and not the scale of its weights,
+        and of the filters those of sources with a share."""
+        plain = {**self.model_dump(mode="json"), "mixture": dict(self.shares)}
+        filters = {source: own for source, own in plain.pop("filters", {}).items() if source in self.mixture}
+        return digest_of({**plain, "filters": filters} if filters else plain)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Recipe":
         """A recipe with other values, validated; it has a digest of its own, so nothing else is copied."""

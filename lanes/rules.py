@@ -7,7 +7,7 @@ DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that a recipe is refu
 from collections.abc import Callable
 
 from common.errors import IllegalRecipe
-from lanes.recipe import Recipe
+from lanes.recipe import Recipe, SourceFilter
 
 OF_DPO = ("dpo_loss", "label_smoothing", "second_loss", "second_weight", "third_loss", "third_weight", "ld_alpha")
 SORTED_LOSSES = ("aot", "aot_unpaired")
@@ -118,6 +118,9 @@ def inert(recipe: Recipe, knob: str) -> str | None:
     for loss, weight in (("second_loss", "second_weight"), ("third_loss", "third_weight")):
         if knob == weight and getattr(recipe, loss) == "none":
             return f"{weight} has no effect with {loss}=none"
+    part, _, source = knob.partition(".")
+    if part in SourceFilter.model_fields and source not in recipe.mixture:
+        return f"{knob} has no effect where the source {source} has the weight 0"
     if knob == "warmup" and recipe.scheduler == "constant":
         return "warmup has no effect with scheduler=constant"
     return None

@@ -1,6 +1,6 @@
 """The search space of a study: its lanes with their shares, and every legal move from a recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,28 @@ class LaneSettings(BaseModel):
         }
 
 
+Refused = Callable[[Recipe, Recipe | None], str | None]
+"""Why the study's data allow no probe of a recipe, or no move to it from another one; None if they do."""
+
+
+def _nothing_refused(recipe: Recipe, before: Recipe | None) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class SearchSpace:
-    """Every knob a study searches, by lane."""
+    """Every knob a study searches, by lane. ``refused``: by the study's data."""
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
+    refused: Refused = _nothing_refused
+
+    def check(self, recipe: Recipe, before: Recipe | None = None) -> None:
+        """IllegalRecipe if a probe may not run the recipe, by the rules or by the study's data, or if it trains on the
+        same as the recipe ``before``."""
+        check_recipe(recipe)
+        if broken := self.refused(recipe, before):
+            raise IllegalRecipe(broken)
 
     def knob(self, name: str) -> Knob:
         for knob in self.knobs:
@@ -77,7 +93,7 @@ class SearchSpace:
             return f"{knob.name}={show(value)} is refused: {without_effect}; move another knob"
         try:
             child = knob.write(recipe, value)
-            check_recipe(child)
+            self.check(child, recipe)
         except IllegalRecipe as error:
             return str(error)
         if child.effect == recipe.effect:
@@ -90,6 +106,7 @@ def build_lanes(
     start: Recipe,
     manifests: mixture.Manifests,
     sources: tuple[str, ...],
+    refused: Refused = _nothing_refused,
 ) -> SearchSpace:
     """The search space of a study; BadInput names an unknown knob's nearest known one."""
     knobs: list[Knob] = []
@@ -102,4 +119,4 @@ def build_lanes(
                 raise BadInput(f"[lanes.{lane.LANE}] has no knob {name!r}{nearest(name, lane.KNOB_NAMES)}")
         knobs += lane.build(chosen.knobs, LaneContext(start, manifests, sources))
     shares = {lane: settings[lane].share for lane in settings if settings[lane].share > 0}
-    return SearchSpace(tuple(knobs), shares)
+    return SearchSpace(tuple(knobs), shares, refused)

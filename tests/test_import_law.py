@@ -26,6 +26,7 @@ ABOVE = {"testing", "labs", "bench"}
 EVERYTHING = {*LAYERS, *ABOVE, "cli"}
 READ_BY_A_COMMAND = {
     "full_length_files.py",
+    "json_output.py",
     "machine.py",
     "promotion_candidates.py",
     "recipe_choice.py",
@@ -127,7 +128,8 @@ def test_optional_packages_are_loaded_only_where_they_are_used() -> None:
     """The code gate's harness with hypothesis is itself loaded when it is used; labs write contracts without it."""
     script = (
         "import sys, agent.loop.graph, finetune.run, labs.microcoder.contracts, view.pairs.certify; "
-        "print(sorted({'coverage', 'hypothesis', 'py3langid', 'pyflakes', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+        "print(sorted({'coverage', 'hypothesis', 'py3langid', 'pyflakes', 'sklearn', 'matplotlib', "
+        "'inspect_ai', 'lm_eval'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

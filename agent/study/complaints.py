@@ -5,7 +5,7 @@ from pydantic import BaseModel, ValidationError
 from agent.policy.settings import RETIRED
 from agent.study.schema import StudyFile
 from common.wording import lower_first, nearest
-from lanes import Recipe
+from lanes import Recipe, SourceFilter
 from lanes.search_space import KNOB_NAMES
 from probes.inputs.settings import MOVED
 
@@ -16,7 +16,8 @@ def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> 
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     where = [str(part) for part in problem["loc"]]
-    section = f"[{'.'.join(where[:-1])}] " if len(where) > 1 else "[recipe] " if error.title == "Recipe" else ""
+    where = ["recipe", *where] if error.title == "Recipe" else where
+    section = f"[{'.'.join(where[:-1])}] " if len(where) > 1 else ""
     section = "[scorer] " if scorer else section
     name, kind = where[-1] if where else "", problem["type"]
     if kind == "extra_forbidden" and not section:
@@ -41,7 +42,7 @@ def _known_keys(title: str, where: list[str], scorer: type[BaseModel] | None) ->
     if scorer:
         return list(scorer.model_fields)
     if title == "Recipe":
-        return list(Recipe.model_fields)
+        return list(SourceFilter.model_fields if len(where) > 1 else Recipe.model_fields)
     if len(where) >= 2 and where[0] == "lanes" and where[1] in KNOB_NAMES and len(where) == 2:
         return ["share", *KNOB_NAMES[where[1]]]
     model: type[BaseModel] = StudyFile

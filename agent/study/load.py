@@ -101,6 +101,7 @@ class Study:
             self.start,
             self.file.data.manifests,
             tuple(self.file.data.sources),
+            self.material.filter_refusal,
         )
 
     @cached_property
@@ -119,6 +120,7 @@ class Study:
     def check_material(self) -> None:
         """Check prompts, data, scorer and instructions: everything that can be refused without the model."""
         self.material.check([self.target, *self.guards])
+        self.lanes.check(self.start)
         _ = self.program
         if not any(self.lanes.moves(self.start, lane) for lane in self.lanes.shares):
             raise BadInput(
@@ -196,6 +198,9 @@ def parse_study(path: Path, text: str, older: bool = False) -> Study:
     for source in start.mixture:
         if source not in file.data.sources:
             raise BadInput(f"{path}, [recipe] mixture weighs {source!r}{nearest(source, file.data.sources)}")
+    for source in start.filters:
+        if source not in file.data.sources:
+            raise BadInput(f"{path}, [recipe] filters names {source!r}{nearest(source, file.data.sources)}")
     study = Study(path, text, file, scorer, start)
     try:
         check_recipe(start)

@@ -48,6 +48,7 @@ def run(
         bool,
         typer.Option("--from-incumbent", help="Start from the recipe that stood before the study's data changed."),
     ] = False,
+    as_json: AsJson = False,
     or_resume: Annotated[
         bool, typer.Option("--or-resume", help="Go on with the study's unfinished session, if there is one.")
     ] = False,
@@ -71,7 +72,7 @@ def run(
     loaded = load(study)
     folder, overrides = workspace_at(workspace), Overrides(decisions, hours, workers, probes)
     if or_resume and (unfinished := _unfinished(study, folder)):
-        _go_on(folder, unfinished, overrides, report_to)
+        _go_on(folder, unfinished, overrides, report_to, as_json)
         return
     started()
     with (
@@ -82,7 +83,7 @@ def run(
     ):
         session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
     _name_page(folder, session)
-    print_result(str(folder.session(session) / "report.md"))
+    print_result(_done(folder, session) if as_json else str(folder.session(session) / "report.md"))
 
 
 @commands.command(epilog=example("resume"))
@@ -93,6 +94,7 @@ def resume(
     hours: Hours = None,
     probes: Probes = None,
     workers: Workers = None,
+    as_json: AsJson = False,
     report_to: ReportTo = None,
 ) -> None:
     """Continue an interrupted session.
@@ -101,10 +103,12 @@ def resume(
     one_thread()
     from agent.loop.start.begin_or_resume import Overrides
 
-    _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes), report_to)
+    _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes), report_to, as_json)
 
 
-def _go_on(folder: "Workspace", session: str | None, overrides: "Overrides", report_to: list[str] | None) -> None:
+def _go_on(
+    folder: "Workspace", session: str | None, overrides: "Overrides", report_to: list[str] | None, as_json: bool
+) -> None:
     from agent.loop.start.begin_or_resume import resume, study_to_resume
     from view.notices.follow import notifying
     from view.terminal.live import watching
@@ -120,7 +124,7 @@ def _go_on(folder: "Workspace", session: str | None, overrides: "Overrides", rep
     ):
         done = resume(folder, session, overrides, watcher, _write_report)
     _name_page(folder, done)
-    print_result(str(folder.session(done) / "report.md"))
+    print_result(_done(folder, done) if as_json else str(folder.session(done) / "report.md"))
 
 
 @commands.command(epilog=example("status --json"))
@@ -184,6 +188,18 @@ def explain(
 
     found = explain(workspace_at(workspace), "-".join(asked))
     print_result(explain_data(found) if as_json else explain_text(found))
+
+
+def _done(workspace: "Workspace", session: str) -> dict[str, object]:
+    """How a session ended, and where its report is."""
+    from view.report.report import PAGE
+    from view.terminal.status import session_status
+
+    status, folder = session_status(workspace, session), workspace.session(session)
+    names = ("session", "study", "state", "finish_reason", "decisions", "incumbent", "differences", "probes")
+    files = {"report": "report.md", "page": PAGE, "recipe": "recipe.toml"}
+    paths = {name: str(folder / file) if (folder / file).exists() else None for name, file in files.items()}
+    return {**{name: status[name] for name in names}, **paths}
 
 
 def _unfinished(study: Path, workspace: "Workspace") -> str | None:

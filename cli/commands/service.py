@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.printable import print_message
 
 commands = typer.Typer()
@@ -21,6 +21,7 @@ def service(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The folder of the unit; default that of your units.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a systemd user unit that runs a session and survives crashes and reboots.
 
@@ -40,6 +41,7 @@ def service(
         deadline=loaded.file.runner.deadline,
         notifies=bool(loaded.file.notify.urls),
     )
-    print_result(str(write_unit(unit, output or folder_of_units(os.environ))))
+    path = str(write_unit(unit, output or folder_of_units(os.environ)))
+    print_result({"file": path, "unit": unit.unit} if as_json else path)
     print_message(f"nightlane: begin with: systemctl --user daemon-reload && systemctl --user enable --now {unit.unit}")
     print_message("nightlane: so that it also runs while you are not logged in, once: loginctl enable-linger")

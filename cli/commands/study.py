@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exit_codes import on_interrupt
-from cli.options import Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
-from common.errors import EndpointUnavailable
+from cli.options import AsJson, Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from common.errors import BadInput, EndpointUnavailable
 from common.printable import print_message
 from common.threads import one_thread
 
@@ -32,12 +32,13 @@ def init(
             "model with a rubric); default code.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented study.toml with example data, for one of three ways of scoring."""
     from cli.example_studies import DEFAULT, kinds_in_words, write_example_study
 
-    for path in write_example_study(directory, kind or DEFAULT.kind):
-        print_result(str(path))
+    files = [str(path) for path in write_example_study(directory, kind or DEFAULT.kind)]
+    print_result({"study": str(directory / "study.toml"), "files": files} if as_json else "\n".join(files))
     if kind is None:
         print_message(f"a study of the kind {DEFAULT.kind}; --kind chooses another ({kinds_in_words()})")
     print_message(f"next: nightlane check {directory / 'study.toml'}")
@@ -52,6 +53,7 @@ def check(
         typer.Option("--show", metavar="N", min=0, help="Print N rows of each source, as text and as trained tokens."),
     ] = 0,
     offline: Offline = False,
+    as_json: AsJson = False,
 ) -> None:
     """Validate a study without training: files, model, rows, prompts and endpoints.
 
@@ -59,15 +61,18 @@ def check(
     can show, and what would double its chance. Refuses a study whose probes do not fit into memory. Asks each endpoint
     that the study uses one question; exit code 5 if one that the study requires does not answer."""
     one_thread()
+    if rows and as_json:
+        raise BadInput(f"--show {rows} prints rows for people to read, and --json is for programs; leave one out")
     with on_interrupt(lambda: "the study was not checked to its end"):
-        _check(study, workspace_at(workspace), rows, offline)
+        _check(study, workspace_at(workspace), rows, offline, as_json)
 
 
-def _check(study: Path, workspace: "Workspace", rows: int, offline: bool) -> None:
+def _check(study: Path, workspace: "Workspace", rows: int, offline: bool, as_json: bool) -> None:
     from agent.study.material_check import check_study
     from agent.study.memory_check import memory_fit
     from agent.study.power import require_power
     from view.data.cost import cost_text
+    from view.data.study_check import check_data
     from view.notices.send import require_addresses
     from view.terminal.endpoint_trials import trials_text
     from view.terminal.live import rendering
@@ -80,6 +85,11 @@ def _check(study: Path, workspace: "Workspace", rows: int, offline: bool) -> Non
     memory = memory_fit(checked)
     if memory is not None:
         memory.require()
+    if as_json:
+        trials = [] if offline else ask_endpoints(checked.study)
+        print_result(check_data(checked, workspace, memory, trials))
+        require_answers(trials)
+        return
     print_result(unchecked_text(checked) + cost_text(checked.study, workspace, memory))
     if counts := rendered_text(checked):
         print_result(counts)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
 
@@ -17,6 +17,7 @@ def view(
     workspace: WorkspaceFolder = Path(),
     port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="The port on 127.0.0.1.")] = 8765,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser, too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve the pages of a workspace on this machine: sessions while they run, decisions, training and pairs.
 
@@ -30,7 +31,7 @@ def view(
     with listening(port) as socket:
         token = new_token()
         address = address_with(token, port)
-        print_result(address)
+        print_result({"address": address} if as_json else address)
         print_message("Ctrl-C ends it")
         if browser:
             typer.launch(address)

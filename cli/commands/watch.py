@@ -1,19 +1,22 @@
 """``nightlane watch``: the running session in the terminal."""
 
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exit_codes import on_interrupt
-from cli.options import WorkspaceFolder, example, workspace_at
+from cli.options import AsJson, WorkspaceFolder, example, workspace_at
 from common.errors import BadInput
-from common.printable import print_message
+from common.printable import print_json_line, print_message
 
 if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
 
+SECONDS = 2.0
+"""Between two looks at a session."""
 commands = typer.Typer()
 
 
@@ -29,14 +32,19 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="With --notify: look once and end, for cron or systemd.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
 
     Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
-    that one. q or Ctrl-C ends it; the session goes on."""
+    that one. q or Ctrl-C ends it; the session goes on. --json prints what nightlane status has, a line for each change,
+    until the session ends; it needs no terminal."""
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    if as_json and not notify:
+        _print_changes(found)
+        return
     if once and not notify:
         raise BadInput("--once ends after one look for a dead session; give --notify with it")
     if notify:
@@ -47,6 +55,25 @@ def watch(
     from view.watch.app import WatchApp
 
     WatchApp(found).run()
+
+
+def _print_changes(workspace: "Workspace") -> None:
+    """The latest session's status, as JSON, a line whenever it changed, until the session ends."""
+    from view.terminal.status import session_status
+
+    last: dict[str, Any] = {}
+    while last.get("state", "running") == "running":
+        status = session_status(workspace, last.get("session"))
+        if _without_clock(status) != _without_clock(last):
+            print_json_line(status)
+        last = status
+        if status["state"] == "running":
+            time.sleep(SECONDS)
+
+
+def _without_clock(status: "dict[str, Any]") -> "dict[str, Any]":
+    """What changes by more than the time that goes by."""
+    return {name: value for name, value in status.items() if name not in ("active_hours", "spent", "budget_left")}
 
 
 def _notify(workspace: "Workspace", once: bool) -> None:

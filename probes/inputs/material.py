@@ -9,8 +9,10 @@ from pathlib import Path
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
+from lanes import Recipe, SourceFilter
 from probes.inputs.files.records import rows_digest
 from probes.inputs.files.where import Where, located
+from probes.inputs.filters import Rows, passing, refusal_of
 from probes.inputs.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.inputs.rows.texts import BadRow
 from probes.inputs.settings import (
@@ -82,6 +84,31 @@ class Material:
     def sources(self) -> Mapping[str, tuple[TrainingRow, ...]]:
         """The training pairs of each source."""
         return {name: source.pairs for name, source in self.read_sources.items()}
+
+    def filter_refusal(self, recipe: Recipe, before: Recipe | None = None) -> str | None:
+        """Why the recipe's filters leave too few rows of a source, or the same rows as those of the recipe ``before``;
+        or None. Reads the sources only where a recipe has filters."""
+        for name, settings in recipe.filters.items():
+            if name in recipe.mixture and (refusal := self._filtered(name, settings)[1]):
+                return refusal
+        if before is None or recipe.filters == before.filters or recipe.mixture != before.mixture:
+            return None
+        filters = [{**dict.fromkeys(recipe.mixture, SourceFilter()), **own.filters} for own in (recipe, before)]
+        kept, others = ([self._filtered(name, own[name])[0] for name in recipe.mixture] for own in filters)
+        if kept == others:
+            return "the filter leaves the same rows of every source; move another knob"
+        return None
+
+    def _filtered(self, name: str, settings: SourceFilter) -> tuple[Rows, str | None]:
+        """The rows of a source that a filter keeps, and why they are too few; each is found once."""
+        if (name, settings) not in self._found:
+            rows = self.sources[name]
+            self._found[name, settings] = passing(rows, settings), refusal_of(name, rows, settings)
+        return self._found[name, settings]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, SourceFilter], tuple[Rows, str | None]]:
+        return {}
 
     @property
     def left_out(self) -> tuple[str, ...]:

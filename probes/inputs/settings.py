@@ -144,7 +144,7 @@ class ScorerSettings(Section):
     """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``."""
 
     kind: str = "execution"
-    """Which scorer: execution, judge, rules, function, or one of a plug-in."""
+    """Which scorer: execution, judge, rules, function, inspect, lm_eval, or one of a plug-in."""
     most_missing: float = Field(0.02, ge=0, lt=1)
     """Share of the answers that may stay without a score; above it, the probe is a failure."""
     thoughts: Literal["skip", "keep"] = "skip"

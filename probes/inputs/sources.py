@@ -1,5 +1,6 @@
 """The rows of a source of training data: good ones as pairs, bad ones with their place and the reason."""
 
+import math
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -19,13 +20,15 @@ BadRows = Literal["refuse", "leave_out"]
 Gap = tuple[int, str]
 """A place where rows were left out: the number of training pairs before it, and the digest of the next, "" if none."""
 SHOWN = 10
-_KNOWN = {*USED, *PAIR, "difficulty"}
+SCORES = (("chosen_score", "rejected_score"), ("score_chosen", "score_rejected"))
+"""The columns of both answers' scores: ours, and those of UltraFeedback and its like."""
+_KNOWN = {*USED, *PAIR, "difficulty", *(name for names in SCORES for name in names)}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
     """One training row. ``line``: the line or row in its file. ``tools``: a JSON list of the assistant's tools, "" for
-    none."""
+    none. ``margin``: the chosen answer's score minus the rejected one's; None if the row does not have both."""
 
     prompt: Turns
     chosen: Turns
@@ -34,6 +37,13 @@ class TrainingRow:
     difficulty: int
     line: int = field(default=0, compare=False)
     tools: str = ""
+    margin: float | None = None
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that training may depend on, for a digest; an older version had no margin."""
+        whole = astuple(replace(self, line=0))
+        return whole if self.margin is not None else whole[:-1]
 
     @property
     def length(self) -> int:
@@ -65,7 +75,7 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """The digest of the training pairs, which stays the same if a row that was left out is removed."""
-        return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs])
+        return digest_of([pair.content for pair in self.pairs])
 
     @property
     def gaps(self) -> list[Gap]:
@@ -163,7 +173,28 @@ def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[
 def _pair(name: str, place: int, record: Mapping[str, Any], remove_prompt: bool) -> TrainingRow:
     texts = texts_of(record, PAIR, remove_prompt)
     chosen, rejected = texts.sides
-    return TrainingRow(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
+    return TrainingRow(
+        texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools, margin_of(record)
+    )
+
+
+def margin_of(record: Mapping[str, Any]) -> float | None:
+    """The chosen answer's score minus the rejected one's; None if the row does not have both as numbers."""
+    for names in SCORES:
+        scores = [_number(record.get(name)) for name in names]
+        if scores[0] is not None and scores[1] is not None:
+            return scores[0] - scores[1]
+    return None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _shown(column: str) -> str:
@@ -171,7 +202,7 @@ def _shown(column: str) -> str:
 
 
 def _digest(pairs: Sequence[TrainingRow], place: int) -> str:
-    return digest_of(astuple(replace(pairs[place], line=0))) if place < len(pairs) else ""
+    return digest_of(pairs[place].content) if place < len(pairs) else ""
 
 
 def _first(where: Where, bad: Sequence[BadRow]) -> str:

@@ -5,16 +5,17 @@ source, draw). So two recipes with the same seed see the same rows in the same r
 allows (law 2).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common.errors import BadInput
 from lanes import Recipe
+from probes.inputs.draws import unit as unit  # exported for code that draws
 from probes.inputs.duplicates import Wordings
 from probes.inputs.files.records import unit_of
 from probes.inputs.files.where import Where
+from probes.inputs.filters import filtered
 from probes.inputs.prompts import Prompt, wording
 from probes.inputs.rows.turns import Turns
 from probes.inputs.sources import TrainingRow as TrainingRow  # exported for code that orders or trains on pairs
@@ -73,12 +74,14 @@ class Reserved:
 def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[TrainingRow, ...]:
     """The ``rows`` pairs of a run in training order.
 
-    Each source supplies its share by largest remainder. A source that is shorter than its share starts over in a new
-    permutation, so no pair is seen n + 1 times before all pairs of its source were seen n times.
+    Each source supplies its share by largest remainder, from the rows that the recipe's filters keep. A source that is
+    shorter than its share starts over in a new permutation, so no pair is seen n + 1 times before all pairs of its
+    source were seen n times.
     """
+    kept = filtered(recipe, sources)
     draws: list[tuple[float, int, TrainingRow]] = []
     for name, count in quotas(recipe.shares, rows).items():
-        draws += [(unit(seed, name, "place", i), i, pair) for i, pair in enumerate(_take(sources, name, count, seed))]
+        draws += [(unit(seed, name, "place", i), i, pair) for i, pair in enumerate(_take(kept, name, count, seed))]
     draws.sort(key=lambda draw: (draw[0], draw[2].source, draw[1]))
     return tuple(_arranged([pair for _, _, pair in draws], recipe.curriculum, list(sources)))
 
@@ -117,9 +120,3 @@ def _arranged(pairs: list[TrainingRow], curriculum: str, source_names: list[str]
         "long_first": lambda pair: -pair.length,
     }
     return sorted(pairs, key=keys[curriculum])
-
-
-def unit(*parts: object) -> float:
-    """A pseudo-random number in [0, 1) that depends only on the arguments."""
-    digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64

@@ -14,6 +14,7 @@ from common.errors import BadInput
 from common.plugins import plugins, unknown_kind
 from probes.inputs.settings import ScorerSettings
 from probes.inputs.toml_file import parse_strict
+from probes.scoring.benchmarks.scorer import InspectScorer, LmEvalScorer
 from probes.scoring.execution.scorer import ExecutionScorer
 from probes.scoring.function import FunctionScorer
 from probes.scoring.judge.scorer import JudgeScorer
@@ -34,7 +35,14 @@ __all__ = [
     "scorer_settings",
 ]
 
-SCORERS: tuple[type[Scorer], ...] = (ExecutionScorer, RulesScorer, FunctionScorer, JudgeScorer)
+SCORERS: tuple[type[Scorer], ...] = (
+    ExecutionScorer,
+    RulesScorer,
+    FunctionScorer,
+    JudgeScorer,
+    InspectScorer,
+    LmEvalScorer,
+)
 
 
 def scorer_class(kind: str) -> type[Scorer]:

@@ -27,10 +27,12 @@ from testing.scripted_endpoint.server import ScriptedEndpoint
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
-    "init": "--kind",
-    "check": "--workspace --show --offline",
-    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --or-resume --report-to",
-    "resume": "--workspace --decisions --hours --probes --workers --report-to",
+    "init": "--kind --json",
+    "check": "--workspace --show --offline --json",
+    "prompts": "--harvest --holdout --force --json",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent --json --or-resume "
+    "--report-to",
+    "resume": "--workspace --decisions --hours --probes --workers --json --report-to",
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
@@ -41,9 +43,10 @@ SURFACE = {
     "propose": "--workspace --why --json",
     "note": "--workspace --json",
     "budget": "--workspace --hours --probes --decisions --json",
-    "view": "--workspace --port --open",
-    "watch": "--workspace --notify --once",
-    "service": "--workspace --hours --probes --output",
+    "view": "--workspace --port --open --json",
+    "watch": "--workspace --notify --once --json",
+    "rescore": "--scorer --workspace --dollars --json",
+    "service": "--workspace --hours --probes --output --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
@@ -54,6 +57,7 @@ SURFACE = {
     "--workspace --json",
     "ship": "--workspace --hours --probes --steps --epochs --processes --to --unreviewed --json",
     "doctor": "--workspace --repair --offline --json",
+    "skill": "--json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
     "pairs show": "--workspace --json",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from commands import nightlane
+from commands import nightlane, require_documented
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
@@ -53,7 +53,9 @@ def test_a_study_goes_all_the_way_and_nothing_is_done_twice(
 
     def shipped() -> dict[str, str]:
         shipping.ship(study, tmp_path, steps=2, as_json=True)
-        return dict(json.loads(capsys.readouterr().out))
+        output = capsys.readouterr().out
+        require_documented(["ship"], output)
+        return dict(json.loads(output))
 
     found = shipped()
     assert steps == ["run", "finetune", "promote", "export"]

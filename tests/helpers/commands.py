@@ -9,6 +9,7 @@ is for a test that needs a new interpreter.
 import atexit
 import gc
 import importlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -66,7 +67,20 @@ def nightlane(
     process = Command(*arguments, answers=answers, cwd=cwd, module=module, **environment)
     output, errors = process.communicate()
     assert "Traceback" not in errors, errors
+    if module == "cli.main" and "--json" in process.arguments and process.returncode == 0:
+        require_documented(process.arguments, output)
     return subprocess.CompletedProcess(process.arguments, process.returncode or 0, output, errors)
+
+
+def require_documented(arguments: list[str], output: str) -> None:
+    """Hold what a command printed with --json to its schema, which docs/json.md shows."""
+    from cli.json_output import OUTPUTS, faults
+
+    name = next(name for count in (2, 1) if (name := " ".join(arguments[:count])) in OUTPUTS)
+    stream, schema = OUTPUTS[name].stream, OUTPUTS[name].schema
+    for document in output.splitlines() if stream else [output]:
+        found = list(faults(schema, json.loads(document)))
+        assert not found, f"nightlane {name} --json is not as docs/json.md says: {found[:5]}"
 
 
 class Command:

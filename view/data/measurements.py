@@ -25,6 +25,13 @@ def differences(record: SessionRecord) -> tuple[KnobDifference, ...]:
 
 
 def _field(record: SessionRecord, recipe: Recipe, name: str) -> str:
+    if name == "filters":
+        parts = [
+            f"{part}.{source} {show(value)}"
+            for source, own in recipe.filters.items()
+            for part, value in own.model_dump().items()
+        ]
+        return ", ".join(parts) or "none"
     if name != "mixture":
         return show(getattr(recipe, name))
     manifest = manifest_name(recipe, record.study.file.data.manifests)

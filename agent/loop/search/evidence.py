@@ -19,7 +19,7 @@ from agent.policy.knob_model import Axis, Observed, Place, Places
 from agent.policy.night import Known
 from agent.study.load import Study
 from common.errors import IllegalRecipe
-from lanes import Recipe, Value, check_recipe, inert
+from lanes import Recipe, Value, inert
 from lanes.mixture import LANE as MIXTURE
 from probes.result.reading import Failure, Pair, Probe, Reading
 from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
@@ -140,7 +140,7 @@ class Evidence:
         try:
             changes = {name: values[name][place] for name, place in moved.items()}
             recipe = self._with(incumbent, changes)
-            check_recipe(recipe)
+            space.check(recipe)
         except (IllegalRecipe, KeyError):
             return None
         holds = all(space.knob(name).read(recipe) == value for name, value in changes.items())

@@ -155,3 +155,33 @@ def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: 
         assert study(tmp_path, same).question == first.question
     for other in (("steps = 20", "steps = 21"), ("arithmetic = 1.5", "arithmetic = 1.4"), ("1e-4", "2e-4")):
         assert study(tmp_path, other).question != first.question
+
+
+def test_a_filter_that_leaves_too_few_rows_is_refused_before_any_compute(tmp_path: Path) -> None:
+    filtered = study(tmp_path, ("[data.sources]", "[recipe.filters.good]\nmin_margin = 2\n[data.sources]"))
+    with pytest.raises(
+        BadInput, match=r"min_margin=2 leaves 0 of the \d+ rows of the source 'good' \(\d+ rows have no"
+    ):
+        filtered.check_material()
+
+
+def test_a_filter_names_a_source_of_the_study(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"\[recipe\] filters names 'goood'; did you mean 'good'"):
+        study(tmp_path, ("[data.sources]", "[recipe.filters.goood]\nsubset = 0.5\n[data.sources]"))
+    with pytest.raises(BadInput, match=r"\[recipe\.filters\.good\] has no key 'subsets'; did you mean 'subset'"):
+        study(tmp_path, ("[data.sources]", "[recipe.filters.good]\nsubsets = 0.5\n[data.sources]"))
+
+
+def test_a_filter_that_leaves_every_row_as_it_is_is_no_move(tmp_path: Path) -> None:
+    filters = "[lanes.mixture]\nmin_margin = true\nsubset = true\n"
+    loaded = study(tmp_path, ("[lanes.mixture]\n", filters))
+    rows = [
+        {"prompt": f"Number {place}?", "chosen": "It is.", "rejected": "No.", "chosen_score": 8, "rejected_score": 6.5}
+        for place in range(80)
+    ]
+    for source in ("good", "broken"):
+        simulated_study.write_jsonl(tmp_path / f"{source}.jsonl", rows)
+    moves = loaded.lanes.moves(loaded.start, "mixture")
+    assert moves == {"subset.good": (0.5,), "subset.broken": (0.5,)}  # a margin of 1 leaves all rows, one of 2 none
+    with pytest.raises(BadInput, match="leaves the same rows of every source"):
+        loaded.lanes.mutate(loaded.start, "min_margin.good", 1.0)

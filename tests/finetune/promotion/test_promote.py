@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
+from commands import require_documented
 from taught import write_scorer
 from trainable import asked, stores
 
@@ -91,6 +92,7 @@ def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: P
     assert done.steps == 8
     again: list[str] = []
     assert promotion_data(promoted(request, found, tmp_path, again)) == promotion_data(done)
+    require_documented(["promote"], json.dumps(promotion_data(done)))
     assert sum("is used again" in note for note in again) == 6
     assert not any("answers" in note for note in again), "the answers are kept, too"
     write_promotion(tmp_path / "runs" / f"promotion-{done.id}", done)

@@ -1,0 +1,75 @@
+"""The kept answers of a probe, scored by another scorer. A probe that was scored before is not scored again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from common.digests import require_own_digest, with_own_digest
+from common.files import write_durably
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import ScorerSettings
+from probes.result.reading import Reading, outcome_from_json, outcome_to_json
+from probes.run.answers import require_enough, split_scored
+from probes.run.store import DAMAGED, ProbeStore
+from probes.scoring import Answer, Context, Scorer, ScorerBroken
+from probes.scoring.thoughts import without_thoughts
+
+
+@dataclass
+class Rescorer:
+    """Scores readings again. ``digest``: of the scorer, which becomes part of the new readings' key. ``folder``: the
+    new readings are kept there, a file each."""
+
+    scorer: Scorer
+    settings: ScorerSettings
+    digest: str
+    prompts: Mapping[str, Prompt]
+    store: ProbeStore
+    folder: Path
+    context: Context
+
+    def rescored(self, old: Reading) -> Reading | str:
+        """The reading by the new scorer, or why there is none."""
+        path = self.folder / f"probe-{old.probe}.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+            require_own_digest(text)
+            kept = outcome_from_json(json.loads(text))
+            if isinstance(kept, Reading) and kept.key.scorer == self.digest:
+                return kept
+        except DAMAGED:
+            pass
+        new = self._scored(old)
+        if isinstance(new, Reading):
+            write_durably(path, with_own_digest(json.dumps(outcome_to_json(new))))
+        return new
+
+    def _scored(self, old: Reading) -> Reading | str:
+        rows = self.store.answers(old.probe)
+        if len(rows) != old.answers:
+            return f"the answers of probe {old.probe} are gone"
+        if unknown := next((row["prompt"] for row in rows if row["prompt"] not in self.prompts), None):
+            return f"the prompts have no {unknown!r}, which probe {old.probe} answered"
+        answers = [Answer(self.prompts[row["prompt"]], _part_to_score(row, self.settings)) for row in rows]
+        try:
+            judged = self.scorer.score(answers, self.context)
+            scores, missing = split_scored(answers, judged, old.key.samples)
+            require_enough(missing, len(answers), self.settings.most_missing)
+        except ScorerBroken as error:
+            return f"probe {old.probe}: {error}"
+        places = {(row["prompt"], place % old.key.samples): row["sample"] for place, row in enumerate(rows)}
+        return replace(
+            old,
+            key=replace(old.key, scorer=self.digest),
+            scores=tuple(replace(one, sample=places[one.prompt, one.sample]) for one in scores),
+            missing=tuple(replace(one, sample=places[one.prompt, one.sample]) for one in missing),
+        )
+
+
+def _part_to_score(row: Mapping[str, Any], settings: ScorerSettings) -> str:
+    """The part of a kept answer that a scorer is given: what follows its thoughts, unless it asks for all."""
+    if settings.thoughts == "keep":
+        return str(row["text"])
+    return str(row["scored_text"]) if "scored_text" in row else without_thoughts(str(row["text"]))

@@ -1,0 +1,64 @@
+"""The rule, look by look, on pairs that were measured before. A pure function of readings.
+
+It decides by the pairs alone: what waves let expect, and the noise that earlier probes showed, were measured by the
+session's own scorer and say nothing of another one. The pairs that are still to come are taken to be like those seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from agent.policy.confirmation import Account, Estimate, Given, Terms, account_of, look
+from probes.result.comparison import Comparison, compare
+from probes.result.reading import Reading
+
+UNDECIDED = "undecided"
+"""The reason of a confirmation whose measured pairs end before the rule decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """``pairs``: that were looked at when the rule decided. The effect is that on the target, with an interval at the
+    policy's confidence; ``guards``: the effect on each."""
+
+    status: Literal["KEEP", "DISCARD", "UNDECIDED"]
+    reason: str
+    pairs: int
+    delta: float
+    low: float
+    high: float
+    guards: Mapping[str, float]
+
+
+def replay(
+    candidate: Sequence[Reading],
+    baseline: Sequence[Reading],
+    given: Given,
+    terms: Terms,
+    cumulative: Mapping[str, Estimate],
+) -> tuple[Replayed, Account]:
+    """Decide on two pairs of readings or more, in the order in which they were measured; with what a KEEP leaves of the
+    guards. ``cumulative``: of each guard, by the KEEPs replayed so far."""
+    for pairs in range(given.first, len(candidate) + 1):
+        seen = compare(candidate[:pairs], baseline[:pairs], terms.policy.confidence)
+        likely = (seen.differences[terms.target].delta, 0.0)
+        alone = replace(given, expected=likely, spreads={}, guards={}, cumulative=cumulative)
+        _, verdict = look(seen, alone, terms)
+        if verdict is not None:
+            found = _replayed(seen, terms, "KEEP" if verdict.status == "KEEP" else "DISCARD", verdict.reason)
+            return found, account_of(seen, alone, verdict, terms)
+    seen = compare(candidate, baseline, terms.policy.confidence)
+    return _replayed(seen, terms, "UNDECIDED", UNDECIDED), Account(given.error, False, {})
+
+
+def _replayed(seen: Comparison, terms: Terms, status: Literal["KEEP", "DISCARD", "UNDECIDED"], reason: str) -> Replayed:
+    effect = seen.differences[terms.target]
+    return Replayed(
+        status=status,
+        reason=reason,
+        pairs=len(seen.seeds),
+        delta=effect.delta,
+        low=effect.low,
+        high=effect.high,
+        guards={name: seen.differences[name].delta for name in terms.guards},
+    )

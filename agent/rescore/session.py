@@ -1,0 +1,228 @@
+"""The confirmations of a session, decided again by another scorer of the same answers.
+
+runs/rescore-SESSION-SCORER/   probe-ID.json, a reading by the new scorer each; rescore.json, written last
+
+Nothing else of the workspace is written. Stacks alone are replayed: what was not confirmed was decided by a model of
+all readings.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean
+
+from agent.ledger.database.file import no_session_error
+from agent.ledger.designs import RecordedStack, recorded_stacks
+from agent.ledger.store import Ledger
+from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
+from agent.policy.confirmation import Account, Terms, standing
+from agent.rescore.answers import Rescorer
+from agent.rescore.new_scorer import NewScorer
+from agent.rescore.replay import Replayed, replay
+from agent.study.load import Study, recorded_study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from common.files import write_durably
+from probes.endpoint.spending import Allowance, SpendingMeter
+from probes.result.reading import Reading
+from probes.run.store import ProbeStore
+from probes.scoring import Context, scorer_class
+
+FEWEST_PAIRS = 2
+Sides = tuple[list[Reading], list[Reading]]
+"""Readings of the stack and of the incumbent, pair by pair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackReplay:
+    """One confirmation. ``decided``: what the session decided; ``retracted``: whether it took that back.
+    ``old``, ``new``: the rule on the pairs alone, by the scores of the night and by the new ones; None where
+    ``left_out`` says why. ``of_kept``: whether the new scorer kept every stack that the incumbent rests on."""
+
+    number: int
+    members: tuple[str, ...]
+    changes: tuple[str, ...]
+    is_aa_test: bool
+    decided: str
+    reason: str
+    retracted: bool
+    old: Replayed | None = None
+    new: Replayed | None = None
+    left_out: str = ""
+    of_kept: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescored:
+    """``scorers``: the kinds, old and new. ``means``: by category, the mean score of all answers that both scored."""
+
+    session: str
+    scorers: tuple[str, str]
+    target: str
+    stacks: tuple[StackReplay, ...]
+    not_confirmed: int
+    probes: int
+    means: Mapping[str, tuple[float, float]]
+    dollars: float
+    folder: str
+
+
+@dataclass
+class _Pairs:
+    """The pairs of a session's stacks, as readings by both scorers. ``ids``: of probes by (recipe, seed)."""
+
+    store: ProbeStore
+    rescorer: Rescorer
+    ids: Mapping[tuple[str, int], str]
+    both: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
+
+    def of(self, stack: RecordedStack, seeds: Sequence[tuple[int, int]]) -> tuple[Sides, Sides] | str:
+        """By the old scorer and by the new one, or why not."""
+        if len(seeds) < FEWEST_PAIRS:
+            return "fewer than two pairs were compared"
+        old, new = ([], []), ([], [])  # type: tuple[Sides, Sides]
+        for place, (mine, theirs) in enumerate(seeds):
+            for side, (recipe, seed) in enumerate(((stack.recipe.digest, mine), (stack.incumbent, theirs))):
+                found = self._both(recipe, seed)
+                if isinstance(found, str):
+                    return found
+                for sides, reading in zip((old, new), found, strict=True):
+                    sides[side].append(_posed(reading, seeds[place][1]))
+        return old, new
+
+    def _both(self, recipe: str, seed: int) -> tuple[Reading, Reading] | str:
+        probe = self.ids.get((recipe, seed), "")
+        if probe not in self.both:
+            old = self.store.read(probe) if probe else None
+            if not isinstance(old, Reading):
+                return f"probe {probe or 'of seed ' + str(seed)} is gone"
+            new = self.rescorer.rescored(old)
+            if isinstance(new, str):
+                return new
+            self.both[probe] = old, new
+        return self.both[probe]
+
+
+def rescore(
+    workspace: Workspace,
+    session_id: str | None,
+    new: NewScorer,
+    note: Callable[[str], None],
+    dollars: float | None = None,
+) -> Rescored:
+    """Score the kept answers of a session's confirmations again, and decide again. ``dollars``: what judging may cost.
+
+    BadInput if there is no such session, or it has no confirmation; BudgetSpent if judging costs more; errors of the
+    scorer as in a probe. What was scored stays, and the same call goes on.
+    """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        session = ledger.session(session_id)
+        if session is None:
+            raise (
+                no_session_error(workspace.ledger)
+                if session_id is None
+                else BadInput(
+                    f"there is no session {session_id!r} in {workspace.ledger}; nightlane status names the latest"
+                )
+            )
+        study = recorded_study((workspace.root / session.study_path).resolve(), session.study_text)
+        stacks = recorded_stacks(ledger.checks(session.id, STACK))
+        concluded = [(stack, made) for stack in stacks if (made := ledger.decision(stack.members[0]))]
+        if not concluded:
+            raise BadInput(f"session {session.id} confirmed no stack, so there is nothing to decide again")
+        store, ids = ProbeStore(workspace.runs), _probe_ids(ledger, session, concluded)
+        key = store.key(session.key)
+        if key is None:
+            raise BadInput(f"no probe of session {session.id} is left in {workspace.runs}; restore runs/probe-*/")
+        prompts = {prompt.id: prompt for prompt in new.prompts_of(study.material, key)}
+        folder = workspace.runs / f"rescore-{session.id}-{new.digest[:8]}"
+        folder.mkdir(exist_ok=True)
+        allowance = Allowance(file=folder / "judging.sqlite", session=session.id, dollars=dollars)
+        scorer = scorer_class(new.settings.kind)(new.settings, new.folder)
+        try:
+            with SpendingMeter(allowance) as meter:
+                context = Context(note, meter)
+                pairs = _Pairs(store, Rescorer(scorer, new.settings, new.digest, prompts, store, folder, context), ids)
+                replays = tuple(_replays(ledger, study, concluded, pairs, note))
+                spent = meter.spent.dollars
+        finally:
+            scorer.close()
+        rows = ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))
+        found = Rescored(
+            session=session.id,
+            scorers=(study.scorer.kind, new.settings.kind),
+            target=study.target,
+            stacks=replays,
+            not_confirmed=sum(row.basis is None or row.basis.stack is None for row in rows),
+            probes=len(pairs.both),
+            means=_means(pairs.both.values()),
+            dollars=spent,
+            folder=str(folder),
+        )
+        write_durably(folder / "rescore.json", json.dumps(asdict(found), indent=1) + "\n")
+        return found
+
+
+def _probe_ids(
+    ledger: Ledger, session: SessionRow, concluded: Sequence[tuple[RecordedStack, DecisionRow]]
+) -> dict[tuple[str, int], str]:
+    seeds = {seed for stack, decision in concluded for pair in _seeds(decision) for seed in pair}
+    rows = ledger.probes_under(session.key, sorted(seeds))
+    return {(row.recipe, row.seed): row.id for row in rows if row.kind == "reading"}
+
+
+def _seeds(decision: DecisionRow) -> tuple[tuple[int, int], ...]:
+    return decision.basis.stack.seeds if decision.basis and decision.basis.stack else ()
+
+
+def _replays(
+    ledger: Ledger,
+    study: Study,
+    concluded: Sequence[tuple[RecordedStack, DecisionRow]],
+    pairs: _Pairs,
+    note: Callable[[str], None],
+) -> Iterator[StackReplay]:
+    """Stack by stack, oldest first: the guards' sums by earlier KEEPs are those of the same scorer."""
+    terms, accounts = Terms(study.file.policy, study.target, study.guards), (list[Account](), list[Account]())
+    refused = set[str]()
+    for stack, decision in concluded:
+        note(f"stack {stack.number}: {len(_seeds(decision))} pairs")
+        found, replays = pairs.of(stack, _seeds(decision)), list[Replayed]()
+        for sides, own in zip(() if isinstance(found, str) else found, accounts, strict=False):
+            before = {} if stack.is_aa_test else standing(own, terms.policy).cumulative
+            made, account = replay(*sides, stack.given, terms, before)
+            replays.append(made)
+            own += [] if stack.is_aa_test else [account]
+        old, new = replays or (None, None)
+        if not stack.is_aa_test and (stack.incumbent in refused or new is None or new.status != "KEEP"):
+            refused.add(stack.recipe.digest)
+        members = [row for row in ledger.proposals("WHERE session = ?", (stack.session,)) if row.id in stack.members]
+        yield StackReplay(
+            number=stack.number,
+            members=stack.members,
+            changes=tuple(f"{row.knob} {row.before} -> {row.after}" for row in members),
+            is_aa_test=stack.is_aa_test,
+            decided=decision.status,
+            reason=decision.reason,
+            retracted=any(ledger.decision(member + RETRACTION) for member in stack.members),
+            old=old,
+            new=new,
+            left_out=found if isinstance(found, str) else "",
+            of_kept=stack.incumbent not in refused,
+        )
+
+
+def _posed(reading: Reading, seed: int) -> Reading:
+    """An A/A test pairs readings of different seeds, so both count as one of the incumbent's seed."""
+    return replace(reading, seed=seed)
+
+
+def _means(both: Iterable[tuple[Reading, Reading]]) -> dict[str, tuple[float, float]]:
+    """By category: the means of the answers that both scored."""
+    values: dict[str, list[tuple[float, float]]] = {}
+    for old, new in both:
+        scored = {(one.prompt, one.sample): one.value for one in new.scores}
+        for one in old.scores:
+            if (one.prompt, one.sample) in scored:
+                values.setdefault(one.category, []).append((one.value, scored[one.prompt, one.sample]))
+    return {name: (fmean(a for a, _ in own), fmean(b for _, b in own)) for name, own in sorted(values.items())}
