@@ -319,6 +319,8 @@ class Night:
 
 
 def fields(recipe: Recipe) -> dict[str, Value]:
-    """A recipe's parameters by name, including the weight of each source."""
-    values = {name: value for name, value in recipe if name != "mixture"}
-    return values | {f"weight.{source}": weight for source, weight in recipe.mixture.items()}
+    """A recipe's parameters by name, including the weight and the filters of each source."""
+    values = {name: value for name, value in recipe if name not in ("mixture", "filters")}
+    weights = {f"weight.{source}": weight for source, weight in recipe.mixture.items()}
+    filters = {f"{name}.{source}": value for source, own in recipe.filters.items() for name, value in own}
+    return values | weights | filters

@@ -107,8 +107,8 @@ def test_it_trains_what_trl_trains(base: Base, tiny_folder: Path, tmp_path: Path
 
 
 def test_each_parameter_of_a_recipe_is_compared_with_trl_or_refused() -> None:
-    """The order and mixture of the rows is not the engine's; NF4 has a test of its own, and DoRA is refused."""
-    elsewhere = {"mixture", "curriculum", "quantization", "lora_variant"}
+    """The choice and order of the rows are not the engine's; NF4 has a test of its own, and DoRA is refused."""
+    elsewhere = {"mixture", "filters", "curriculum", "quantization", "lora_variant"}
     compared = {name for changes in COMBINATIONS for name in changes} - {"micro_batch"}
     assert compared | elsewhere == set(Recipe.model_fields)
 
