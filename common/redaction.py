@@ -61,8 +61,9 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 def redacted_address(address: str) -> str:
     """The address without user, password and query values; its scheme is optional."""
-    userless = _USER.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", address)
-    return _without_values(userless)
+    if "@" in address:  # without one, the search for a password would take time that grows with the square of the text
+        address = _USER.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", address)
+    return _without_values(address)
 
 
 def _without_values(address: str) -> str:

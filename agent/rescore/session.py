@@ -21,6 +21,7 @@ from agent.rescore.new_scorer import NewScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
 from agent.workspace.folder import Workspace
+from common.digests import with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
 from probes.endpoint.spending import Allowance, SpendingMeter
@@ -159,7 +160,7 @@ def rescore(
             dollars=spent,
             folder=str(folder),
         )
-        write_durably(folder / "rescore.json", json.dumps(asdict(found), indent=1) + "\n")
+        write_durably(folder / "rescore.json", with_own_digest(json.dumps(asdict(found), indent=1)))
         return found
 
 

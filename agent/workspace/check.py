@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from agent.ledger.database.file import holds_sessions
 from agent.workspace.check_ledger import check_ledger, check_result_files
 from agent.workspace.check_sessions import check_probes, check_sessions
-from agent.workspace.check_stores import check_judging, check_stores
-from agent.workspace.file_status import FileStatus, is_json
+from agent.workspace.check_stores import check_judging, check_references, check_stores
+from agent.workspace.file_status import FileStatus, is_json, is_unaltered_json
 from agent.workspace.folder import Workspace
 from agent.workspace.full_disk import full_disk_reported
 from common.errors import BadInput
@@ -28,7 +28,9 @@ def check(workspace: Workspace) -> list[FileStatus]:
         check_probes(workspace, content),
         *check_stores(workspace),
         *check_judging(workspace, content),
+        *check_references(workspace),
         *_check_evaluations(workspace),
+        *_check_rescored(workspace),
         *_check_exports(workspace),
         *_check_leftovers(workspace),
     ]
@@ -52,6 +54,13 @@ def _check_evaluations(workspace: Workspace) -> Iterator[FileStatus]:
     for folder in sorted(workspace.runs.glob("evaluation-*")):
         bad = [path.name for path in sorted(folder.glob("*.json*")) if not is_json(path)] or altered_files(folder)
         message = f"{', '.join(bad)} cannot be read or changed since: evaluate again" if bad else "whole"
+        yield FileStatus(str(folder), not bad, message)
+
+
+def _check_rescored(workspace: Workspace) -> Iterator[FileStatus]:
+    for folder in sorted(workspace.runs.glob("rescore-*")):
+        bad = [path.name for path in sorted(folder.glob("*.json")) if not is_unaltered_json(path)]
+        message = f"{', '.join(bad)} cannot be read: the same nightlane rescore makes it again" if bad else "whole"
         yield FileStatus(str(folder), not bad, message)
 
 

@@ -94,6 +94,13 @@ def check_judging(workspace: Workspace, content: LedgerContent) -> Iterator[File
             yield FileStatus(str(path.parent), False, str(error))
 
 
+def check_references(workspace: Workspace) -> Iterator[FileStatus]:
+    """DPO's log probabilities by the base, a cache."""
+    if (path := workspace.runs / "reference.sqlite").exists():
+        remedy = "the next DPO probe begins a new one, or delete it"
+        yield _check_database(path, "logps", remedy, rows_may_vanish=True)
+
+
 def _check_database(path: Path, table: str, remedy: str, rows_may_vanish: bool = False) -> FileStatus:
     problem = database_problem(path, (table,), rows_may_vanish)
     if problem is None:

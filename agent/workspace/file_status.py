@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.ledger.database.file import require_sound
+from common.digests import require_own_digest
 from common.errors import BadInput
 from common.files import set_aside, set_database_aside, write_durably
 from common.sqlite import row_digests
@@ -36,6 +37,17 @@ def is_json(path: Path) -> bool:
         text = path.read_text(encoding="utf-8")
         for part in text.splitlines() if path.suffix == ".jsonl" else [text]:
             json.loads(part)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def is_unaltered_json(path: Path) -> bool:
+    """Whether the file is JSON and, if it has a digest of its own, as it was written."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+        require_own_digest(text)
     except UNREADABLE:
         return False
     return True

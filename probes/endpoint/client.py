@@ -288,10 +288,11 @@ class Endpoint:
 
     def _read(self, completion: object) -> Completion:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
-        if not choices or choices[0].message is None or reported_error(completion):
+        first = choices[0] if choices else None
+        if first is None or first.message is None or reported_error(completion):
             raise self._no_completion(completion)
-        message = choices[0].message
-        filtered = FILTERED if choices[0].finish_reason == "content_filter" else ""
+        message = first.message
+        filtered = FILTERED if first.finish_reason == "content_filter" else ""
         text: object = message.content or message.refusal or filtered
         if not isinstance(text, str):
             raise NoReply("the content of its message is no text")
@@ -299,7 +300,7 @@ class Endpoint:
         usage: Any = getattr(completion, "usage", None)
         tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         dollars = self._price(tokens_in, tokens_out)
-        cut_off = choices[0].finish_reason == "length"
+        cut_off = first.finish_reason == "length"
         return Completion(_sendable(text), cut_off, dollars, tokens_in, tokens_out, usage is not None)
 
     def price_at_most(
@@ -328,7 +329,8 @@ class Endpoint:
         code = str(error.get("code"))
         status = int(code) if code.isascii() and code.isdigit() else 0
         why = self._one_line(f"error {code} in a response with status 200: {error.get('message')}")
-        return NoReply(why, status_kind(status, code), status=status)
+        kind = "busy" if "rate_limit" in str(error.get("type")) else status_kind(status, code)
+        return NoReply(why, kind, status=status)
 
     def _why(self, error: BaseException) -> str:
         """An exception in one line, without the key. For a lost connection, its cause, which the client hides."""

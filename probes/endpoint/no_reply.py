@@ -72,8 +72,11 @@ def reported_error(completion: object) -> Mapping[str, Any] | None:
     an ``error`` object beside the choices or in one; vLLM as a response whose ``object`` is "error"."""
     choices = getattr(completion, "choices", None) or [None]
     for holder in (completion, choices[0]):
-        if isinstance(error := getattr(holder, "error", None), Mapping):
+        error = getattr(holder, "error", None)
+        if isinstance(error, Mapping):
             return cast(Mapping[str, Any], error)
+        if isinstance(error, str) and error:
+            return {"code": None, "message": error}
     if getattr(completion, "object", None) == "error":
         return {name: getattr(completion, name, None) for name in ("code", "message")}
     return None

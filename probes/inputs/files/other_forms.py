@@ -14,6 +14,8 @@ from probes.inputs.files.text import parse_object
 
 COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
 """Columns by which a table or an object is known to hold rows."""
+LONGEST_PYTHON = 20_000
+"""Characters of a line that is tried as a Python dictionary, to say how it becomes JSON."""
 _AS_LINES = ".to_json({rows!r}, orient='records', lines=True)"
 _JSONL = "write its rows as JSONL (docs/data.md)"
 _SPREADSHEET = "open it in a spreadsheet program and save it as CSV UTF-8"
@@ -202,9 +204,12 @@ def _begins_with_long_object(text: str) -> bool:
 
 
 def _is_python(line: str) -> bool:
-    """Whether the line is a Python dictionary, and no JSON."""
+    """Whether the line is a Python dictionary, and no JSON. Only a short line is parsed as Python, which takes some 500
+    bytes of memory for each of its characters."""
     with suppress(ValueError, RecursionError):
         json.loads(line)
+        return False
+    if len(line) > LONGEST_PYTHON:
         return False
     try:
         return isinstance(ast.literal_eval(line), dict)

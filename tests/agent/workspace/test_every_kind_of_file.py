@@ -12,7 +12,9 @@ from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.full_length_files import check_full_length_files
+from common.digests import with_own_digest
 from evaluation.results import altered_files
+from probes.train.reference_store import NAME, ReferenceStore
 from testing.workspace_files import add_files_with_digests
 from view.report.report import write_report
 
@@ -98,6 +100,30 @@ def test_damage_is_found(night: Workspace, file: str, damage: Callable[[Path], N
     finally:
         path.write_bytes(content)
     assert damaged(night) == []
+
+
+@every_damage
+def test_damage_of_what_a_rescore_wrote_and_of_reference_log_probabilities_is_found(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    folder = workspace.runs / "rescore-1-abc"
+    folder.mkdir()
+    for name in ("probe-1.json", "rescore.json"):
+        (folder / name).write_text(with_own_digest(json.dumps({"score": 1.0})), encoding="utf-8")
+    store = ReferenceStore(workspace.runs / NAME, "base")
+    store.logps([{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]}], lambda row: (-1.0, -2.0))
+    assert damaged(workspace) == []
+    for path in (folder / "probe-1.json", folder / "rescore.json"):
+        whole = path.read_bytes()
+        damage(path)
+        (message,) = damaged(workspace)
+        assert message == f"{path.name} cannot be read: the same nightlane rescore makes it again"
+        path.write_bytes(whole)
+    (workspace.runs / NAME).write_bytes(b"no database" * 100)
+    (message,) = damaged(workspace)
+    assert "the next DPO probe begins a new one" in message
 
 
 def test_a_changed_value_in_a_sessions_recipe_is_found(night: Workspace) -> None:

@@ -187,7 +187,10 @@ def test_what_stays_unreadable_is_missing_and_the_next_answer_is_judged(opened: 
         {"raw": "<html>maintenance</html>"},
         {"raw": "null", "headers": JSON},
         {"raw": '{"choices": []}', "headers": JSON},
+        {"raw": '{"choices": [null]}', "headers": JSON},
         {"raw": '{"error": {"code": 429, "message": "rate limited"}}', "headers": JSON},
+        {"raw": '{"error": {"code": 400, "type": "rate_limit", "message": "slow down"}}', "headers": JSON},
+        {"raw": '{"error": "rate limited", "choices": [null]}', "headers": JSON},
         "",
     ],
 )
