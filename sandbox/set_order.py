@@ -8,6 +8,7 @@ setobject.h; only if the type has the size that it has there). They give an orde
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 MOST_ITEMS = 1000
@@ -16,38 +17,66 @@ _TYPE_BYTES, _MASK_OFFSET = 200, 32  # of a set object: reference count, type, f
 _LINEAR_PROBES = 9
 
 
-def laid_out(items: set[Any]) -> tuple[list[Any], int]:
-    """The items in an order of insertion, and the number of slots; 0 if that is unknown and set() has to do."""
+@dataclass(frozen=True)
+class Layout:
+    """``items``: in an order of insertion. ``slots``: of the table; 0 if that is unknown and set() has to do.
+    ``holes``: slots that items had which were removed later, and which others were put behind."""
+
+    items: list[Any]
+    slots: int = 0
+    holes: tuple[int, ...] = ()
+
+
+def laid_out(items: set[Any]) -> Layout:
+    """How to make the set again with ``rebuilt``."""
     wanted = list(items)
     if not 1 < len(wanted) <= MOST_ITEMS or list(set(wanted)) == wanted or set.__basicsize__ != _TYPE_BYTES:
-        return wanted, 0
+        return Layout(wanted)
     mask, table = (ctypes.c_ssize_t * 2).from_address(id(items) + _MASK_OFFSET)
     if not 7 <= mask < MOST_SLOTS:
-        return wanted, 0
+        return Layout(wanted)
     words = (ctypes.c_ssize_t * (2 * (mask + 1))).from_address(table)  # a key and its hash for each slot
     slots = [slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1]
-    order = _insertable(dict(zip(slots, wanted, strict=True)), mask)
-    return (order, mask + 1) if list(rebuilt(order, mask + 1)) == wanted else (wanted, 0)
+    placed = dict(zip(slots, wanted, strict=True))
+    holes = {tried for slot, item in placed.items() for tried in _before(item, slot, mask)} - placed.keys()
+    found = Layout(_insertable(placed, holes, mask), mask + 1, tuple(sorted(holes)))
+    return found if list(rebuilt(found)) == wanted else Layout(wanted)
 
 
-def rebuilt(order: list[Any], slots: int) -> set[Any]:
-    """The set. Extra items give the table its size at once and are removed again."""
-    others = [object() for _ in range(min(slots, MOST_SLOTS) // 2 - 1 - len(order))] if slots > 8 else []
-    result = set(dict.fromkeys([*order, *others]))  # from a dict, the table is made at once, for twice as many
-    result.difference_update(others)
+def rebuilt(layout: Layout) -> set[Any]:
+    """The set. Extra items give the table its size at once, hold the holes, and are removed again."""
+    holes = [_Hole(slot) for slot in layout.holes]
+    most = min(layout.slots, MOST_SLOTS) // 2 - 1  # as many as a dict may have for a table of this size
+    items = [*holes, *layout.items]
+    others = [object() for _ in range(most - len(items))] if layout.slots > 8 else []
+    result = set(dict.fromkeys([*items[:most], *others]))  # from a dict, the table is made at once, for twice as many
+    for item in items[most:]:
+        result.add(item)
+    for extra in (*holes, *others):
+        result.discard(extra)  # difference_update would make the table smaller
     return result
 
 
-def _insertable(placed: dict[int, Any], mask: int) -> list[Any]:
+class _Hole:
+    """Takes a slot of a table that has it free."""
+
+    def __init__(self, slot: int) -> None:
+        self._slot = slot
+
+    def __hash__(self) -> int:
+        return self._slot
+
+
+def _insertable(placed: dict[int, Any], holes: set[int], mask: int) -> list[Any]:
     """Each item after those in the slots that CPython would have tried before."""
     order: list[Any] = []
-    taken: set[int] = set()
+    taken = set(holes)
     while len(order) < len(placed):
         free = [
             slot for slot, item in placed.items() if slot not in taken and taken.issuperset(_before(item, slot, mask))
         ]
         if not free:
-            break  # an item of the original set was removed later
+            break
         taken.update(free)
         order += [placed[slot] for slot in free]
     return order

@@ -5,7 +5,7 @@ that do not start with "$". Everything else is a dict with one tag:
 
     {"$tuple": [...]}  {"$set": [...]}  {"$dict": [[key, value], ...]}  {"$bytes": base64}
     {"$float": "nan" | "inf" | "-inf"}  {"$int": hexadecimal}  {"$str": base64 of UTF-8 with surrogates}
-    {"$laid_set": [[...], slots]}       between two processes in the jail: a set in the order it had (set_order.py)
+    {"$laid_set": [[...], slots, [...]]}    between two processes in the jail: a set in the order it had (set_order.py)
 
 Types are exact: subclasses are refused, so that no object with its own equality gets out. The cost of reading a form is
 bounded by its size, and for sets and dicts of keys whose hashes collide by a Decoder's seconds. `canonical` compares
@@ -168,9 +168,9 @@ class _Encoder:
 
     def _laid_set(self, value: set[Any], depth: int) -> Any:
         self.spend(len(value))
-        order, slots = set_order.laid_out(value)
-        items = [self.encode(item, depth) for item in order]
-        return {"$laid_set": [items, slots]} if slots else {"$set": items}
+        found = set_order.laid_out(value)
+        items = [self.encode(item, depth) for item in found.items]
+        return {"$laid_set": [items, found.slots, list(found.holes)]} if found.slots else {"$set": items}
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if all(type(key) is str and not key.startswith("$") and _is_plain(key) for key in value):
@@ -238,15 +238,22 @@ class Decoder:
         raise ValueError(f"{tag}: {body[:40]!r} has no meaning here")
 
     def _set(self, tag: str, body: list[Any], depth: int) -> Value:
-        slots = 0
+        slots, holes = 0, list[int]()
         if tag == "$laid_set":
-            match body:
-                case [list(items), int(slots)] if 0 <= slots <= set_order.MOST_SLOTS and len(items) <= slots:
-                    body = items
-                case _:
-                    raise ValueError("a $laid_set is a list of items and the slots of their table")
+            body, slots, holes = self._laid(body)
         items = [self._decode(item, depth) for item in body]
-        return self._hashed(set[Value](), items) if not (slots and self._in_order) else set_order.rebuilt(items, slots)
+        if slots and self._in_order:
+            return set_order.rebuilt(set_order.Layout(items, slots, tuple(holes)))
+        return self._hashed(set[Value](), items)
+
+    @staticmethod
+    def _laid(body: list[Any]) -> tuple[list[Any], int, list[int]]:
+        match body:
+            case [list(items), int(slots), list(holes)] if len(items) + len(
+                holes
+            ) <= slots <= set_order.MOST_SLOTS and all(type(hole) is int and 0 <= hole < slots for hole in holes):
+                return items, slots, holes
+        raise ValueError("a $laid_set is a list of items, the slots of their table, and a list of slots in it")
 
     def _dict(self, body: list[Any], depth: int) -> Value:
         if any(type(pair) is not list or len(pair) != 2 for pair in body):
