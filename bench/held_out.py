@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.loop.start.begin_or_resume import open_runner
+from agent.loop.start_or_resume.session import open_runner
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from lanes import Recipe

@@ -18,7 +18,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.loop.budget import kept_back
 from agent.loop.search.evidence import Evidence
-from agent.loop.start.baseline import FLOOR
+from agent.loop.start_or_resume.baseline import FLOOR
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, Standing
 from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM

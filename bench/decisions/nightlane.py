@@ -16,7 +16,7 @@ import numpy
 import tomli_w
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace

@@ -21,7 +21,7 @@ import tomli_w
 from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.recorded.plan import PLAN

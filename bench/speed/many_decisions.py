@@ -7,7 +7,7 @@ from itertools import count, cycle, islice
 from agent.ledger.results.rows import event_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from bench.recorded.repeat import Silent

@@ -29,7 +29,7 @@ from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.search.evidence import RECENT
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.decision_basis import Basis
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace

@@ -16,8 +16,8 @@ from common.systemd import started
 from common.threads import one_thread
 
 if TYPE_CHECKING:
-    from agent.loop.start.begin_or_resume import Overrides
-    from agent.loop.start.starting_recipe import StartFrom
+    from agent.loop.start_or_resume.session import Overrides
+    from agent.loop.start_or_resume.starting_recipe import StartFrom
     from agent.workspace.folder import Workspace
 
 commands = typer.Typer()
@@ -59,7 +59,7 @@ def run(
     A session proposes changes of the recipe, tests them in short training runs and keeps the confirmed ones. Prints the
     path of the report."""
     one_thread()
-    from agent.loop.start.begin_or_resume import Overrides, begin
+    from agent.loop.start_or_resume.session import Overrides, begin
     from view.notices.follow import notifying
     from view.terminal.live import watching
     from view.trackers.reporting import reporting
@@ -101,7 +101,7 @@ def resume(
 
     No decision is lost or made twice. Prints the path of the report."""
     one_thread()
-    from agent.loop.start.begin_or_resume import Overrides
+    from agent.loop.start_or_resume.session import Overrides
 
     _go_on(workspace_at(workspace), session, Overrides(decisions, hours, workers, probes), report_to, as_json)
 
@@ -109,7 +109,7 @@ def resume(
 def _go_on(
     folder: "Workspace", session: str | None, overrides: "Overrides", report_to: list[str] | None, as_json: bool
 ) -> None:
-    from agent.loop.start.begin_or_resume import resume, study_to_resume
+    from agent.loop.start_or_resume.session import resume, study_to_resume
     from view.notices.follow import notifying
     from view.terminal.live import watching
     from view.trackers.reporting import reporting

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace

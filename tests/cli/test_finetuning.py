@@ -9,7 +9,7 @@ import pytest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.nodes import BASELINE_FAILED
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from cli.recipe_choice import recipe_for

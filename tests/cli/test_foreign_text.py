@@ -13,7 +13,7 @@ import pytest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.search.proposals import Proposals
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.proposers import Suggestion
 from agent.study.load import load_study

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from cli.promotion_candidates import candidates, spread

@@ -28,7 +28,7 @@ import remembered
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
-    "agent.loop.start.begin_or_resume",
+    "agent.loop.start_or_resume.session",
     "agent.proposers.llm",
     "agent.proposers.tpe",
     "agent.study.material_check",

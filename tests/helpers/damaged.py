@@ -10,7 +10,7 @@ from rich.console import Console
 from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from preferences.store.annotations import Vote

@@ -9,7 +9,7 @@ from worlds import study_of
 
 from agent.loop.harvest import HARVEST
 from agent.loop.nodes import Session
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -72,9 +72,9 @@ def night(
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     runner = Answering(study, workspace, EffectWorld(orders, NOISE))
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: runner)
+    monkeypatch.setattr("agent.loop.start_or_resume.session.open_runner", lambda *_: runner)
     monkeypatch.setattr(
-        "agent.loop.start.begin_or_resume.Session", partial(Session, parts=NightParts(next_step=TRYING))
+        "agent.loop.start_or_resume.session.Session", partial(Session, parts=NightParts(next_step=TRYING))
     )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

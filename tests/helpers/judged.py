@@ -12,7 +12,7 @@ from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.session_log import Watcher
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy import night
 from agent.policy.night_parts import NightParts
 from agent.study.load import load_study
@@ -152,7 +152,7 @@ class RunnerHere:
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sessions train in this process."""
     monkeypatch.setattr(
-        "agent.loop.start.begin_or_resume.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs)
+        "agent.loop.start_or_resume.session.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs)
     )
 
 

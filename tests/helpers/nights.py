@@ -11,7 +11,7 @@ from typing import Any
 from numpy.random import Generator
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.knob_model import Place
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.night_parts import NightParts

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
-from agent.loop.start.starting_recipe import StartFrom
+from agent.loop.start_or_resume.session import Overrides, begin, resume
+from agent.loop.start_or_resume.starting_recipe import StartFrom
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from lanes import Recipe

@@ -7,7 +7,7 @@ import pytest
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.decision_basis import Confirmed
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -67,7 +67,7 @@ def designs(workspace: Path, kind: str) -> list[CheckRow]:
 
 def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "agent.loop.start.begin_or_resume.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2)
+        "agent.loop.start_or_resume.session.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2)
     )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

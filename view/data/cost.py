@@ -10,7 +10,7 @@ from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.loop.budget import kept_back
 from agent.loop.final_checks import FEWEST_PAIRS as FEWEST_HELD_OUT
-from agent.loop.start.baseline import repeats
+from agent.loop.start_or_resume.baseline import repeats
 from agent.policy.night import EXTRA, FEWEST_PAIRS, TARGET_FREEDOM, first_size
 from agent.policy.night_power import in_words
 from agent.study.load import Study

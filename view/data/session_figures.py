@@ -6,7 +6,7 @@ from statistics import median
 
 from agent.ledger.tables import BAD_ROWS
 from agent.loop.budget import budget_left
-from agent.loop.start.baseline import FLOOR
+from agent.loop.start_or_resume.baseline import FLOOR
 from agent.policy.night_power import in_words, power_from
 from probes.result.comparison import OVERALL
 from view.data import checks

@@ -10,7 +10,7 @@ from agent.loop.budget import has_prices
 from agent.loop.final_checks import Retraction
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
-from agent.loop.start.baseline import Baseline
+from agent.loop.start_or_resume.baseline import Baseline
 from agent.policy.confirmation import Account, Standing, Terms, Verdict, crash, standing
 from agent.policy.decision_basis import Basis, Conclusion, Own
 from agent.policy.night import Known

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-import agent.loop.start.begin_or_resume
+import agent.loop.start_or_resume.session
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.seeds import Seeds
 from bench.faults.injection.supervisor import ProcessResult
@@ -77,7 +77,7 @@ def simulated(
 
     def use() -> None:
         world = kind_of_world(effect_or_divergence, noise, f"faults {noise}")
-        agent.loop.start.begin_or_resume.open_runner = lambda study, workspace, *_: runner(
+        agent.loop.start_or_resume.session.open_runner = lambda study, workspace, *_: runner(
             study.material, ProbeStore(workspace.runs), world=world, width=width
         )
 

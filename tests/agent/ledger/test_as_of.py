@@ -12,7 +12,7 @@ from worlds import runner_of, study_of
 from agent.ledger.as_of import PastLedger
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.proposers import Chain, Declined, Situation, Suggestion
 from agent.proposers.context import Search
 from agent.proposers.prompt import briefing

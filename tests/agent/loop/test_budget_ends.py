@@ -12,7 +12,7 @@ from worlds import adding, confirmed, designs, recorded, runner_of, small_study,
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, CheckRow
 from agent.loop.nodes import Session
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.confirmation import Given, Look, Terms, Verdict, look
 from agent.policy.settings import Policy
 from agent.study.load import Study
@@ -141,7 +141,7 @@ def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Session, node, killed)
         play(study, cut)
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: runner_of(study, cut, WORLD))
+    monkeypatch.setattr("agent.loop.start_or_resume.session.open_runner", lambda *_: runner_of(study, cut, WORLD))
     resume(Workspace(cut), None, Overrides(), Silent(), write_report)
     rows = [[(d.turn, d.status, d.reason, d.row.get("delta")) for d, _ in recorded(w)] for w in (whole, cut)]
     assert rows[0] == rows[1]

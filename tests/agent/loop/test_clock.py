@@ -118,7 +118,7 @@ def test_the_latest_session_is_the_one_that_began_last_whatever_the_clock_said(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = play(study, tmp_path, decisions=1)
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.now", lambda: "2001-01-01T00:00:00Z")
+    monkeypatch.setattr("agent.loop.start_or_resume.session.now", lambda: "2001-01-01T00:00:00Z")
     second = play(study, tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:
         assert ledger.sessions() == [first, second]
@@ -134,7 +134,7 @@ def test_a_session_in_a_second_that_another_had_takes_another_name(
         def now(_zone: Any) -> Any:
             return SimpleNamespace(strftime=lambda _form: "20010101-000000")
 
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.datetime", Stopped)
+    monkeypatch.setattr("agent.loop.start_or_resume.session.datetime", Stopped)
     (tmp_path / "runs" / "session-20010101-000000-2").mkdir(parents=True)  # of a ledger that is gone
     names = [play(study, tmp_path, decisions=1) for _ in range(2)]
     assert names == ["20010101-000000", "20010101-000000-3"]

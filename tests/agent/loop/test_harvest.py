@@ -13,7 +13,7 @@ from worlds import adding, confirmed, play, recorded, small_study, stack_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from agent.loop.harvest import HARVEST, REFUSED
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace

@@ -13,7 +13,7 @@ from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE
 from agent.loop.seeds import Seeds
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.policy.settings import Policy
 from agent.proposers.context import CALIBRATION

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from view.report.report import write_report

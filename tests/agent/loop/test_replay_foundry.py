@@ -10,7 +10,7 @@ from statistics import fmean
 
 import pytest
 
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.confirmation import Given, Terms, look
 from agent.policy.settings import Policy
 from agent.study.load import load_study

@@ -22,7 +22,7 @@ from photographs import WRITES, copied, truth
 
 from agent.ledger.store import Ledger
 from agent.loop.nodes import Session
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from view.report.report import write_report
@@ -132,7 +132,7 @@ def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, m
     for folder in night.camera.taken:
         workspace = Workspace(folder)
         monkeypatch.setattr(
-            "agent.loop.start.begin_or_resume.open_runner",
+            "agent.loop.start_or_resume.session.open_runner",
             lambda *_, runs=workspace.runs: nights.Runner(night.asked, runs, denied=DENIED),
         )
         if not finished(workspace):

@@ -12,8 +12,8 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, ExaminationRow
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.session_log import SessionLog
-from agent.loop.start.begin_or_resume import open_runner
-from agent.loop.start.starting_recipe import Start
+from agent.loop.start_or_resume.session import open_runner
+from agent.loop.start_or_resume.starting_recipe import Start
 from agent.policy.settings import Policy
 from agent.proposers.context import Search
 from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
@@ -335,7 +335,7 @@ def test_only_what_ends_a_session_that_exists_offers_to_resume_it(
         raise error("it is gone; start it")
 
     with monkeypatch.context() as patched, pytest.raises(error) as before:
-        patched.setattr("agent.loop.start.begin_or_resume.open_runner", fail)
+        patched.setattr("agent.loop.start_or_resume.session.open_runner", fail)
         play(study, tmp_path)
     assert str(before.value) == "it is gone; start it"
     with monkeypatch.context() as patched, pytest.raises(error) as within:
@@ -475,7 +475,7 @@ def test_a_source_that_changes_while_the_workers_start_is_refused(
         return starting(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("agent.loop.start.begin_or_resume.open_runner", slow)
+        patched.setattr("agent.loop.start_or_resume.session.open_runner", slow)
         with pytest.raises(StudyChanged, match=r"source good \(.*good\.jsonl\) changed since; run it again"):
             play(found, tmp_path)
     with ledger_of(tmp_path) as ledger:

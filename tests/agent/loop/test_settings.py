@@ -13,7 +13,7 @@ import pytest
 import settings_nights as nights
 
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.proposers import Chain, Declined, Situation, Suggestion
 from agent.proposers.tpe import TpeProposer
 from agent.study.load import Study
@@ -108,7 +108,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
 
     with pytest.raises(KeyboardInterrupt):
         begin(asked, workspace, Overrides(), nights.Silent(stop_at=case.stop), write_report, runner=runner())
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: runner())
+    monkeypatch.setattr("agent.loop.start_or_resume.session.open_runner", lambda *_: runner())
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
 

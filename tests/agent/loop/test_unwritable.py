@@ -11,7 +11,7 @@ from agent.ledger.results.files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.harvest import HARVEST, REFUSED
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.workspace.check import check

@@ -18,7 +18,7 @@ from worlds import runner_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.proposers.preference_data import COMPARED, ProposerPair, export_pairs, proposer_pairs, reply
 from agent.proposers.prompt import MOVES_HEADING, SYSTEM, briefing

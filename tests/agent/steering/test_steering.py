@@ -15,7 +15,7 @@ from photographs import WRITES, copied, truth
 from agent.ledger.requests import Request
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow, SessionRow
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, Declined, Situation
 from agent.proposers.tpe import TpeProposer
@@ -427,7 +427,7 @@ def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
     for folder in sorted({*taken[:: max(1, len(taken) // 12)], *later}):
         killed = Workspace(folder)
         monkeypatch.setattr(
-            "agent.loop.start.begin_or_resume.open_runner",
+            "agent.loop.start_or_resume.session.open_runner",
             lambda *_, runs=killed.runs: settings_nights.Runner(asked_of, runs),
         )
         resume(killed, None, Overrides(), nights.Silent(), lambda where, name: where.session(name))

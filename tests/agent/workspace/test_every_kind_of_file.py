@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import settings_nights as nights
 
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.full_length_files import check_full_length_files

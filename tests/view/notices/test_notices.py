@@ -12,7 +12,7 @@ from commands import LONGEST, Command, nightlane
 from receivers import Receiver, receiving
 
 from agent.ledger.tables import ExaminationRow
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.study.schema import NotifySettings

@@ -12,7 +12,7 @@ from browsing import Watched
 from playwright.sync_api import Browser, expect
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe

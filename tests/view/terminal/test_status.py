@@ -11,7 +11,7 @@ import pytest
 
 from agent.ledger.store import Ledger
 from agent.loop.in_flight import FILE, InFlightFile
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
 from common.wording import count

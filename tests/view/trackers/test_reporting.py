@@ -14,7 +14,7 @@ import nights
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from view.data.session_record import SessionRecord, load_record

@@ -18,7 +18,7 @@ from rich.console import Console
 from agent.ledger.database.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace

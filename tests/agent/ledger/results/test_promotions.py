@@ -8,7 +8,7 @@ from commands import nightlane
 
 from agent.ledger.results.promotions import record_promotion
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from probes.result.comparison import Comparison, Difference

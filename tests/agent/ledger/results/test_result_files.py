@@ -17,7 +17,7 @@ from agent.ledger.results.files import ResultFiles, catch_up, publish
 from agent.ledger.results.sheet import FORMULA, cell, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
-from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace

@@ -12,7 +12,7 @@ import pytest
 import settings_nights as nights
 
 from agent.ledger.store import Ledger
-from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
@@ -71,7 +71,9 @@ def play(asked: Study, workspace: Workspace, stop_at: int) -> None:
 
 
 def go_on(asked: Study, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: nights.Runner(asked, workspace.runs))
+    monkeypatch.setattr(
+        "agent.loop.start_or_resume.session.open_runner", lambda *_: nights.Runner(asked, workspace.runs)
+    )
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.loop.start.noise_floor import settle_noise_floor
+from agent.loop.start_or_resume.noise_floor import settle_noise_floor
 from agent.policy.settings import Policy
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from probes.result.variance_components import VarianceComponents, estimate_components

@@ -1,6 +1,6 @@
 """How a session begins.
 
-begin_or_resume.py     opens a session, new or killed
+session.py             opens a session, new or killed
 starting_recipe.py     which recipe it starts from
 baseline.py            the start: repeats of the starting recipe
 noise_floor.py         how noisy these are, and how many answers each prompt gets

@@ -9,7 +9,7 @@ from agent.ledger.tables import CheckRow
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence, evidence_of
 from agent.loop.seeds import Seeds
-from agent.loop.start.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
+from agent.loop.start_or_resume.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
 from agent.policy.confirmation import Standing
 from agent.policy.night import FEWEST_REPEATS
 from agent.policy.night_power import Answers, in_words, night_power

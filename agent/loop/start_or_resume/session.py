@@ -18,8 +18,8 @@ from agent.loop.measurements import Measurements
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
 from agent.loop.session_log import SessionLog, Watcher
-from agent.loop.start.baseline import FLOOR
-from agent.loop.start.starting_recipe import StartFrom, starting_recipe
+from agent.loop.start_or_resume.baseline import FLOOR
+from agent.loop.start_or_resume.starting_recipe import StartFrom, starting_recipe
 from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, choose
 from agent.study.changes import changes_in_words
