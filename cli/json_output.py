@@ -55,9 +55,10 @@ class EndpointAsked(TypedDict):
 
 
 class CheckedStudy(TypedDict):
-    """``rows``: by source, those that are trained on. ``legal_moves``: by lane, from the starting recipe. ``rendered``:
-    whether the tokenizer was there; ``cut_rows``, ``longest_rows`` (tokens): by source, if it was. ``says``: for
-    people."""
+    """``rows``: the number of rows that are trained on, by source. ``legal_moves``: the number of moves from the
+    starting recipe, by lane. ``rendered``: whether the tokenizer was there; ``cut_rows``, ``longest_rows`` (tokens):
+    the number of rows that are cut and the longest row, by source, if it was. ``says``: the cost and what the night can
+    show, as text for people."""
 
     study: str
     file: str
@@ -91,7 +92,7 @@ class Statuses(TypedDict):
 
 class DoneSession(TypedDict):
     """``state``: "finished", "interrupted" or "running". ``incumbent``: the digest of the recipe that stands;
-    ``differences``: from the starting recipe. Paths are null if the file could not be written."""
+    ``differences``: its knobs that differ from the starting recipe. Paths are null if the file could not be written."""
 
     session: str
     study: str
@@ -157,16 +158,18 @@ class Cut(TypedDict):
 
 
 class ErrorLeft(TypedDict):
-    """What confirmations may still spend of the night's error."""
+    """``budget``: the error of the night that confirmations may spend. ``left``: what is left of it."""
 
     budget: float
     left: float
 
 
 class Status(TypedDict):
-    """``process``: that runs the session. ``measuring``: the wave or stack; ``running``: its probes, now.
-    ``in_flight``: changes without a decision. ``checks``: verdicts of the checks at the end. ``held``: what holds it,
-    a pause say; "" if nothing does. ``requests``: of persons. ``go_on``: the command to type next."""
+    """``process``: the id of the process that runs the session; null if none does. ``measuring``: the wave or stack
+    that is measured; ``running``: its probes that run now. ``in_flight``: the changes that have no decision yet.
+    ``checks``: the verdicts of the checks at the end. ``held``: the pause or stop that holds the session, in words; ""
+    if neither does. ``requests``: what people asked of the session, oldest first. ``go_on``: the command to type
+    next."""
 
     session: str
     study: str
@@ -226,7 +229,7 @@ class SkillFile(TypedDict):
 
 
 class EvaluatedProblems(TypedDict):
-    """``pass_at_k``: by k. The only or the later side's figures are at the top, and each side's in ``sides``."""
+    """``pass_at_k``: pass@k, by k. The only or the later side's figures are at the top, and each side's in ``sides``."""
 
     problems_file: str
     problems: int
@@ -297,7 +300,7 @@ class PromotionFigures(TypedDict):
 
 
 class WrittenExport(TypedDict):
-    """``checks``: how far the export's answers are from PEFT's. ``commands``: to serve it."""
+    """``checks``: how far the export's answers are from PEFT's. ``commands``: the commands that serve it."""
 
     folder: str
     kind: str
@@ -437,7 +440,7 @@ AuditedStore = TypedDict(
     "AuditedStore",
     {**get_type_hints(Audit), "warnings": list[str], "length_share": float | None},  # type: ignore[misc]
 )
-"""The audit of a store; ``warnings``: for people."""
+"""The audit of a store; ``warnings``: what a person should look at, in sentences."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def watch(
     notify: Annotated[
         bool,
         typer.Option(
-            "--notify", help="Draw nothing; tell the addresses of [notify] when the session's process is gone."
+            "--notify", help="Draw nothing; notify the addresses of [notify] when the session's process is gone."
         ),
     ] = False,
     once: Annotated[
@@ -51,7 +51,7 @@ def watch(
         _notify(found, once)
         return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise BadInput("nightlane watch draws on a terminal, and its output or input is none; use nightlane status")
+        raise BadInput("nightlane watch needs a terminal for its input and output; use nightlane status or --json")
     from view.watch.app import WatchApp
 
     WatchApp(found).run()

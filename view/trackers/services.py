@@ -1,4 +1,4 @@
-"""How each tracker is told of a session: one class for each, with the three calls of ``Service``.
+"""How a session is logged to each tracker: one class for each, with the three calls of ``Service``.
 
 Each takes its place and its key from its own variables: TRACKIO_DIR, WANDB_MODE, MLFLOW_TRACKING_URI, and so on.
 TensorBoard's files go to runs/tensorboard. The packages are imported here, when a session is reported to them.

@@ -1,4 +1,4 @@
-"""What a tracker is told of a session: a run for each probe, the decisions as a table, and the report."""
+"""What is logged of a session: a run for each probe, the decisions as a table, and the report."""
 
 import json
 import math
