@@ -42,7 +42,9 @@ def watch(
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
-    if as_json and not notify:
+    if as_json and notify:
+        raise BadInput("--notify sends notices and prints no JSON; leave --json or --notify out")
+    if as_json:
         _print_changes(found)
         return
     if once and not notify:
@@ -51,7 +53,7 @@ def watch(
         _notify(found, once)
         return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise BadInput("nightlane watch needs a terminal for its input and output; use nightlane status or --json")
+        raise BadInput("nightlane watch needs a terminal for input and output; use nightlane status")
     from view.watch.app import WatchApp
 
     WatchApp(found).run()

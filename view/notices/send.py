@@ -5,11 +5,11 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from agent.study.schema import NotifySettings
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
+from common.optional_dependencies import require_extra
 from common.wording import one_line
 from view.notices.notice import Notice
 
@@ -65,10 +65,7 @@ class Sender:
 def _place(number: int, url: str) -> tuple[str, Any]:
     """A name without secrets, and apprise's object. A token may be any part of an address, so only the scheme is
     shown."""
-    if find_spec("apprise") is None:
-        raise MissingRequirement(
-            "[notify] needs the package apprise, which is not installed; run: pip install 'nightlane[notify]'"
-        )
+    require_extra("notify", "[notify]")
     import apprise
 
     name = f"address {number} ({url.partition('://')[0][:20]}://...)"

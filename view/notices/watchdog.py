@@ -1,5 +1,5 @@
-"""``nightlane watch --notify``: sends a notice when the process of a session is gone. It runs in a process of its own, so that what
-kills the session does not silence it."""
+"""``nightlane watch --notify``: sends a notice when the process of a session is gone. It runs in a process of
+its own, so that what kills the session does not silence it."""
 
 import os
 import time
@@ -35,7 +35,7 @@ class Watchdog:
             time.sleep(SECONDS)
 
     def look(self) -> bool:
-        """Send a notice if the latest session is dead; returns whether it is. BadInput where its study has no addresses."""
+        """Send a notice if the latest session is dead; returns whether it is. BadInput if there are no addresses."""
         record = load_record(self._workspace, None)
         sender = Sender(self._addresses(record), self._note)
         death = self._death(record)

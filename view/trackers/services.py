@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from view.data.session_record import SessionRecord
+from view.markdown import table
 from view.trackers.session_run import ProbeRun
 
 Table = Sequence[Mapping[str, str | int | float | None]]
@@ -198,6 +199,5 @@ def _markdown(rows: Table) -> str:
     """A table as TensorBoard's text page shows it."""
     if not rows:
         return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [["" if value is None else str(value).replace("|", "/") for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    return "\n".join(table(list(rows[0]), cells))

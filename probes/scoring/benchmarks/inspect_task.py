@@ -17,7 +17,7 @@ from common.optional_dependencies import require_extra
 from common.wording import one_line
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import InspectSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, simplest, error_line
+from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
 
 AT_ONCE = 32
 """Answers that are scored side by side, for scorers that ask a model."""

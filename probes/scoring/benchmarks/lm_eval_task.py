@@ -16,7 +16,7 @@ from common.errors import BadInput
 from common.optional_dependencies import require_extra
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import LmEvalSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, simplest, error_line
+from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
 
 _TASK = re.compile(r"^task:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 

@@ -17,12 +17,12 @@ from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.study.schema import NotifySettings
 from agent.workspace.folder import Workspace
+from common import optional_dependencies
 from common.errors import BadInput, MissingRequirement
 from probes.run.store import ProbeStore
 from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner, World
 from view.data.session_record import load_record
-from view.notices import send
 from view.notices.follow import notifying
 from view.notices.notice import Notice, due
 from view.notices.send import Sender, addresses
@@ -210,7 +210,7 @@ def test_what_apprise_does_not_know_is_refused_without_showing_it() -> None:
 
 
 def test_without_apprise_the_night_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(send, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional_dependencies, "find_spec", lambda module: None)
     with pytest.raises(MissingRequirement, match=r"pip install 'nightlane\[notify\]'"):
         Sender(["json://there"], print)
 
