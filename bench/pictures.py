@@ -14,8 +14,8 @@ from common.optional_dependencies import require_extra
 
 try:
     require_extra("bench", "python -m bench.pictures")
-except MissingRequirement as error:
-    raise SystemExit(str(error)) from None
+except MissingRequirement as missing:
+    raise SystemExit(str(missing)) from None
 
 import matplotlib
 
