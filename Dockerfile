@@ -15,7 +15,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/venv
 
-# Any user may run it: the home is the workspace, and the name is told.
+# Any user may run it: the home is the workspace, and the name is set.
 ENV HOME=/work \
     LOGNAME=nightlane \
     PATH=/opt/venv/bin:$PATH \

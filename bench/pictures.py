@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy
 
+from common.errors import MissingRequirement
+from common.optional_dependencies import require_extra
+
 try:
-    import matplotlib
-except ModuleNotFoundError:
-    raise SystemExit(
-        "the pictures need matplotlib, which is not installed; run: pip install 'nightlane[bench]'"
-    ) from None
+    require_extra("bench", "python -m bench.pictures")
+except MissingRequirement as missing:
+    raise SystemExit(str(missing)) from None
+
+import matplotlib
 
 matplotlib.use("svg")
 from matplotlib import pyplot

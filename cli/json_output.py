@@ -4,7 +4,6 @@ A dataclass is printed as it is; a TypedDict is what a command puts together. Ne
 that are there keep their meaning.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import (
     Any,
@@ -55,9 +54,10 @@ class EndpointAsked(TypedDict):
 
 
 class CheckedStudy(TypedDict):
-    """``rows``: by source, those that are trained on. ``legal_moves``: by lane, from the starting recipe. ``rendered``:
-    whether the tokenizer was there; ``cut_rows``, ``longest_rows`` (tokens): by source, if it was. ``says``: for
-    people."""
+    """``rows``: the number of rows that are trained on, by source. ``legal_moves``: the number of moves from the
+    starting recipe, by lane. ``rendered``: whether the tokenizer was there; ``cut_rows``, ``longest_rows`` (tokens):
+    the number of rows that are cut and the longest row, by source, if it was. ``says``: the cost and what the night can
+    show, as text for people."""
 
     study: str
     file: str
@@ -91,7 +91,7 @@ class Statuses(TypedDict):
 
 class DoneSession(TypedDict):
     """``state``: "finished", "interrupted" or "running". ``incumbent``: the digest of the recipe that stands;
-    ``differences``: from the starting recipe. Paths are null if the file could not be written."""
+    ``differences``: its knobs that differ from the starting recipe. Paths are null if the file could not be written."""
 
     session: str
     study: str
@@ -157,16 +157,18 @@ class Cut(TypedDict):
 
 
 class ErrorLeft(TypedDict):
-    """What confirmations may still spend of the night's error."""
+    """``budget``: the error of the night that confirmations may spend. ``left``: what is left of it."""
 
     budget: float
     left: float
 
 
 class Status(TypedDict):
-    """``process``: that runs the session. ``measuring``: the wave or stack; ``running``: its probes, now.
-    ``in_flight``: changes without a decision. ``checks``: verdicts of the checks at the end. ``held``: what holds it,
-    a pause say; "" if nothing does. ``requests``: of persons. ``go_on``: the command to type next."""
+    """``process``: the id of the process that runs the session; null if none does. ``measuring``: the wave or stack
+    that is measured; ``running``: its probes that run now. ``in_flight``: the changes that have no decision yet.
+    ``checks``: the verdicts of the checks at the end. ``held``: the pause or stop that holds the session, in words; ""
+    if neither does. ``requests``: what people asked of the session, oldest first. ``go_on``: the command to type
+    next."""
 
     session: str
     study: str
@@ -226,7 +228,7 @@ class SkillFile(TypedDict):
 
 
 class EvaluatedProblems(TypedDict):
-    """``pass_at_k``: by k. The only or the later side's figures are at the top, and each side's in ``sides``."""
+    """``pass_at_k``: by k. The figures of the only or the later side are at the top, and those of each in ``sides``."""
 
     problems_file: str
     problems: int
@@ -297,7 +299,7 @@ class PromotionFigures(TypedDict):
 
 
 class WrittenExport(TypedDict):
-    """``checks``: how far the export's answers are from PEFT's. ``commands``: to serve it."""
+    """``checks``: how far the export's answers are from PEFT's. ``commands``: the commands that serve it."""
 
     folder: str
     kind: str
@@ -437,7 +439,7 @@ AuditedStore = TypedDict(
     "AuditedStore",
     {**get_type_hints(Audit), "warnings": list[str], "length_share": float | None},  # type: ignore[misc]
 )
-"""The audit of a store; ``warnings``: for people."""
+"""The audit of a store; ``warnings``: what a person should look at, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -488,50 +490,3 @@ OUTPUTS: dict[str, Output] = {
     "bench soak": Output(dict[str, Any]),
 }
 """By command, in the order of the help."""
-
-
-def faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
-    """Where a JSON value is not as a schema of ``Output`` says, unknown and missing keys included; the part of JSON
-    Schema that pydantic writes for these types."""
-    yield from _faults(schema, value, "", schema.get("$defs", {}))
-
-
-def _faults(schema: dict[str, Any], value: Any, where: str, known: dict[str, Any]) -> Iterator[str]:
-    if reference := schema.get("$ref"):
-        schema = known[reference.rpartition("/")[2]]
-    if several := schema.get("anyOf") or schema.get("oneOf"):
-        found = [list(_faults(one, value, where, known)) for one in several]
-        yield from [] if not all(found) else min(found, key=len)
-        return
-    kind, shown = schema.get("type"), where or "the whole"
-    if "enum" in schema or "const" in schema:
-        if value not in schema.get("enum", [schema.get("const")]):
-            yield f"{shown} is {value!r}"
-    elif kind is not None and not _is(kind, value):
-        yield f"{shown} is no {kind}: {value!r:.80}"
-    elif kind == "array":
-        parts, rest = schema.get("prefixItems", []), schema.get("items", {})
-        for place, one in enumerate(value):
-            own = parts[place] if place < len(parts) else rest
-            yield from _faults(own if isinstance(own, dict) else {}, one, f"{where}[{place}]", known)
-    elif kind == "object":
-        named, more = schema.get("properties", {}), schema.get("additionalProperties", not schema.get("properties"))
-        yield from (f"{shown} lacks {name!r}" for name in schema.get("required", ()) if name not in value)
-        for name, one in value.items():
-            if name not in named and more is False:
-                yield f"{shown} has {name!r}, which is not documented"
-            own = named.get(name, more if isinstance(more, dict) else {})
-            yield from _faults(own, one, f"{where}.{name}".lstrip("."), known)
-
-
-def _is(kind: str, value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return {
-        "string": isinstance(value, str),
-        "integer": number and float(value).is_integer(),
-        "number": number,
-        "boolean": isinstance(value, bool),
-        "null": value is None,
-        "array": isinstance(value, list),
-        "object": isinstance(value, dict),
-    }[kind]

@@ -61,7 +61,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("budget", Budget, "A session ends at the first of these limits."),
     ("proposer", ProposerSettings, "Who proposes."),
     ("runner", RunnerSettings, "Where probes run."),
-    ("notify", NotifySettings, "Who is told of a session. See [notices.md](notices.md)."),
+    ("notify", NotifySettings, "Who is notified of a session. See [notices.md](notices.md)."),
 )
 
 

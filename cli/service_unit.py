@@ -22,7 +22,7 @@ SILENCE = 900.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """``study``, ``workspace``: absolute paths. ``options``: of nightlane run. ``deadline``: seconds that a probe may
-    take. ``notifies``: whether the study says who is told."""
+    take. ``notifies``: whether the study says who is notified."""
 
     name: str
     study: Path

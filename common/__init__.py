@@ -4,6 +4,8 @@ errors                  the exception tree and its exit codes
 files                   atomic and durable writes of files and folders
 digests                 digests of values and files
 printable               messages to stderr, data to stdout, without secrets and control characters
+failed_writes           what a full disk or a refused write means for a person
+followed_file           the new lines of a file that another process appends to
 redaction               removes secrets from texts and addresses
 wording                 "did you mean", one-line excerpts
 clock                   the time as it is stored
@@ -12,5 +14,7 @@ plugins                 entry points of other packages
 optional_dependencies   packages of an extra, and the message where one is missing
 parallel                many tasks in threads, results in order
 threads                 one thread per process for numeric libraries
+trackers                the experiment trackers of --report-to
+systemd                 signs of life of a service
 sqlite                  databases that several processes use, and digests of their rows, which reveal damage
 """

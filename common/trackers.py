@@ -16,7 +16,7 @@ def require_trackers(names: Sequence[str]) -> None:
     """BadInput for an unknown tracker, MissingRequirement if its package is not installed."""
     for name in names:
         if name not in TRACKERS:
-            raise BadInput(f"--report-to {name!r} is no tracker that is known here; give one of {', '.join(TRACKERS)}")
+            raise BadInput(f"{name!r} of --report-to is an unknown tracker; give one of {', '.join(TRACKERS)}")
         if find_spec(name) is None:
             raise MissingRequirement(
                 f"--report-to {name} needs the package {name}, which is not installed; run: pip install {name}"

@@ -108,7 +108,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} begins as a JSON list and is none ({error}); mend the file") from None
+        raise BadInput(f"{path} begins like a JSON list but is not valid JSON ({error}); mend the file") from None
     for place, row in enumerate(rows, start=1):
         if not isinstance(row, dict | list):
             raise BadInput(f"{path}, item {place}: a JSON list holds rows, or a list of texts per problem; mend it")

@@ -42,7 +42,7 @@ class TrainedOn:
     judged_bad: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """``recipe``, ``base``, ``data``: digests. ``steps``: the target; ``done``: the steps of this run; ``why``: in
     words, why it ended before its target, with the kind of ``failure``. ``final``: figures of the last step, as in

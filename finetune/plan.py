@@ -181,7 +181,7 @@ def require_processes(request: FinetuneRequest, gpus: int) -> None:
 def objective_of(text: str) -> Objective:
     if text not in OBJECTIVES:
         raise BadInput(
-            f"--objective {text!r} is none that a full-length run trains; give {' or '.join(OBJECTIVES)}, or leave it "
+            f"--objective {text!r} cannot be trained; give {' or '.join(OBJECTIVES)}, or leave it "
             "out to train as the recipe says"
         )
     return text

@@ -1,4 +1,4 @@
-"""What happens: data, training, generation, scoring, baselines, comparison, and the runners that run probes."""
+"""What happens: data, the model, training, generation, scoring, readings, and the runners that run probes."""
 
 import logging
 

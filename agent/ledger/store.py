@@ -6,6 +6,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -219,7 +220,11 @@ class Ledger(RequestRecords):
         known: dict[Any, Any] = {}  # most texts are those of other decisions, too: one of each is kept in memory
         others = _WITH_OTHERS if "course" in self._columns["decisions"] else "0"
         found = self._db.tuples(f"{_HISTORY.format(with_others=others)} WHERE {decisions}", values)
-        past = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in found]
+        names = [field.name for field in fields(PastDecision)]
+        past = [
+            PastDecision(**{name: known.setdefault(value, value) for name, value in zip(names, columns, strict=True)})
+            for columns in found
+        ]
         return sorted(past, key=attrgetter("number"))
 
     def comparisons(self, question: str, key: str) -> Iterator[Mapping[str, Any]]:

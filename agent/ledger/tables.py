@@ -124,7 +124,7 @@ class DecisionRow:
         return self.id.removesuffix(RETRACTION)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastDecision:
     """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
 

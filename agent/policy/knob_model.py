@@ -73,7 +73,7 @@ class Axis:
         return numpy.array([float(place != self.start) for place in places])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Priors:
     """What is assumed before a reading, in points.
 

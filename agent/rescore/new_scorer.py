@@ -1,6 +1,5 @@
 """The file of another scorer: a table [scorer], as in a study, and optionally [prompts] with other checks."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from common.errors import BadInput
 from probes.inputs.material import Material
 from probes.inputs.prompts import Prompt, load_prompts
 from probes.inputs.settings import ScorerSettings
+from probes.inputs.toml_file import read_toml
 from probes.result.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest, scorer_settings
 
@@ -47,12 +47,7 @@ class NewScorer:
 
 def read_new_scorer(path: Path) -> NewScorer:
     """Read the file of another scorer; a study file is one, too. BadInput for the first law it breaks."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"{path} (--scorer) cannot be read as UTF-8 text; write it or correct the path") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not TOML: {error}; correct that line") from None
+    table = read_toml(path, "--scorer")
     if not isinstance(own := table.get("scorer"), dict):
         raise BadInput(f"{path} has no table [scorer]; write one, as in a study")
     try:

@@ -13,6 +13,7 @@ from statistics import fmean
 
 from agent.ledger.database.file import no_session_error
 from agent.ledger.designs import RecordedStack, recorded_stacks
+from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
 from agent.policy.confirmation import Account, Terms, standing
@@ -24,6 +25,7 @@ from agent.workspace.folder import Workspace
 from common.digests import with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
+from lanes import show
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.result.reading import Reading
 from probes.run.store import ProbeStore
@@ -201,7 +203,7 @@ def _replays(
         yield StackReplay(
             number=stack.number,
             members=stack.members,
-            changes=tuple(f"{row.knob} {row.before} -> {row.after}" for row in members),
+            changes=tuple(f"{row.knob} {show(value_of(row.before))} -> {show(value_of(row.after))}" for row in members),
             is_aa_test=stack.is_aa_test,
             decided=decision.status,
             reason=decision.reason,

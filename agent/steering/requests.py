@@ -133,7 +133,7 @@ def skip(proposal: str) -> Check:
         if row is None:
             last = f"the last is {proposals[-1].id}" if proposals else "it has none yet"
             raise BadInput(
-                f"only a proposal of session {found.row.id} can be skipped and {proposal!r} is none ({last}); "
+                f"session {found.row.id} has no proposal {proposal!r} ({last}); "
                 "nightlane status --json lists those that are open under in_flight"
             )
         if decided is not None:
@@ -221,10 +221,7 @@ def _unfinished(workspace: Workspace, ledger: Ledger) -> tuple[SessionRow, bool]
 
 def _ended(workspace: Workspace, last: SessionRow | None) -> BadInput:
     why = f"the last, {last.id}, ended: {last.finish_reason}" if last else "none has begun"
-    return BadInput(
-        f"only a session that has not ended can be steered and {workspace.root} has none ({why}); begin one with "
-        "nightlane run STUDY"
-    )
+    return BadInput(f"{workspace.root} has no session that can be steered ({why}); begin one with nightlane run STUDY")
 
 
 def _situation(workspace: Workspace, ledger: Ledger, row: SessionRow) -> Situation:

@@ -84,7 +84,7 @@ class ProposerSettings(Section):
 
 
 class NotifySettings(Section):
-    """``[notify]``: who is told of a session. No decision depends on it."""
+    """``[notify]``: who is notified of a session. No decision depends on it."""
 
     urls: tuple[str, ...] = ()
     """Addresses as apprise has them: ntfys://topic, mailto://..., json://host/path. ${NAME} stands for the environment

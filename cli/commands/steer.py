@@ -84,7 +84,7 @@ def note(
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Tell the language model that proposes something; it is shown the note in all later turns."""
+    """Send a note to the language model that proposes; it is shown in all later turns."""
     from agent.steering.requests import note
 
     _ask(workspace, "note", note(text), BEFORE_A_BATCH, as_json)

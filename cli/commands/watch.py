@@ -26,7 +26,7 @@ def watch(
     notify: Annotated[
         bool,
         typer.Option(
-            "--notify", help="Draw nothing; tell the addresses of [notify] when the session's process is gone."
+            "--notify", help="Draw nothing; notify the addresses of [notify] when the session's process is gone."
         ),
     ] = False,
     once: Annotated[
@@ -42,7 +42,9 @@ def watch(
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
-    if as_json and not notify:
+    if as_json and notify:
+        raise BadInput("--notify sends notices and prints no JSON; leave --json or --notify out")
+    if as_json:
         _print_changes(found)
         return
     if once and not notify:
@@ -51,7 +53,7 @@ def watch(
         _notify(found, once)
         return
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise BadInput("nightlane watch draws on a terminal, and its output or input is none; use nightlane status")
+        raise BadInput("nightlane watch needs a terminal for input and output; use nightlane status")
     from view.watch.app import WatchApp
 
     WatchApp(found).run()

@@ -97,6 +97,6 @@ def require_gguf_source(base: ExportBase) -> None:
     """BadInput for a base that llama.cpp's converter cannot read."""
     if is_gguf(base.where) or not Path(base.where).is_dir():
         raise BadInput(
-            f"llama.cpp converts a folder with a model, and --base {base.name} is none; give the folder, or the base "
+            f"--base {base.name} is not a folder with a model, which llama.cpp converts; give the folder, or the base "
             "as GGUF with --base-gguf"
         )

@@ -1,7 +1,7 @@
 """The trackers of ``--report-to``: transformers' own callbacks, whose errors end no run. Imports transformers.
 
-A tracker is a service that may be away, full or without a key, and a run takes hours. So this is the third boundary
-with a broad except, beside those around a probe and around a model endpoint.
+A tracker is a service that may be away, full or without a key, and a run takes hours. So every error
+of theirs is caught here, and logged once.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ def trackers(names: Sequence[str], note: Callable[[str], None]) -> tuple["Tracke
 
 
 class Tracker:
-    """The callback of a tracker. After an error, which is told, it is not called any more."""
+    """The callback of a tracker. After an error, which is logged, it is not called any more."""
 
     def __init__(self, name: str, callback: Callable[[], Any], note: Callable[[str], None]) -> None:
         self._name, self._note = name, note

@@ -32,15 +32,13 @@ def _date(value: object) -> str:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The table in the file of the key ``what`` under [scorer]; BadInput if it cannot be read."""
+    """The table in a file; BadInput if it cannot be read. ``what``: the key or option that names the file."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         json.dumps(table)
         return table
     except (OSError, UnicodeDecodeError):
-        raise BadInput(
-            f"{path} ({what} under [scorer]) cannot be read as UTF-8 text; write it or correct the path"
-        ) from None
+        raise BadInput(f"{path} ({what}) cannot be read as UTF-8 text; write it or correct the path") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; correct that line") from None
     except (RecursionError, TypeError, ValueError):

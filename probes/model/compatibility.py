@@ -214,7 +214,7 @@ def _require_causal(settings: ModelSettings, config: Any) -> None:
             "is_decoder in its config.json if it was trained as one"
         )
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not getattr(config, "auto_map", None):
-        raise BadInput(f"{named} is none that transformers loads as one; give a decoder-only model")
+        raise BadInput(f"{named} cannot be loaded as one by transformers; give a decoder-only model")
 
 
 def _require_whole(settings: ModelSettings, model: Path) -> None:

@@ -13,7 +13,7 @@ CRASH = "crash:"
 """Precedes the kind in the reason of a decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """What follows from a kind of failure.
 
@@ -42,7 +42,7 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
     # Memory also depends on earlier probes: the retry runs in a new worker, and with half the rows and answers at once.
     # Only this recipe is barred.
     "oom": Meaning(
-        "the device ran out of memory",
+        words="the device ran out of memory",
         recipe_at_fault=True,
         retries=1,
         replaces_worker=True,
@@ -50,7 +50,7 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         remedy="lower micro_batch or set gradient_checkpointing under [runner], give the recipe.toml with --recipe",
     ),
     "diverged": Meaning(
-        "training diverged",
+        words="training diverged",
         recipe_at_fault=True,
         permanent=True,
         bars_direction=True,
@@ -58,29 +58,31 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         remedy="lower learning_rate in a recipe.toml, give it with --recipe",
     ),
     "untrainable": Meaning(
-        "the recipe leaves rows that cannot be trained on",
+        words="the recipe leaves rows that cannot be trained on",
         recipe_at_fault=True,
         permanent=True,
         bars_direction=True,
         error=BadInput,
         remedy="change the recipe or take these rows out",
     ),
-    "timeout": Meaning("the probe took longer than the runner's deadline"),
-    "lost_worker": Meaning("the worker process was lost", retries=MANY, replaces_worker=True, worker_at_fault=True),
+    "timeout": Meaning(words="the probe took longer than the runner's deadline"),
+    "lost_worker": Meaning(
+        words="the worker process was lost", retries=MANY, replaces_worker=True, worker_at_fault=True
+    ),
     "device": Meaning(
-        "the device failed",
+        words="the device failed",
         retries=MANY,
         replaces_worker=True,
         worker_at_fault=True,
         error=MissingRequirement,
         remedy="look at the driver's log",
     ),
-    "scorer": Meaning("the scorer failed", retries=MANY),
-    "server": Meaning("the server of the answers failed", retries=MANY),
-    "disk": Meaning("the disk was full", error=DiskFull, remedy="free some space"),
-    "error": Meaning("training or evaluation raised an error"),
+    "scorer": Meaning(words="the scorer failed", retries=MANY),
+    "server": Meaning(words="the server of the answers failed", retries=MANY),
+    "disk": Meaning(words="the disk was full", error=DiskFull, remedy="free some space"),
+    "error": Meaning(words="training or evaluation raised an error"),
 }
-UNKNOWN = Meaning("the probe failed")
+UNKNOWN = Meaning(words="the probe failed")
 """For a kind that this version does not know. Nobody is at fault."""
 
 

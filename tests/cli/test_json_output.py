@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import typer
 from commands import nightlane, require_documented
+from json_faults import faults
 
-from cli.json_output import OUTPUTS, faults
+from cli.json_output import OUTPUTS
 from cli.main import app
 from cli.skill import SKILL
 from testing import simulated_study

@@ -148,7 +148,7 @@ def test_lists_of_texts_belong_to_the_problems_in_the_order_of_their_file(tmp_pa
     ("text", "message"),
     [
         ('["x", "y"]', "item 1: a JSON list holds rows, or a list of texts per problem"),
-        ("[[1", "is none"),
+        ("[[1", "is not valid JSON"),
         ("[]", "empty"),
     ],
 )

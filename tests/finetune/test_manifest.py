@@ -19,7 +19,20 @@ def adapter(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
     save_file({"weight": numpy.ones(400)}, folder / "adapter_model.safetensors")
-    write_manifest(tmp_path, Manifest("s", "r", "o", 1, 1, (), "b", {}, 1.0, 1, saved(folder)))
+    manifest = Manifest(
+        study="s",
+        recipe="r",
+        origin="o",
+        seed=1,
+        steps=1,
+        sources=(),
+        base="b",
+        final={},
+        seconds=1.0,
+        tokens=1,
+        files=saved(folder),
+    )
+    write_manifest(tmp_path, manifest)
     return folder
 
 

@@ -74,7 +74,9 @@ def nightlane(
 
 def require_documented(arguments: list[str], output: str) -> None:
     """Hold what a command printed with --json to its schema, which docs/json.md shows."""
-    from cli.json_output import OUTPUTS, faults
+    from json_faults import faults
+
+    from cli.json_output import OUTPUTS
 
     name = next(name for count in (2, 1) if (name := " ".join(arguments[:count])) in OUTPUTS)
     stream, schema = OUTPUTS[name].stream, OUTPUTS[name].schema

@@ -28,7 +28,7 @@ from view.terminal.next_commands import run_command
 LAST_READ = 50
 """Probes whose answers are counted: to read the outcome of one takes some milliseconds."""
 ENOUGH_HELD_OUT = 4
-"""Pairs on the holdout from which their own noise is told well enough."""
+"""Pairs on the holdout from which their own noise is estimated well enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _holdout(study: Study, found: PowerAnalysis) -> list[str]:
         return [f"{told}, with the noise that the search knows."]
     ways = [f"holdout_seeds = {ENOUGH_HELD_OUT}"] if pairs < ENOUGH_HELD_OUT else []
     ways.append("as many holdout prompts as probe prompts in each category")
-    return [f"{told}, since its noise is told by these pairs alone; {' or '.join(ways)} can show less."]
+    return [f"{told}, since its noise is estimated from these pairs alone; {' or '.join(ways)} can show less."]
 
 
 def _searched(study: Study) -> int:

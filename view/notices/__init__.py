@@ -1,2 +1,2 @@
-"""Notices of a night, through apprise: notice.py says what is told, send.py delivers it, follow.py tells it beside
-the session, watchdog.py from a process of its own."""
+"""Notices of a night, through apprise: notice.py writes them, send.py delivers them, sent.py remembers which were
+sent; follow.py does so beside the session, watchdog.py from a process of its own."""

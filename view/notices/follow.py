@@ -1,4 +1,4 @@
-"""Tells, beside a session, what it has to tell."""
+"""Sends the notices of a session from a thread beside it."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +10,14 @@ from view.data.session_record import SessionRecord
 from view.follow import Follower
 from view.notices.notice import Notice, due, not_begun, stopped
 from view.notices.send import Sender, addresses
-from view.notices.told import last_words, tell, told
+from view.notices.sent import last_log_line, mark_sent, sent_notices
 
 
 @contextmanager
 def notifying(
     study: str, settings: NotifySettings, workspace: Workspace, show: Callable[[str], None]
 ) -> Iterator[None]:
-    """Tell what the session that runs inside the block has to tell. ``study``: its name; ``show``: shows a line to a
+    """Send the notices of the session that runs inside the block. ``study``: its name; ``show``: shows a line to a
     person. BadInput or MissingRequirement for addresses that cannot be used."""
     if not settings.urls:
         yield
@@ -33,7 +33,7 @@ class Notices(Follower):
 
     def follow(self, record: SessionRecord) -> None:
         for notice in due(record):
-            self._tell(record, notice, notice.kind)
+            self._send(record, notice, notice.kind)
 
     def over(self, record: SessionRecord | None, why: str) -> None:
         if not why:
@@ -41,10 +41,10 @@ class Notices(Follower):
         if record is None:
             self._sender.send(not_begun(self._study, why))
         elif not record.session.finished:
-            self._tell(record, stopped(record, why), last_words(self.workspace, record.session.id)[0])
+            self._send(record, stopped(record, why), last_log_line(self.workspace, record.session.id)[0])
 
-    def _tell(self, record: SessionRecord, notice: Notice, name: str) -> None:
-        """``name``: under which it is remembered, so that it is told once."""
+    def _send(self, record: SessionRecord, notice: Notice, name: str) -> None:
+        """``name``: under which it is remembered, so that it is sent once."""
         folder = self.workspace.session(record.session.id)
-        if name not in told(folder) and self._sender.send(notice):
-            tell(folder, name)
+        if name not in sent_notices(folder) and self._sender.send(notice):
+            mark_sent(folder, name)

@@ -1,4 +1,4 @@
-"""What is told of a session: a title and at most ten short lines, which fit a phone. Pure functions of its record."""
+"""The notices of a session: a title and at most ten short lines, which fit a phone. Pure functions of its record."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Notice:
 
 
 def due(record: SessionRecord) -> Iterator[Notice]:
-    """All that a session has to tell by now, whether or not it was told before."""
+    """All notices that are due by now, whether or not they were sent before."""
     spent, budget = record.spent, record.budget
     if record.examinations and not record.examinations[-1].passed:
         yield _notice(record, "judge_unfit", "the judge is unfit", "It failed its last examination.")

@@ -1,15 +1,15 @@
 """Delivers notices to the addresses of ``[notify]``, through apprise. Nothing here ends a night: an address that does
-not answer is told once, and tried again with the next notice."""
+not answer is logged once, and tried again with the next notice."""
 
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from agent.study.schema import NotifySettings
-from common.errors import BadInput, MissingRequirement
+from common.errors import BadInput
+from common.optional_dependencies import require_extra
 from common.wording import one_line
 from view.notices.notice import Notice
 
@@ -35,7 +35,7 @@ def require_addresses(settings: NotifySettings, environment: Mapping[str, str]) 
 
 class Sender:
     """``note``: writes a line to the log when an address does not take a notice. BadInput for an address that apprise
-    does not know, MissingRequirement without apprise."""
+    does not recognise, MissingRequirement without apprise."""
 
     def __init__(self, urls: Sequence[str], note: Callable[[str], None]) -> None:
         self._note = note
@@ -58,17 +58,14 @@ class Sender:
         elif name not in self._troubled:
             self._troubled.add(name)
             why = f" ({one_line(said[-1], 200)})" if said else ""
-            self._note(f"NOTIFY {name} did not take the notice {notice.title!r}{why}; the night goes on")
+            self._note(f"NOTIFY {name} did not take the notice {notice.title!r}{why}; the session continues")
         return taken
 
 
 def _place(number: int, url: str) -> tuple[str, Any]:
     """A name without secrets, and apprise's object. A token may be any part of an address, so only the scheme is
     shown."""
-    if find_spec("apprise") is None:
-        raise MissingRequirement(
-            "[notify] needs the package apprise, which is not installed; run: pip install 'nightlane[notify]'"
-        )
+    require_extra("notify", "[notify]")
     import apprise
 
     name = f"address {number} ({url.partition('://')[0][:20]}://...)"
@@ -76,8 +73,8 @@ def _place(number: int, url: str) -> tuple[str, Any]:
         place = apprise.Apprise.instantiate(url)
     if place is None:
         raise BadInput(
-            f"[notify] urls holds addresses that apprise knows and {name} is none; see "
-            "https://github.com/caronc/apprise/wiki for how each service is written"
+            f"apprise does not recognise {name} of [notify] urls; see https://github.com/caronc/apprise/wiki for how "
+            "the address of each service is written"
         )
     return name, place
 

@@ -1,5 +1,5 @@
-"""``nightlane watch --notify``: tells of a session whose process is gone. It runs in a process of its own, so that what
-kills the session does not silence it."""
+"""``nightlane watch --notify``: sends a notice when the process of a session is gone. It runs in a process of
+its own, so that what kills the session does not silence it."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from common.errors import BadInput, NightlaneError
 from view.data.session_record import SessionRecord, load_record
 from view.notices.notice import died
 from view.notices.send import Sender, addresses
-from view.notices.told import last_words, tell, told
+from view.notices.sent import last_log_line, mark_sent, sent_notices
 
 SECONDS = 20.0
 """Between two looks at the workspace."""
@@ -23,7 +23,7 @@ class Watchdog:
 
     def __init__(self, workspace: Workspace, note: Callable[[str], None]) -> None:
         self._workspace, self._note = workspace, note
-        self._told = set[str]()
+        self._sent = set[str]()
 
     def run(self) -> None:
         """Look again and again, until Ctrl-C."""
@@ -35,17 +35,17 @@ class Watchdog:
             time.sleep(SECONDS)
 
     def look(self) -> bool:
-        """Tell if the latest session is dead; returns whether it is. BadInput where its study has no addresses."""
+        """Send a notice if the latest session is dead; returns whether it is. BadInput if there are no addresses."""
         record = load_record(self._workspace, None)
         sender = Sender(self._addresses(record), self._note)
         death = self._death(record)
         if death is None:
             return False
         folder = self._workspace.session(record.session.id)
-        if death not in self._told | told(folder) and sender.send(died(record)):
+        if death not in self._sent | sent_notices(folder) and sender.send(died(record)):
             self._note(f"session {record.session.id} died; its notice is sent")
-            self._told.add(death)
-            tell(folder, death)
+            self._sent.add(death)
+            mark_sent(folder, death)
         return True
 
     def _addresses(self, record: SessionRecord) -> tuple[str, ...]:
@@ -61,5 +61,5 @@ class Watchdog:
         """A name for this death of the session; None if it runs, has ended, or said itself why it does not run."""
         if record.state != "interrupted":
             return None
-        name, text = last_words(self._workspace, record.session.id)
+        name, text = last_log_line(self._workspace, record.session.id)
         return None if text.startswith(SAID) else name

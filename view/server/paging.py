@@ -8,7 +8,7 @@ from starlette.requests import Request
 from common.errors import BadInput
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
     """``number``: of the page, from 1. ``first``, ``last``: numbers of its rows. ``before``, ``after``: addresses of
     the pages beside it, "" for none."""
@@ -34,13 +34,13 @@ class Paging:
 
         first = each * (number - 1)
         return Paging(
-            number,
-            pages,
-            total,
-            min(first + 1, total),
-            min(first + each, total),
-            address(number - 1),
-            address(number + 1),
+            number=number,
+            pages=pages,
+            total=total,
+            first=min(first + 1, total),
+            last=min(first + each, total),
+            before=address(number - 1),
+            after=address(number + 1),
         )
 
 

@@ -1,2 +1,2 @@
-"""A session in a tracker of experiments: session_run.py is what is told, services.py how each tracker is told it,
-reporting.py the thread that does it beside the session."""
+"""A session in an experiment tracker: session_run.py has what is logged, services.py how each tracker logs it,
+reporting.py the thread that does so beside the session."""

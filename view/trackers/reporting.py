@@ -1,7 +1,7 @@
 """Reports a session to trackers while it runs, from a thread beside it.
 
 A tracker is a service that may be away, full or without a key, and a night takes hours: the first error of a tracker is
-told, and it is not called any more in this process. So here is a broad except, as around a model endpoint. A resumed
+logged, and it is not called any more in this process. So here is a broad except, as around a model endpoint. A resumed
 session goes on with what was not reported yet.
 """
 
@@ -88,7 +88,7 @@ class Reporter(Follower):
         except Exception as error:
             self._names.remove(name)
             why = one_line(str(error) or type(error).__name__, 200)
-            self.note(f"REPORT the tracker {name} failed ({why}), and the night goes on without it")
+            self.note(f"REPORT the tracker {name} failed ({why}), and the session continues without it")
         for line in said.getvalue().splitlines():
             if "warning" in line.lower() and line not in self._warned:
                 self._warned.add(line)

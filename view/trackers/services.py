@@ -1,4 +1,4 @@
-"""How each tracker is told of a session: one class for each, with the three calls of ``Service``.
+"""How a session is logged to each tracker: one class for each, with the three calls of ``Service``.
 
 Each takes its place and its key from its own variables: TRACKIO_DIR, WANDB_MODE, MLFLOW_TRACKING_URI, and so on.
 TensorBoard's files go to runs/tensorboard. The packages are imported here, when a session is reported to them.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from view.data.session_record import SessionRecord
+from view.markdown import table
 from view.trackers.session_run import ProbeRun
 
 Table = Sequence[Mapping[str, str | int | float | None]]
@@ -198,6 +199,5 @@ def _markdown(rows: Table) -> str:
     """A table as TensorBoard's text page shows it."""
     if not rows:
         return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [["" if value is None else str(value).replace("|", "/") for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    return "\n".join(table(list(rows[0]), cells))

@@ -1,6 +1,5 @@
-"""What a tracker is told of a session: a run for each probe, the decisions as a table, and the report."""
+"""What is logged of a session: a run for each probe, the decisions as a table, and the report."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from agent.ledger.results.columns import COLUMNS
 from agent.ledger.tables import ProbeRow
 from common.redaction import redacted
 from probes.result.reading import Reading
-from probes.train.curve import NAME
+from probes.train.curve import NAME, read_curve
 from view.data.figures import shown
 from view.data.session_record import SessionRecord
 
@@ -76,20 +75,13 @@ def _figures(reading: Reading) -> dict[str, float]:
 
 def _curve(path: Path) -> tuple[tuple[int, Mapping[str, float]], ...]:
     """The finite figures of each whole line of train.jsonl."""
-    found = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ()
-    for line in lines:
-        try:
-            row = json.loads(line)
-            step = int(row.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-        figures = {f"train/{name}": float(value) for name, value in row.items() if _is_finite(value)}
-        found.append((step, figures))
-    return tuple(found)
+    return tuple(
+        (
+            int(line["step"]),
+            {f"train/{name}": float(value) for name, value in line.items() if name != "step" and _is_finite(value)},
+        )
+        for line in read_curve(path)
+    )
 
 
 def _is_finite(value: object) -> bool:

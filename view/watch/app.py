@@ -27,9 +27,9 @@ PATIENCE = 5.0
 READING = "Reading the workspace …"
 KEYS = "q quit   ↑ ↓ choose a probe, scroll   tab next list"
 STYLE = """
-#head, #told, #trouble { height: auto; padding: 0 1; }
+#head, #message, #trouble { height: auto; padding: 0 1; }
 #trouble { background: $warning; color: $text-warning; display: none; }
-#told { max-height: 9; margin: 1 0 0 0; display: none; }
+#message { max-height: 9; margin: 1 0 0 0; display: none; }
 Table, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
 Table, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
 #probes { display: none; }
@@ -69,7 +69,7 @@ class WatchApp(App[None]):
     def compose(self) -> ComposeResult:
         yield Static(READING, id="head", markup=False)
         yield Static(id="trouble", markup=False)
-        yield Static(id="told", markup=False)
+        yield Static(id="message", markup=False)
         yield Table("probes", "row")
         with Horizontal(id="middle"):
             yield LossCurve(id="curve")
@@ -127,14 +127,14 @@ class WatchApp(App[None]):
         late = f"the workspace has not answered for {age:.0f} s; this is what it held before" if age > PATIENCE else ""
         why, place = late or (self.found if isinstance(self.found, str) else ""), self.query_one("#trouble", Static)
         place.display = bool(why and self.picture)
-        place.update(texts.told(why))
+        place.update(texts.plain_text(why))
         if self.picture is None:
-            self.query_one("#head", Static).update(texts.told(why or READING))
+            self.query_one("#head", Static).update(texts.plain_text(why or READING))
 
     def _show(self, picture: Picture) -> None:
         self.screen.set_class(False, "empty")
         self.query_one("#head", Static).update(texts.head(picture.now))
-        ending, place = texts.ending(picture.now, picture.result), self.query_one("#told", Static)
+        ending, place = texts.ending(picture.now, picture.result), self.query_one("#message", Static)
         place.update(ending or "")
         place.display = ending is not None
         self._show_probes(picture.now.live.batch)

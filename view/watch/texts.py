@@ -24,7 +24,7 @@ WIDE_DECISION_COLUMNS = (*DECISION_COLUMNS, "", "chance", "why")
 Row = tuple[Text, ...]
 
 
-def told(text: object, style: str = "") -> Text:
+def plain_text(text: object, style: str = "") -> Text:
     """One line of text, without secrets and with control characters written out."""
     return Text(redacted(printable(" ".join(str(text).split()))), style)
 
@@ -36,7 +36,7 @@ def head(now: SessionNow) -> Text:
     for status, word in (("CRASH", "crashed"), ("RETRACT", "retracted")):
         counts += f", {session.decisions[status]} {word}" if session.decisions[status] else ""
     state, style = session.state.upper(), STATES[session.state]
-    first = [told(session.id, "bold"), Text(state, style), told(session.study), told(counts, "bold")]
+    first = [plain_text(session.id, "bold"), Text(state, style), plain_text(session.study), plain_text(counts, "bold")]
     active = f"started {moment(session.started)}, active {duration(session.active_hours * 3600)}"
     process = f"process {session.holder}" if session.holder else ""
     lines = [Text("  ").join(first), Text(", ".join(part for part in (active, process) if part), "dim")]
@@ -49,7 +49,7 @@ def _budget(now: SessionNow) -> Text:
     if now.live.used:
         nearest = max(now.live.used, key=lambda one: one.share)
         text.append_text(gauge(1 - nearest.share, 12)).append("  ")
-    return text.append_text(told(now.live.budget_left))
+    return text.append_text(plain_text(now.live.budget_left))
 
 
 def gauge(share: float, width: int) -> Text:
@@ -65,8 +65,8 @@ def ending(now: SessionNow, result: Sequence[str]) -> Text | None:
         if now.live.held:
             return _lines(f"{now.live.held[:1].upper()}{now.live.held[1:]}.", *asked)
         if now.live.batch:
-            return Text("\n").join(map(told, asked)) if asked else None
-        return Text("\n").join([Text("Between two batches of probes.", "dim"), *map(told, asked)])
+            return Text("\n").join(map(plain_text, asked)) if asked else None
+        return Text("\n").join([Text("Between two batches of probes.", "dim"), *map(plain_text, asked)])
     if session.state == "interrupted":
         return _lines("It was interrupted; no decision is lost.", f"To go on: {now.go_on}")
     finished = f"Finished {moment(session.finished or '')}: {session.finish_reason}."
@@ -74,19 +74,19 @@ def ending(now: SessionNow, result: Sequence[str]) -> Text | None:
 
 
 def _lines(first: str, *others: str) -> Text:
-    return Text("\n").join([told(first, "bold"), *map(told, others)])
+    return Text("\n").join([plain_text(first, "bold"), *map(plain_text, others)])
 
 
 def batch_title(batch: LiveBatch) -> str:
     counts = f"{len(batch.probes)} running, {batch.waiting} waiting, {batch.done} done"
     left = "" if batch.seconds_left is None else f", about {duration(batch.seconds_left)} left"
-    return f"{told(batch.title)}: {counts}{left}"
+    return f"{plain_text(batch.title)}: {counts}{left}"
 
 
 def worker_row(worker: WorkerStatus) -> Row:
     """A worker that runs no probe now."""
     nothing = Text()
-    return Text(str(worker.number)), nothing, nothing, told(worker.doing, "dim"), nothing, nothing, nothing
+    return Text(str(worker.number)), nothing, nothing, plain_text(worker.doing, "dim"), nothing, nothing, nothing
 
 
 def probe_row(probe: LiveProbe, width: int) -> Row:
@@ -96,13 +96,18 @@ def probe_row(probe: LiveProbe, width: int) -> Row:
     left = "" if probe.seconds_left is None else duration(probe.seconds_left)
     loss = "" if probe.loss is None else f"{probe.loss:.3f}"
     worker = Text("" if probe.worker is None else str(probe.worker))
-    return worker, told(probe.id), Text(str(probe.seed)), told(probe.phase), steps, Text(loss), Text(left)
+    return worker, plain_text(probe.id), Text(str(probe.seed)), plain_text(probe.phase), steps, Text(loss), Text(left)
 
 
 def decision_rows(lines: Sequence[DecisionLine], width: int) -> Iterator[Row]:
     scale = reach(one.effect for one in lines if one.effect)
     for one in lines:
-        row = told(one.number), Text(one.status, STYLES.get(one.status, "")), told(_change(one)), Text(_effect(one))
+        row = (
+            plain_text(one.number),
+            Text(one.status, STYLES.get(one.status, "")),
+            plain_text(_change(one)),
+            Text(_effect(one)),
+        )
         yield (*row, *_more(one, scale)) if width >= WIDE else row
 
 
@@ -120,9 +125,9 @@ def _effect(one: DecisionLine) -> str:
 def _more(one: DecisionLine, scale: float) -> Row:
     effect, why = one.effect, one.reason + (f"; retracted: {one.retracted}" if one.retracted else "")
     line = Text(bar(effect.delta, effect.low, effect.high, scale, 21)) if effect else Text()
-    return line, Text("" if one.chance is None else chance(one.chance)), told(why)
+    return line, Text("" if one.chance is None else chance(one.chance)), plain_text(why)
 
 
 def notes(lines: Sequence[tuple[str, str]]) -> Text:
     """The latest first, each with its time of day."""
-    return Text("\n").join(Text.assemble((f"{time[11:16]} ", "dim"), told(text)) for time, text in lines)
+    return Text("\n").join(Text.assemble((f"{time[11:16]} ", "dim"), plain_text(text)) for time, text in lines)

@@ -80,7 +80,12 @@ DEFINITIONS = (
         example="116.14",
     ),
     _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4332.3"),
-    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.841"),
+    _number(
+        "peak_gb",
+        "Largest memory of a probe; with the packed engine, of the worker that trained several at once.",
+        unit="GB",
+        example="0.841",
+    ),
     _number("cost_usd", "Cost of the decision, if prices are set.", unit="US dollars", example="0.04"),
     _text("proposer", "Who proposed.", example="factorial"),
     _text("reason", "Why it was decided so: a code of the table below.", example="improved"),

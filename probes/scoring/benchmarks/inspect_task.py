@@ -17,7 +17,7 @@ from common.optional_dependencies import require_extra
 from common.wording import one_line
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import InspectSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, simplest, told
+from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
 
 AT_ONCE = 32
 """Answers that are scored side by side, for scorers that ask a model."""
@@ -34,7 +34,7 @@ class InspectTask:
             spec = str(file) + settings.task[len(settings.task.partition("@")[0]) :] if file else settings.task
             tasks = load_tasks([spec])
         except Exception as error:  # the boundary to code that is not ours
-            raise BadInput(f"{named} cannot be loaded by Inspect ({told(error)}); mend it") from error
+            raise BadInput(f"{named} cannot be loaded by Inspect ({error_line(error)}); mend it") from error
         if len(tasks) != 1:
             found = ", ".join(task.name for task in tasks) or "none"
             raise BadInput(f"{named} names {len(tasks)} tasks ({found}), and one is scored; write file.py@name")

@@ -16,7 +16,7 @@ from common.errors import BadInput
 from common.optional_dependencies import require_extra
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import LmEvalSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, simplest, told
+from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
 
 _TASK = re.compile(r"^task:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 
@@ -32,7 +32,9 @@ class LmEvalTask:
             manager = TaskManager(include_path=str(file.parent) if file else None, include_defaults=file is None)
             found = manager.load([name])["tasks"]
         except Exception as error:  # the boundary to code that is not ours
-            raise BadInput(f"{named} cannot be loaded by lm-evaluation-harness ({told(error)}); mend it") from error
+            raise BadInput(
+                f"{named} cannot be loaded by lm-evaluation-harness ({error_line(error)}); mend it"
+            ) from error
         if len(found) != 1:
             raise BadInput(f"{named} is a group of {len(found)} tasks, and one is scored; name one of them")
         self.name, self._task = name, next(iter(found.values()))

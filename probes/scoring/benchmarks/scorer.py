@@ -10,7 +10,7 @@ from common.errors import BadInput, NightlaneError
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.benchmarks.settings import BenchmarkSettings, InspectSettings, LmEvalSettings
-from probes.scoring.benchmarks.task import BenchmarkTask, TaskScore, told
+from probes.scoring.benchmarks.task import BenchmarkTask, TaskScore, error_line
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, Missing, ScorerBroken
 
 
@@ -81,7 +81,7 @@ class _BenchmarkScorer:
         except NightlaneError as error:
             raise ScorerBroken(str(error)) from error
         except Exception as error:  # the boundary to code that is not ours
-            raise ScorerBroken(f"the task {self._task.name!r} raised {told(error)}; mend it") from error
+            raise ScorerBroken(f"the task {self._task.name!r} raised {error_line(error)}; mend it") from error
         return [self._mark(one) for one in given]
 
     def close(self) -> None:

@@ -49,6 +49,6 @@ def simplest(turns: Sequence[Turn]) -> Turns:
     return turns[0].content if [turn.role for turn in turns] == ["user"] else tuple(turns)
 
 
-def told(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """An error of code that is not ours, in one line."""
     return one_line(f"{type(error).__name__}: {error}", 200)

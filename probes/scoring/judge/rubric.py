@@ -130,7 +130,7 @@ class Rubric(_Table):
 
 def load_rubric(path: Path) -> Rubric:
     """Read a rubric; BadInput for the first error in the file."""
-    table = read_toml(path, "rubric")
+    table = read_toml(path, "rubric under [scorer]")
     try:
         return parse_strict(Rubric, table)
     except ValidationError as error:

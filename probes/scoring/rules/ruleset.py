@@ -240,7 +240,7 @@ class RulesFile(Section):
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
     """Read the rules of a file; BadInput for its first error."""
-    table = read_toml(path, "rules")
+    table = read_toml(path, "rules under [scorer]")
     try:
         rules = parse_strict(RulesFile, table).rule
     except ValidationError as error:

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 
-class Layout:
+class PaddedLayout:
     """S sequences of at most L tokens, N together. ``places`` [N]: of the tokens in a padded layout [S, L]."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
@@ -35,7 +35,7 @@ class Layout:
             query, key, value, near, is_causal=near is None, scale=scaling, enable_gqa=grouped
         )
         rows = found.transpose(1, 2).reshape(self.sequences * self.width, *found.shape[1::2])
-        return (rows if self.places is None else take(rows, self.places)).unsqueeze(0)
+        return (rows if self.places is None else unpad(rows, self.places)).unsqueeze(0)
 
     def _near(self, window: int, device: torch.device) -> torch.Tensor:
         token = torch.arange(self.width, device=device)
@@ -45,11 +45,11 @@ class Layout:
     def _padded(self, each: torch.Tensor) -> torch.Tensor:
         rows = each[0].transpose(0, 1)
         if self.places is not None:
-            rows = _spread(rows, self.places, self.sequences * self.width)
+            rows = pad(rows, self.places, self.sequences * self.width)
         return rows.reshape(self.sequences, self.width, *rows.shape[1:]).transpose(1, 2)
 
 
-class _Spread(torch.autograd.Function):
+class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: torch.Tensor, places: torch.Tensor, number: int) -> torch.Tensor:
         ctx.places = places
@@ -60,7 +60,7 @@ class _Spread(torch.autograd.Function):
         return gradient.index_select(0, ctx.places), None, None
 
 
-class _Take(torch.autograd.Function):
+class _Unpad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         ctx.places, ctx.number = places, len(rows)
@@ -71,7 +71,7 @@ class _Take(torch.autograd.Function):
         return gradient.new_zeros(ctx.number, *gradient.shape[1:]).index_copy_(0, ctx.places, gradient), None
 
 
-_spread: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = _Spread.apply
+pad: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = _Pad.apply
 """Some rows, their places, a number: so many rows, these at their places and zeros elsewhere."""
-take: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _Take.apply
+unpad: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _Unpad.apply
 """Some rows, places: the rows at these places, which are all different; ``index_select`` with a faster gradient."""

@@ -16,16 +16,16 @@ from probes.train.job import Ids
 from probes.train.reference_store import Logps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """B rows as 2B sequences, the chosen ones first; N tokens, of which P are predicted.
 
     ``ids`` and ``positions`` [N]; ``lengths``: of the sequences. ``sources`` [P]: the places in [0, N) before predicted
-    tokens; ``targets`` [P]: these tokens. ``sums`` [2B, P]: takes the log probabilities of the tokens to those of the
-    answers: sums with DPO, means with ORPO. ``chosen`` [P]: whether a token is of a chosen answer. ``mean`` [P]: takes
-    them to this block's part in the mean over the tokens of the whole effective batch. ``answer_lengths`` [2B].
-    ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that. ``references`` [2, B]: log
-    probabilities of the answers by the base. ``share``: of this block in the loss of a step.
+    tokens; ``targets`` [P]: these tokens. ``answer_weights`` [2B, P]: takes the log probabilities of the tokens to
+    those of the answers: sums with DPO, means with ORPO. ``chosen`` [P]: whether a token is of a chosen answer.
+    ``mean`` [P]: takes them to this block's part in the mean over the tokens of the whole effective batch.
+    ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that.
+    ``references`` [2, B]: log probabilities of the answers by the base. ``share``: of this block in the loss of a step.
     """
 
     ids: torch.Tensor
@@ -33,7 +33,7 @@ class Block:
     lengths: tuple[int, ...]
     sources: torch.Tensor
     targets: torch.Tensor
-    sums: torch.Tensor
+    answer_weights: torch.Tensor
     chosen: torch.Tensor
     mean: torch.Tensor
     answer_lengths: torch.Tensor
@@ -123,22 +123,22 @@ def _block(
         targets += one.ids[first:]
         chosen += [is_chosen and token >= one.first for token in range(first, len(one.ids))]
         mean += [1 / tokens_of_mean if is_chosen and has_mean else 0.0] * (len(one.ids) - first)
-    sums = torch.zeros(len(sequences), len(sources))
+    answer_weights = torch.zeros(len(sequences), len(sources))
     for place, (begin, end) in enumerate(spans):
         if with_prompt:
-            sums[place, begin:end] = 1 / (end - begin)
+            answer_weights[place, begin:end] = 1 / (end - begin)
             continue
         other = spans[(place + rows) % len(spans)]
         shared = min(end - begin, other[1] - other[0])
-        sums[place, begin : begin + shared] = 1.0
-        sums[place, begin + shared : end] = recipe.ld_alpha
+        answer_weights[place, begin : begin + shared] = 1.0
+        answer_weights[place, begin + shared : end] = recipe.ld_alpha
     return Block(
         ids=torch.tensor([token for one in sequences for token in one.ids], device=device),
         positions=torch.cat([torch.arange(len(one.ids)) for one in sequences]).to(device),
         lengths=tuple(len(one.ids) for one in sequences),
         sources=torch.tensor(sources, device=device),
         targets=torch.tensor(targets, device=device),
-        sums=sums.to(device),
+        answer_weights=answer_weights.to(device),
         chosen=torch.tensor(chosen, device=device),
         mean=torch.tensor(mean, device=device),
         answer_lengths=torch.tensor([float(len(one.ids) - one.start) for one in sequences], device=device),

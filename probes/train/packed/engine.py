@@ -16,7 +16,7 @@ from probes.model.load import Base
 from probes.train.job import Diverged, Trained, TrainingJob, Untrainable
 from probes.train.packed.blocks import Block
 from probes.train.packed.passes import Passes
-from probes.train.packed.run import Run
+from probes.train.packed.run import AdapterTraining
 
 FAILURES = (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError)
 """What concerns a job and is no error of the program."""
@@ -43,7 +43,7 @@ class _Training:
     def __init__(self, jobs: Sequence[TrainingJob], rows: int) -> None:
         self.results: dict[int, Trained | Exception] = {}
         self._jobs, self._rows = jobs, rows
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, AdapterTraining] = {}
 
     @property
     def active(self) -> list[int]:
@@ -61,7 +61,7 @@ class _Training:
     def begin(self, base: Base, memory: MemorySettings, opened: ExitStack) -> None:
         for place, job in enumerate(self._jobs):
             with self._failing(place):
-                self._runs[place] = run = Run(base, job, memory)
+                self._runs[place] = run = AdapterTraining(base, job, memory)
                 opened.callback(run.close)
         layers = sorted({name for run in self._runs.values() for name in run.adapter.layers})
         self._passes = opened.enter_context(Passes.opened(base.model, layers))
@@ -100,7 +100,8 @@ class _Training:
         runs = [self._runs[place] for place, _ in parts]
         found = self._passes.logps([(run.adapter, block) for run, (_, block) in zip(runs, parts, strict=True)])
         losses = [
-            run.loss(block, logps, best) for run, (_, block), (logps, best) in zip(runs, parts, found, strict=True)
+            run.loss(block, logps, is_argmax)
+            for run, (_, block), (logps, is_argmax) in zip(runs, parts, found, strict=True)
         ]
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
 

@@ -21,7 +21,8 @@ class TokenLogps(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        logps, best = hidden.new_empty(len(hidden), dtype=torch.float32), torch.empty_like(targets, dtype=torch.bool)
+        logps = hidden.new_empty(len(hidden), dtype=torch.float32)
+        is_argmax = torch.empty_like(targets, dtype=torch.bool)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         size = max(1, CHUNK // len(weight))
         for start in range(0, len(hidden), size):
@@ -30,7 +31,7 @@ class TokenLogps(torch.autograd.Function):
             chosen = targets[own].unsqueeze(1)
             top = logits.amax(1, keepdim=True)
             picked = logits.gather(1, chosen)
-            best[own] = (picked == top).squeeze(1)
+            is_argmax[own] = (picked == top).squeeze(1)
             odds = logits.sub_(top).exp_()
             total = odds.sum(1, keepdim=True)
             logps[own] = (picked - top - total.log()).squeeze(1)
@@ -40,8 +41,8 @@ class TokenLogps(torch.autograd.Function):
                 gradient[own] = odds.to(weight.dtype) @ weight
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(best)
-        return logps, best
+        ctx.mark_non_differentiable(is_argmax)
+        return logps, is_argmax
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:

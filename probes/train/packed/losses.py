@@ -18,19 +18,19 @@ DISCOPOP_TAU = 0.05
 Figures = dict[str, torch.Tensor]
 
 
-def loss_of(block: Block, recipe: Recipe, logps: torch.Tensor, best: torch.Tensor) -> tuple[torch.Tensor, Figures]:
-    """``logps`` [P]: log probabilities of the predicted tokens; ``best`` [P]: whether each is the most likely token.
+def loss_of(block: Block, recipe: Recipe, logps: torch.Tensor, is_argmax: torch.Tensor) -> tuple[torch.Tensor, Figures]:
+    """``logps`` [P]: log probabilities of the predicted tokens; ``is_argmax`` [P]: whether each is the likeliest token.
 
     Returns the loss of the block and, without a gradient, its figures; both are means over its rows.
     """
-    answers = block.sums @ logps
+    answers = block.answer_weights @ logps
     likelihood = -(block.mean @ logps)
     if recipe.objective == "orpo":
         loss, rewards = _orpo(answers, likelihood, recipe)
     else:
         loss, rewards = _dpo(answers, likelihood, block, recipe)
     chosen, rejected = rewards.detach().chunk(2)
-    hits = (best & block.chosen).sum() / block.chosen.sum().clamp(min=1)
+    hits = (is_argmax & block.chosen).sum() / block.chosen.sum().clamp(min=1)
     return loss, {
         "loss": loss.detach(),
         "mean_token_accuracy": hits,
@@ -58,7 +58,14 @@ def _dpo(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     assert block.references is not None
     chosen, rejected = ratios = answers.view(2, -1) - block.references
-    pairs = Pairs(chosen, rejected, answers.view(2, -1), block.references, block.answer_lengths.view(2, -1), recipe)
+    pairs = Pairs(
+        chosen=chosen,
+        rejected=rejected,
+        answers=answers.view(2, -1),
+        references=block.references,
+        lengths=block.answer_lengths.view(2, -1),
+        recipe=recipe,
+    )
     weights = (1.0, recipe.second_weight, recipe.third_weight)
     loss = answers.new_zeros(())
     for kind, weight in zip(losses(recipe), weights, strict=False):
@@ -66,7 +73,7 @@ def _dpo(
     return loss, recipe.beta * ratios.flatten()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairs:
     """What a loss of DPO is computed from. ``chosen``, ``rejected`` [B]: log ratios of policy and reference.
     ``answers``, ``references`` [2, B]: their logarithms. ``lengths`` [2, B]: tokens of the answers."""

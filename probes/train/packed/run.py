@@ -17,7 +17,7 @@ from probes.train.packed.passes import Passes
 from probes.train.reference_store import Logps
 
 
-class Run:
+class AdapterTraining:
     """Raises what ``tokenised`` and ``Adapter`` raise. ``seconds``: its part, by tokens, in the time of all passes that
     it was in."""
 
@@ -40,7 +40,7 @@ class Run:
         def compute(row: Mapping[str, Any]) -> Logps:
             block = plain_block(row, self.job.recipe, self._device)
             [(logps, _)] = passes.logps([(None, block)])
-            chosen, rejected = (block.sums @ logps).tolist()
+            chosen, rejected = (block.answer_weights @ logps).tolist()
             return chosen, rejected
 
         store = self.job.references
@@ -53,9 +53,9 @@ class Run:
         references = None if self._references is None else self._references[own]
         return blocks_of_step(self._rows[own], self.job.recipe, self._at_once, self._device, references)
 
-    def loss(self, block: Block, logps: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+    def loss(self, block: Block, logps: torch.Tensor, is_argmax: torch.Tensor) -> torch.Tensor:
         """The block's part in the loss of the step; its figures are added to those of the step."""
-        loss, figures = loss_of(block, self.job.recipe, logps, best)
+        loss, figures = loss_of(block, self.job.recipe, logps, is_argmax)
         for name, value in figures.items():
             self._figures[name] = self._figures.get(name, 0.0) + block.share * value
         return block.share * loss

@@ -186,7 +186,7 @@ def test_a_skipped_change_gets_a_row_and_is_in_no_later_recipe(tmp_path: Path) -
 
 def test_what_cannot_be_skipped_is_refused_at_once(tmp_path: Path) -> None:
     def act(workspace: Workspace) -> None:
-        with pytest.raises(BadInput, match="'999' is none"):
+        with pytest.raises(BadInput, match="has no proposal '999'"):
             ask(workspace, "skip", requests.skip("999"))
         with Ledger(workspace.ledger, read_only=True) as ledger:
             if decided := [row for row in ledger.decisions() if row.turn > 0]:
@@ -341,7 +341,10 @@ def test_only_a_session_that_has_not_ended_can_be_steered(tmp_path: Path) -> Non
     with pytest.raises(BadInput, match="start one with nightlane run STUDY"):
         ask(Workspace(tmp_path), "pause")
     workspace = steered(tmp_path, {}, STUDY.replace("probes = 60", "probes = 20"))
-    with pytest.raises(BadInput, match=r"has none \(the last, .*, ended: .*\); begin one with nightlane run STUDY"):
+    with pytest.raises(
+        BadInput,
+        match=r"has no session that can be steered \(the last, .*, ended: .*\); begin one with nightlane run STUDY",
+    ):
         ask(workspace, "pause")
 
 

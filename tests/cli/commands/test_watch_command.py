@@ -39,6 +39,12 @@ def test_without_a_terminal_it_names_status(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_notices_and_json_do_not_go_together(tmp_path: Path) -> None:
+    done = nightlane("watch", "--workspace", tmp_path, "--notify", "--once", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "prints no JSON; leave --json or --notify out" in done.stderr
+
+
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
     done = nightlane("watch", "--workspace", tmp_path / "none")
     assert done.returncode == 2

@@ -33,7 +33,19 @@ def finished_run(folder: Path) -> Path:
     run = folder / "run"
     run.mkdir()
     (folder / "adapter").rename(run / "adapter")
-    manifest = Manifest("a study", "r1", "a test", 42, 4, (), "b1", {"loss": 0.5}, 1.0, 100, saved(run / "adapter"))
+    manifest = Manifest(
+        study="a study",
+        recipe="r1",
+        origin="a test",
+        seed=42,
+        steps=4,
+        sources=(),
+        base="b1",
+        final={"loss": 0.5},
+        seconds=1.0,
+        tokens=100,
+        files=saved(run / "adapter"),
+    )
     write_manifest(run, manifest)
     (run / "recipe.toml").write_text('objective = "orpo"\nlearning_rate = 1e-3\n', encoding="utf-8")
     return run

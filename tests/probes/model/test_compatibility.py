@@ -159,7 +159,7 @@ def copied(models: Path, folder: Path) -> Path:
         ("config.json", b'{"model_type": "bart"}', "(bart) is an encoder with a decoder"),
         ("config.json", b'{"model_type": "bert"}', "(bert) is an encoder, whose tokens see those that follow them"),
         ("config.json", b'{"model_type": "roberta"}', "(roberta) is an encoder, whose tokens see those that follow"),
-        ("config.json", b'{"model_type": "vit"}', "(vit) is none that transformers loads as one"),
+        ("config.json", b'{"model_type": "vit"}', "(vit) cannot be loaded as one by transformers"),
         ("config.json", b'{"model_type": "llama", "hidden_size": "much"}', "could not be loaded"),
         ("config.json", None, "without config.json"),
         ("*.safetensors", None, "without weights (no .safetensors, .bin, .gguf file); restore them"),

@@ -62,7 +62,7 @@ def test_what_the_holdout_can_show_follows_from_its_pairs_and_from_what_is_known
     known = held_out(tmp_path / "known", 2)
     assert "with the noise that the search knows." in known
     alone = held_out(tmp_path / "alone", 2, "holdout-lists-1")
-    assert "since its noise is told by these pairs alone; holdout_seeds = 4 or as many holdout prompts" in alone
+    assert "since its noise is estimated from these pairs alone; holdout_seeds = 4 or as many holdout prompts" in alone
     assert shown(alone) > 4 * shown(known), "two pairs have one degree of freedom"
     assert shown(held_out(tmp_path / "more", 4, "holdout-lists-1")) < shown(alone) / 3
     none = held_out(tmp_path / "none", 2, '"holdout"')

@@ -17,12 +17,12 @@ from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.study.schema import NotifySettings
 from agent.workspace.folder import Workspace
+from common import optional_dependencies
 from common.errors import BadInput, MissingRequirement
 from probes.run.store import ProbeStore
 from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner, World
 from view.data.session_record import load_record
-from view.notices import send
 from view.notices.follow import notifying
 from view.notices.notice import Notice, due
 from view.notices.send import Sender, addresses
@@ -72,7 +72,7 @@ def night(
     return workspace
 
 
-def test_a_night_tells_its_begin_its_first_keep_and_its_end(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_night_sends_notices_of_its_begin_its_first_keep_and_its_end(tmp_path: Path, receiver: Receiver) -> None:
     workspace = night(tmp_path, study(tmp_path, receiver.url))
     assert receiver.titles == [
         "simulated: a session began",
@@ -108,7 +108,7 @@ def test_a_notice_has_ten_lines_at_most_and_fits_a_phone(tmp_path: Path) -> None
     assert "and 15 more" in lines
 
 
-def test_money_disk_and_an_unfit_judge_are_told(tmp_path: Path) -> None:
+def test_money_disk_and_an_unfit_judge_have_notices(tmp_path: Path) -> None:
     record = load_record(night(tmp_path, study(tmp_path)), None)
     running = replace(record, session=replace(record.session, finished=None, finish_reason=None))
 
@@ -168,7 +168,7 @@ def test_a_session_that_never_began_says_why(tmp_path: Path, receiver: Receiver)
 
 
 @pytest.mark.slow
-def test_the_watchdog_tells_once_of_a_session_that_was_killed(tmp_path: Path, receiver: Receiver) -> None:
+def test_the_watchdog_sends_one_notice_of_a_session_that_was_killed(tmp_path: Path, receiver: Receiver) -> None:
     text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.2')
     path = simulated_study.write_study(tmp_path / "study", f"{text}[notify]\nurls = ['${{WHERE}}']\n")
     work = tmp_path / "work"
@@ -204,13 +204,13 @@ def test_secrets_come_from_the_environment() -> None:
 
 
 def test_what_apprise_does_not_know_is_refused_without_showing_it() -> None:
-    with pytest.raises(BadInput, match=r"address 1 \(nonsense://\.\.\.\) is none") as refused:
+    with pytest.raises(BadInput, match=r"apprise does not recognise address 1 \(nonsense://\.\.\.\)") as refused:
         Sender(["nonsense://s3cret"], print)
     assert "s3cret" not in str(refused.value)
 
 
 def test_without_apprise_the_night_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(send, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional_dependencies, "find_spec", lambda module: None)
     with pytest.raises(MissingRequirement, match=r"pip install 'nightlane\[notify\]'"):
         Sender(["json://there"], print)
 
@@ -224,7 +224,7 @@ def test_check_refuses_addresses_that_cannot_be_used(tmp_path: Path) -> None:
     )
     done = nightlane("check", path, "--offline", "--workspace", tmp_path, WHERE="s3cret")
     assert done.returncode == 2
-    assert "address 1 (nonsense://...) is none" in done.stderr
+    assert "apprise does not recognise address 1 (nonsense://...)" in done.stderr
 
 
 def test_an_address_that_recovers_may_be_in_trouble_again(receiver: Receiver) -> None:

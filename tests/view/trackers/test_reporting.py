@@ -110,7 +110,7 @@ def test_a_tracker_that_fails_is_told_once_and_the_night_goes_on(tmp_path: Path,
     said: list[str] = []
     workspace = night(tmp_path, "broken", "told", said=said)
     assert load_record(workspace, None).session.finished
-    assert said == ["REPORT the tracker broken failed (no route to host), and the night goes on without it"]
+    assert said == ["REPORT the tracker broken failed (no route to host), and the session continues without it"]
     assert said[0] in (workspace.runs / "progress.log").read_text(encoding="utf-8")
     assert told[0].ends, "the other tracker has everything"
 
@@ -130,7 +130,7 @@ def test_a_reading_whose_folder_is_not_whole_yet_is_told_later(tmp_path: Path, t
 
 
 def test_an_unknown_tracker_is_refused_before_the_night(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="'comet' is no tracker that is known here; give one of trackio"):
+    with pytest.raises(BadInput, match="'comet' of --report-to is an unknown tracker; give one of trackio"):
         night(tmp_path, "comet")
     assert not (tmp_path / "workspace" / "runs").exists()
 

@@ -1,5 +1,5 @@
-"""What was told of a session: session-ID/notices.json, so that a resumed session does not tell it again. If it is lost,
-that is told twice."""
+"""The notices of a session that were sent: session-ID/notices.json, so that a resumed session does not send them again.
+If the file is lost, they are sent twice."""
 
 import json
 from contextlib import suppress
@@ -12,14 +12,14 @@ from common.files import write_unsynced
 FILE = "notices.json"
 
 
-def last_words(workspace: Workspace, session: str) -> tuple[str, str]:
+def last_log_line(workspace: Workspace, session: str) -> tuple[str, str]:
     """A name for the end of the process that ran a session last, and the last line that it wrote."""
     with LedgerOverview(workspace.ledger, read_only=True) as ledger:
         [(time, text), *_] = ledger.last_notes(session, 1) or [("", "")]
     return f"gone after {time}", text
 
 
-def told(session: Path) -> set[str]:
+def sent_notices(session: Path) -> set[str]:
     try:
         found = json.loads((session / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -27,6 +27,6 @@ def told(session: Path) -> set[str]:
     return {one for one in found if isinstance(one, str)} if isinstance(found, list) else set()
 
 
-def tell(session: Path, name: str) -> None:
+def mark_sent(session: Path, name: str) -> None:
     with suppress(OSError):
-        write_unsynced(session / FILE, json.dumps(sorted(told(session) | {name})))
+        write_unsynced(session / FILE, json.dumps(sorted(sent_notices(session) | {name})))
