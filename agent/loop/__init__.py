@@ -2,7 +2,7 @@
 
 graph.py               the graph, and what it does after a kill
 nodes.py               what each node does: plan, look, confirm, record
-start/                 opens a session, new or killed; repeats of the starting recipe, and how noisy these are
+start_or_resume/       opens a session, new or killed; repeats of the starting recipe, and how noisy these are
 search/                the readings as the policy sees them, proposals, waves, confirmations, and the rows they end in
 judging/               examines the scorer; a judge's choices between the answers of both sides
 measurements.py        runs probes within the budget and under an unchanged study
