@@ -16,6 +16,7 @@ EXTRAS = {
     "llama-cpp": {"gguf": "gguf", "sentencepiece": "sentencepiece"},
     "inspect": {"inspect_ai": "inspect-ai"},
     "lm-eval": {"lm_eval": "lm-eval"},
+    "ray": {"ray": "ray"},
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""
