@@ -8,9 +8,10 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from common.errors import MissingRequirement, NightlaneError
 from probes.inputs.settings import Engine
@@ -36,7 +37,7 @@ class Message:
 class Keeper:
     """An actor with two threads: one method sends, the other receives."""
 
-    serve = staticmethod(serve)
+    serve: ClassVar[Callable[..., None]] = staticmethod(serve)
 
     def __init__(
         self, study: StudyParcel, number: int, threads: int, device: str, quantization: str, engine: Engine
@@ -53,12 +54,8 @@ class Keeper:
             self._refused = error
             return
         self._pipe, theirs = worker_pool.CONTEXT.Pipe()
-        arguments = (theirs, self._runs, number, threads, device, quantization, engine)
-        self._process = worker_pool.CONTEXT.Process(
-            target=self.serve, args=arguments, name=f"nightlane-worker-{number}"
-        )
         with worker_pool.variables(worker_pool.thread_variables(threads)):
-            self._process.start()
+            self._process = self._started((theirs, self._runs, number, threads, device, quantization, engine))
         theirs.close()
         self.send(material)
 
@@ -102,6 +99,12 @@ class Keeper:
                 "model again"
             )
         return material
+
+    def _started(self, arguments: tuple[Any, ...]) -> Any:
+        """The worker's process."""
+        process = worker_pool.CONTEXT.Process(target=self.serve, args=arguments)
+        process.start()
+        return process
 
     def _taken(self, answered: list[tuple[str, object]]) -> bytes:
         """The files of the probe that is done, which do not stay here."""

@@ -11,12 +11,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ray
+from ray._private import state
 from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -56,7 +58,7 @@ class RayRunner(ResidentRunner):
 
 @dataclass
 class RaySlot(Slot):
-    """``machine``: the id of its node. ``joined``: it was not there when the session began."""
+    """``machine``: the id of its node. ``joined``: that was not there when the session began."""
 
     machine: str = ""
     joined: bool = False
@@ -72,6 +74,7 @@ class RayPool(WorkerPool):
         super().__init__(*arguments)
         self.slots: list[RaySlot] = []
         self._machines: set[str] = set()
+        self._from_the_begin: set[str] | None = None
         self._left_out: set[str] = set()
         self._next_number = 0
         self._looked = float("-inf")
@@ -79,18 +82,19 @@ class RayPool(WorkerPool):
         study = StudyParcel.of(self._material)
         self._opened = connect(self._settings)
         self._study = ray.put(study)
-        self._device = "cuda" if any(gpus for _, gpus, _ in machines()) else "cpu"
-        self._look(joined=False)
+        self._device = "cuda" if any(machine.all.get("GPU") for machine in machines()) else "cpu"
+        self._look()
+        self._from_the_begin = self._machines
 
     def start_missing(self) -> None:
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._look(joined=True)
+            self._look()
         if self.slots:
             self._some_left = time.monotonic()
             super().start_missing()
         elif time.monotonic() - self._some_left > self._settings.start_seconds:
             raise MissingRequirement(
-                f"a session needs a machine and the Ray cluster has had none for start_seconds="
+                f"a session needs a GPU or a core and the Ray cluster has had none free for start_seconds="
                 f"{self._settings.start_seconds:g}; start one with ray start, then nightlane resume"
             )
 
@@ -117,7 +121,7 @@ class RayPool(WorkerPool):
             return False
         if worker.process.exitcode is not None:  # its machine told of it
             return False
-        self._look(joined=True)
+        self._look()
         lost = worker.process.unreachable or slot.machine not in self._machines
         if lost:
             slot.paused_until = time.monotonic() + LOOK_SECONDS
@@ -144,19 +148,23 @@ class RayPool(WorkerPool):
             self._opened = False
             ray.shutdown()
 
-    def _look(self, joined: bool) -> None:
-        """Take away the slots of machines that are gone, and add those of machines that joined."""
+    def _look(self) -> None:
+        """Take away the slots of machines that are gone, and add slots where there is room that nobody uses."""
         self._looked = time.monotonic()
-        found = {name: self._room(gpus, cores) for name, gpus, cores in machines() if name not in self._left_out}
+        found = {one.name: one for one in machines() if one.name not in self._left_out}
         if lost := len(self._machines - found.keys() - self._left_out):
             self._note(f"the cluster lost {lost} machine{'s' * (lost > 1)}; the probes there are tried again elsewhere")
         self._machines = set(found)
         self._drop({slot.machine for slot in self.slots} - found.keys())
-        for machine, room in found.items():
-            for _ in range(room - sum(slot.machine == machine for slot in self.slots)):
-                if self._settings.workers and len(self.slots) >= self._settings.workers:
-                    return
-                self.slots = [*self.slots, RaySlot(self._next_number, machine=machine, joined=joined)]
+        for name, machine in found.items():
+            mine = [slot for slot in self.slots if slot.machine == name]
+            placed = sum(slot.worker is not None and slot.worker.ready for slot in mine)
+            new = min(self._room(machine.all) - len(mine), self._room(machine.free) - (len(mine) - placed))
+            if self._settings.workers:
+                new = min(new, self._settings.workers - len(self.slots))
+            for _ in range(new):
+                joined = self._from_the_begin is not None and name not in self._from_the_begin
+                self.slots = [*self.slots, RaySlot(self._next_number, machine=name, joined=joined)]
                 self._next_number += 1
 
     def _drop(self, machines: Collection[str]) -> None:
@@ -166,8 +174,11 @@ class RayPool(WorkerPool):
                 slot.free()
         self.slots = [slot for slot in self.slots if slot.machine not in machines or slot.worker is not None]
 
-    def _room(self, gpus: int, cores: int) -> int:
-        return gpus if self._device == "cuda" else cores // (self._settings.threads or 1)
+    def _room(self, amounts: Mapping[str, float]) -> int:
+        """For how many workers these resources suffice."""
+        if self._device == "cuda":
+            return int(amounts.get("GPU", 0))
+        return int(amounts.get("CPU", 0)) // (self._settings.threads or 1)
 
     def _start(self, slot: Slot) -> None:
         assert isinstance(slot, RaySlot)
@@ -269,11 +280,20 @@ class RayPipe:
         return outcome
 
 
-def machines() -> list[tuple[str, int, int]]:
-    """The id, GPUs and cores of each machine that is alive, in the order of their ids."""
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    amounts = [(node["NodeID"], node.get("Resources", {})) for node in alive]
-    return sorted((name, int(amount.get("GPU", 0)), int(amount.get("CPU", 0))) for name, amount in amounts)
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A node of the cluster: its id, and its GPUs and cores, all of them and those that no actor or task uses."""
+
+    name: str
+    all: Mapping[str, float]
+    free: Mapping[str, float]
+
+
+def machines() -> list[Machine]:
+    """Those that are alive, in the order of their ids."""
+    free = state.available_resources_per_node()
+    alive = [(node["NodeID"], node.get("Resources", {})) for node in ray.nodes() if node["Alive"]]
+    return [Machine(name, amounts, free.get(name, {})) for name, amounts in sorted(alive, key=itemgetter(0))]
 
 
 def connect(settings: RunnerSettings) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import stub_worker
 
 from probes.run.parcels import StudyParcel
@@ -14,6 +15,16 @@ from probes.run.ray_keeper import Keeper
 
 ROOT = Path(__file__).parents[2]
 OBJECT_STORE = 100 << 20
+ENVIRONMENT = {
+    "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A machine that does not answer is lost after two seconds.
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_initial_delay_ms": "500",
+}
+"""Of the machines: their actors find nightlane and the helpers, and reach no network."""
 
 
 class StubKeeper(Keeper):
@@ -55,11 +66,14 @@ def machines(cores: Sequence[int] = ()) -> Iterator[Machines]:
     """A cluster with a machine for each number of cores. This process is not connected to any afterwards."""
     import ray
 
-    cluster = Machines()
-    try:
-        for number in cores:
-            cluster.add(number)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        cluster = Machines()
+        try:
+            for number in cores:
+                cluster.add(number)
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.close()
