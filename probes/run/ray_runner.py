@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -35,6 +36,7 @@ from probes.run.worker_pool import Pipe, Slot, Worker, WorkerPool, ended
 
 LOOK_SECONDS = 2.0
 """Between two looks at which machines the cluster has."""
+CONNECT_SECONDS = 20.0
 OBJECT_STORE = 1 << 30
 """Bytes of shared memory for what actors send, in a cluster that is started here."""
 
@@ -195,6 +197,7 @@ class RayPool(WorkerPool):
             )
             .remote(self._study, slot.number, threads, self._device, self._quantization, self._settings.engine)
         )
+        self._log(slot).touch()  # a message may name it
         process = RayActor(actor)
         pipe = RayPipe(process, self._runs, self._log(slot))
         slot.worker = Worker(process, pipe, time.monotonic() + self._settings.start_seconds)
@@ -307,14 +310,22 @@ def connect(settings: RunnerSettings) -> bool:
     mine: dict[str, Any] = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
     with _own_signals():
         try:
+            _require_answer(address)
             options = {"address": address} if address else {"address": "local", **mine}
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, RayError) as error:
             raise MissingRequirement(
                 f'[runner] kind = "ray" needs a Ray cluster and {address or "this machine"} gives none '
                 f"({' '.join(str(error).split())[:200]}); start one there with ray start --head, or correct address"
             ) from error
     return True
+
+
+def _require_answer(address: str) -> None:
+    """OSError or ValueError if nothing listens there. Ray itself would try for five minutes."""
+    if address not in ("", "auto"):
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The runner of a Ray cluster, on clusters of several machines that are processes here."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -166,6 +167,11 @@ class TestMachines:
                 runner.environment  # noqa: B018
 
 
+def base_of(folder: Path) -> object:
+    """The base model that a probe's adapter names."""
+    return json.loads((folder / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"]
+
+
 def test_a_probe_comes_back_whole_and_as_from_this_machine(
     tiny_folder: Path, tmp_path: Path, forked_workers: None
 ) -> None:
@@ -174,6 +180,7 @@ def test_a_probe_comes_back_whole_and_as_from_this_machine(
     folders = {}
     with ray_clusters.machines([1]) as cluster:
         for kind in ("ray", "resident"):
+            (tmp_path / kind).mkdir()
             settings = RunnerSettings(kind=kind, workers=1, threads=1, address=cluster.address)
             with open_runner(material, settings, tmp_path / kind, "none") as runner:
                 measured = Probe(tiny.recipe(), material.key(runner.environment), 42)
@@ -186,9 +193,12 @@ def test_a_probe_comes_back_whole_and_as_from_this_machine(
     for theirs, ours in zip(folders["ray"], folders["resident"], strict=True):
         names = sorted(str(path.relative_to(ours)) for path in ours.rglob("*"))
         assert sorted(str(path.relative_to(theirs)) for path in theirs.rglob("*")) == names
-        for name in ("answers.jsonl", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"):
+        for name in ("answers.jsonl", "adapter/adapter_model.safetensors"):
             if name in names:
                 assert (theirs / name).read_bytes() == (ours / name).read_bytes(), name
+    (one, _), (other, _) = folders.values()
+    assert "adapter_model.safetensors" in {path.name for path in (one / "adapter").iterdir()}
+    assert base_of(one) == base_of(other), "the base's path here"
     assert list((tmp_path / "ray").glob("worker-0.log"))
     assert not list((tmp_path / "ray").glob(".*.tmp"))
 
