@@ -80,7 +80,7 @@ class RayPool(WorkerPool):
         self._left_out: set[str] = set()
         self._next_number = 0
         self._looked = float("-inf")
-        self._some_left = time.monotonic()
+        self._empty_since: float | None = None
         study = StudyParcel.of(self._material)
         self._opened = connect(self._settings)
         self._study = ray.put(study)
@@ -92,9 +92,11 @@ class RayPool(WorkerPool):
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
         if self.slots:
-            self._some_left = time.monotonic()
+            self._empty_since = None
             super().start_missing()
-        elif time.monotonic() - self._some_left > self._settings.start_seconds:
+            return
+        self._empty_since = self._empty_since or time.monotonic()
+        if time.monotonic() - self._empty_since > self._settings.start_seconds:
             raise MissingRequirement(
                 f"a session needs a GPU or a core and the Ray cluster has had none free for start_seconds="
                 f"{self._settings.start_seconds:g}; start one with ray start, then nightlane resume"
