@@ -17,6 +17,7 @@ EXTRAS = {
     "inspect": {"inspect_ai": "inspect-ai"},
     "lm-eval": {"lm_eval": "lm-eval"},
     "notify": {"apprise": "apprise"},
+    "ray": {"ray": "ray"},
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""

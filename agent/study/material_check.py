@@ -62,7 +62,7 @@ def check_study(
     """
     study.check_material()
     reach = Requirements.of(study.start, study.lanes.knobs)
-    renderer = require_fit(study.material, reach) if study.file.runner.kind == "resident" else None
+    renderer = require_fit(study.material, reach) if study.file.runner.loads_models else None
     counts = {}
     if renderer is not None:
         total, done = sum(map(len, study.material.sources.values())), 0

@@ -235,7 +235,7 @@ class ServingSettings(Section):
         return self
 
 
-LOCAL_WORKERS = "resident"
+LOCAL_WORKERS, RAY = "resident", "ray"
 Engine = Literal["trl", "packed"]
 
 
@@ -270,13 +270,16 @@ class RunnerSettings(MemorySettings):
     """``[runner]``: where probes run, and how much of the work is in memory at once."""
 
     kind: str = LOCAL_WORKERS
-    """Which runner: resident (worker processes on this machine), simulated (invented scores within seconds, to try
-    nightlane without a model), or one of a plug-in."""
+    """Which runner: resident (worker processes on this machine), ray (workers on a Ray cluster), simulated (invented
+    scores within seconds, to try nightlane without a model), or one of a plug-in."""
     engine: Engine = "trl"
     """What trains: "trl" (TRL's trainers), or "packed" (nightlane's own, faster, for many adapters on one base). What
     it cannot train is trained by "trl" for the whole session, and the log says why. It is in the probe key."""
     workers: int = Field(0, ge=0)
     """Worker processes; 0 means one per GPU, or one per core without a GPU."""
+    address: str = ""
+    """Of the Ray cluster, "10.0.0.1:6379" say; without it, that in RAY_ADDRESS, or else one is started on this
+    machine. Only for kind = "ray"."""
     threads: int = Field(0, ge=0)
     """Threads per worker; 0 means one."""
     deadline: float = Field(3600.0, gt=0)
@@ -288,9 +291,14 @@ class RunnerSettings(MemorySettings):
     simulated_seconds: float = Field(0.0, ge=0)
     """Seconds that a simulated probe takes."""
 
+    @property
+    def loads_models(self) -> bool:
+        """Whether the study's base is loaded and trained. A plug-in may have no model at all."""
+        return self.kind in (LOCAL_WORKERS, RAY)
+
     @field_validator("kind")
     @classmethod
     def _there_is_such_a_runner(cls, kind: str) -> str:
-        if unknown := unknown_kind("runners", kind, [LOCAL_WORKERS]):
+        if unknown := unknown_kind("runners", kind, [LOCAL_WORKERS, RAY]):
             raise ValueError(unknown)
         return kind

@@ -3,15 +3,15 @@
 A worker ends with its parent and is killed at its deadline. A probe whose worker dies or loses its device is tried
 again in another worker, and a worker to which that happens with several probes in a row is given up; a probe to which
 it happens again is not held against the workers. When a batch is interrupted, its probes stop. Here is what is said to
-the workers and what follows from what they answer; worker_pool.py starts and ends them, and batch.py has the probes.
+the workers and what follows from what they answer, also for those of a cluster (ray_runner.py); worker_pool.py starts
+and ends them, and batch.py has the probes.
 """
 
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from common.errors import MissingRequirement, NightlaneError
 from probes.endpoint.spending import Allowance
@@ -22,7 +22,7 @@ from probes.run.batch import Batch, Task
 from probes.run.failures import MEANINGS
 from probes.run.protocol import Listener, OnOutcome, Progress, WorkerStatus, ignore_outcome
 from probes.run.worker import Ready
-from probes.run.worker_pool import Slot, Worker, WorkerPool, ended
+from probes.run.worker_pool import Slot, Worker, WorkerPool
 
 
 class ResidentRunner:
@@ -32,18 +32,23 @@ class ResidentRunner:
     """
 
     base = None
+    made_alike: ClassVar[str] = "let CUDA_VISIBLE_DEVICES name GPUs of one model, or put the packages back as they were"
+    """What a person can do about unlike workers."""
 
     def __init__(self, material: Material, settings: RunnerSettings, runs: Path, quantization: str = "none") -> None:
         self._settings = settings
         self._ready: Ready | None = None
         self._notes: list[str] = []  # for the listener of the batch that runs, or else of the next
         self._room: dict[str, MemorySettings] = {}
-        self._pool = WorkerPool(material, settings, runs, quantization, self._notes.append)
+        self._pool = self._open_pool(material, runs, quantization)
         try:
             self._pool.start_missing()
         except BaseException:
             self.close()
             raise
+
+    def _open_pool(self, material: Material, runs: Path, quantization: str) -> WorkerPool:
+        return WorkerPool(material, self._settings, runs, quantization, self._notes.append)
 
     @property
     def environment(self) -> str:
@@ -142,7 +147,7 @@ class ResidentRunner:
 
     def _handle_messages(self, batch: Batch) -> None:
         """Wait for messages of the workers or the next deadline, and handle them."""
-        ready = wait([worker.pipe for worker in self._pool.workers], timeout=self._pool.seconds_to_next_deadline)
+        ready = self._pool.wait()
         for slot in self._pool.slots:
             if slot.worker is not None and slot.worker.pipe in ready:
                 self._receive(slot, slot.worker, batch)
@@ -168,9 +173,7 @@ class ResidentRunner:
                 worker.deadline = self._deadline(worker)
             batch.listener(progress)
         elif kind == "refused":
-            error: NightlaneError = content
-            slot.free()
-            raise error
+            self._refuse(slot, content)
         elif kind == "done":
             self._done(slot, worker, content, batch)
 
@@ -180,11 +183,17 @@ class ResidentRunner:
             self._ready = ready
         for mine, theirs in zip_longest(self._ready.environment.split(), ready.environment.split(), fillvalue="none"):
             if mine != theirs:
-                slot.free()
-                raise MissingRequirement(
+                unlike = MissingRequirement(
                     f"all workers of a session must be alike and worker {slot.number} has {theirs} where the first has "
-                    f"{mine}; let CUDA_VISIBLE_DEVICES name GPUs of one model, or put the packages back as they were"
+                    f"{mine}; {self.made_alike}"
                 )
+                self._refuse(slot, unlike)
+                return
+
+    def _refuse(self, slot: Slot, error: NightlaneError) -> None:
+        """No worker in this slot can measure what the others measure."""
+        slot.free()
+        raise error
 
     def _done(self, slot: Slot, worker: Worker, answered: Sequence[tuple[str, Outcome]], batch: Batch) -> None:
         [(name, outcome)] = answered
@@ -199,8 +208,11 @@ class ResidentRunner:
         batch.listener(Progress(task.probe.id, "done", task.probe.key.steps, task.probe.key.steps))
 
     def _lost(self, slot: Slot, worker: Worker, batch: Batch, why: str = "") -> None:
-        worker.process.join(timeout=0 if why else 5)
-        why = why or ended(worker.process.exitcode)
+        if not why and self._pool.machine_lost(slot):
+            batch.waiting.extendleft(reversed(worker.tasks))
+            slot.free()
+            return
+        why = why or self._pool.why_ended(worker)
         if len(worker.tasks) != 1:
             batch.separate(worker.tasks)
             self._pool.schedule_restart(slot, why)

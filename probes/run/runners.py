@@ -7,9 +7,10 @@ from here.
 from pathlib import Path
 from typing import Protocol
 
+from common.optional_dependencies import require_extra
 from common.plugins import plugins
 from probes.inputs.material import Material
-from probes.inputs.settings import LOCAL_WORKERS, RunnerSettings
+from probes.inputs.settings import LOCAL_WORKERS, RAY, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.run.protocol import Listener, OnOutcome, Progress, Runner, WorkerStatus, ignore_outcome
 from probes.run.store import ProbeStore
@@ -49,5 +50,10 @@ def open_runner(material: Material, settings: RunnerSettings, runs: Path, quanti
         from probes.run.local_workers import ResidentRunner
 
         return ResidentRunner(material, settings, runs, quantization)
+    if settings.kind == RAY:
+        require_extra("ray", '[runner] kind = "ray"')
+        from probes.run.ray_runner import RayRunner
+
+        return RayRunner(material, settings, runs, quantization)
     opened: OpenRunner = plugins("runners")[settings.kind].load()
     return opened(material, settings, runs, quantization)

@@ -4,13 +4,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, Protocol
 
 from common.errors import MissingRequirement
 from probes.inputs.material import Material
@@ -29,13 +29,37 @@ FIRST_PAUSE = 1.0
 """Seconds before the first of these restarts; each further pause is twice as long."""
 
 
+class Process(Protocol):
+    """What runs a worker: a process of this machine, or an actor of a cluster."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+class Pipe(Protocol):
+    """What a worker is talked to by. ``recv`` raises EOFError when it has ended."""
+
+    def send(self, message: Any, /) -> None: ...
+
+    def recv(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass
 class Worker:
     """A worker process. ``deadline``: when it must be ready, later when its tasks must be done. ``whole``: no message
     to or from it was interrupted."""
 
-    process: BaseProcess
-    pipe: Connection
+    process: Process
+    pipe: Pipe
     deadline: float
     ready: bool = False
     tasks: list[Task] = field(default_factory=list)
@@ -106,7 +130,7 @@ class WorkerPool:
         self._quantization, self._note = quantization, note
         self._devices = visible_devices()
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
-        self.slots = [Slot(number) for number in range(count)]
+        self.slots: Sequence[Slot] = [Slot(number) for number in range(count)]
 
     @property
     def workers(self) -> list[Worker]:
@@ -128,6 +152,20 @@ class WorkerPool:
         deadlines = [worker.deadline for worker in self.workers if not worker.idle]
         pauses = [slot.paused_until for slot in self.slots if slot.worker is None and not slot.given_up]
         return max(0.0, min([*deadlines, *pauses]) - time.monotonic()) if deadlines or pauses else 1.0
+
+    def wait(self) -> Collection[Pipe]:
+        """The pipes with a message, once there is one or a worker is late or a pause over."""
+        ready: list[Any] = wait([worker.pipe for worker in self.workers], self.seconds_to_next_deadline)  # type: ignore[misc]
+        return ready
+
+    def machine_lost(self, slot: Slot) -> bool:
+        """Whether a worker ended because its machine is gone, so that neither it nor its probe is at fault."""
+        return False
+
+    def why_ended(self, worker: Worker) -> str:
+        """How a worker ended that does not answer any more, in words."""
+        worker.process.join(timeout=5)
+        return ended(worker.process.exitcode)
 
     def start_missing(self) -> None:
         """Start a worker in each empty slot whose pause is over; MissingRequirement when all slots are given up."""
@@ -183,7 +221,7 @@ class WorkerPool:
         process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
         # Stored before the process runs, so that an interrupt ends it.
         slot.worker = Worker(process, mine, time.monotonic() + self._settings.start_seconds, whole=False)
-        with _variables(self._child_environment(slot.number, threads)):
+        with variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
         with suppress(OSError):  # it is already dead; its closed pipe is noticed next
@@ -193,14 +231,19 @@ class WorkerPool:
     def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
         """Set before the child imports anything: its GPU and its number of threads."""
         gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
-        return {**gpu, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        return {**gpu, **thread_variables(threads)}
 
     def _log(self, slot: Slot) -> Path:
         return self._runs / f"worker-{slot.number}.log"
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """The variables by which a process has so many threads."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
 @contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
+def variables(values: dict[str, str]) -> Iterator[None]:
     """Set environment variables for the child that is started inside the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

@@ -29,7 +29,8 @@ class Script:
     many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
     ``broken``: by number, what happens to each probe of that worker: its process ends, or its device fails; the others
     then take a twentieth of a second for a probe. ``kills``: probes with these seeds end every worker.
-    ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base.
+    ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base. ``seconds``: that a
+    probe takes.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Script:
     broken: Mapping[int, Literal["ends", "device"]] = field(default_factory=dict)
     kills: tuple[int, ...] = ()
     bulk: str = ""
+    seconds: float = 0.0
 
     def count(self, name: str) -> int:
         """Count one more for this name, across processes; returns the count."""
@@ -102,6 +104,7 @@ def measured(pipe: Connection, script: Script, number: int, probe: Probe, memory
     if broken == "ends" or probe.seed in script.kills:
         script.count(f"tries-{probe.seed}")
         return False
+    time.sleep(script.seconds)
     if script.broken and not broken:
         time.sleep(0.05)
     name = probe.id

@@ -1,7 +1,6 @@
 """The part of `nightlane check` on rows and prompts as the tokenizer renders them."""
 
 from agent.study.material_check import CheckedStudy
-from probes.inputs.settings import LOCAL_WORKERS
 from probes.inputs.sources import Source
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, token_lines
@@ -15,7 +14,7 @@ def unchecked_text(study: CheckedStudy) -> str:
     if study.renderer is not None:
         return ""
     file = study.study.file
-    if file.runner.kind != LOCAL_WORKERS:
+    if not file.runner.loads_models:
         return f"Rows and prompts were not rendered, since the runner is {file.runner.kind}.\n"
     return (
         f"Rows and prompts were not rendered: [model] path={file.model.path!r} is no folder and not in this machine's "

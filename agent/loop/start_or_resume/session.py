@@ -241,10 +241,8 @@ def _opened(
         with JudgeMonitor.of(study, allowance, log, log.examining) as judge_monitor:
             if session_id is None:
                 judge_monitor.begin()
-            resident = study.file.runner.kind == "resident"
-            log.watcher.note(
-                "starting the workers, which load the base model" if resident else "the runner is simulated"
-            )
+            loads = study.file.runner.loads_models
+            log.watcher.note("starting the workers, which load the base model" if loads else "the runner is simulated")
             with runner or open_runner(study, workspace, overrides.workers) as running:
                 yield _Opened(
                     study=study,
