@@ -25,7 +25,7 @@ ship: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	.ci/packages
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 test-run: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m make_run tests/docs/test_readme.py $(ARGUMENTS)

@@ -11,6 +11,7 @@ import struct
 import time
 from typing import Any
 
+from common.readable import is_readable
 from sandbox import protocol
 from sandbox.inside import child
 from sandbox.outcomes import Ended, Limits, SandboxBroken
@@ -180,7 +181,7 @@ class Conversation:
             self._jail.stop_program(self._identity)
         deadline = time.monotonic() + _GRACE
         while self._report is None:
-            if not select.select([self._jail.control], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not is_readable(self._jail.control, deadline - time.monotonic()):
                 raise ZygoteDied("the zygote is silent")
             self._take_report()
 
@@ -188,7 +189,7 @@ class Conversation:
         report = self._jail.receive()
         if report.get("report") != self._identity:
             raise ZygoteDied(f"the zygote reported on something else: {report}")
-        while self._read_some() and select.select([self._channel], [], [], 0)[0]:
+        while self._read_some() and is_readable(self._channel, 0):
             continue  # data that the ended process left; it ends, since nobody writes any more
         self._report = report
 

@@ -13,5 +13,7 @@ def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_
     require_trackers(["mlflow", "tensorboard"])
     with pytest.raises(MissingRequirement, match=r"needs the package wandb, .*; run: pip install wandb"):
         require_trackers(["mlflow", "wandb"])
-    with pytest.raises(BadInput, match=f"'comet' is no tracker .*{', '.join(TRACKERS)}"):
+    with pytest.raises(
+        BadInput, match=f"'comet' of --report-to is an unknown tracker; give one of {', '.join(TRACKERS)}"
+    ):
         require_trackers(["comet"])

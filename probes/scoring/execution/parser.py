@@ -10,7 +10,6 @@ a text; it has this one call a function of ours on it.
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MissingRequirement
+from common.readable import is_readable
 from probes.scoring.execution import extraction
 from probes.scoring.execution.extraction import Extracted
 from probes.scoring.execution.parser_process import READY
@@ -159,7 +159,7 @@ def _read(descriptor: int, deadline: float) -> Any:
     size = protocol.HEADER.size
     while len(data) < size:
         remaining = deadline - time.monotonic()
-        if not select.select([descriptor], [], [], max(0.0, remaining))[0]:
+        if not is_readable(descriptor, remaining):
             return None
         part = os.read(descriptor, 1 << 20)
         if not part:
