@@ -237,7 +237,7 @@ def as_ordinary_user(backend: str, every: int = 1) -> SuiteResult | str:
     if python is None:
         return f"no Python of 3.11 or later that uid {NOBODY} may run; install the system's python3"
     with tempfile.TemporaryDirectory(prefix="suite-") as folder:
-        for package in ("sandbox", "testing/attacks"):
+        for package in ("common", "sandbox", "testing/attacks"):
             shutil.copytree(REPOSITORY / package, Path(folder, package), ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("testing/__init__.py", "testing/hostile_suite.py"):
             shutil.copy(REPOSITORY / file, Path(folder, file))
