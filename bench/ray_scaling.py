@@ -19,9 +19,9 @@ from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Probe, ProbeKey
-from probes.run.parcels import StudyParcel
 from probes.run.protocol import Progress
-from probes.run.ray_keeper import Keeper
+from probes.run.ray.keeper import Keeper
+from probes.run.ray.parcels import StudyParcel
 from probes.run.store import ProbeStore
 from probes.run.worker import Ready
 
@@ -66,7 +66,7 @@ def main() -> None:
 
     from ray.cluster_utils import Cluster
 
-    from probes.run import ray_runner
+    from probes.run.ray import runner as ray_runner
 
     head = {"num_cpus": 0, "object_store_memory": 200 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -26,8 +26,8 @@ from preferences.store.audit import Audit
 from probes.endpoint.spending import Usage
 from probes.result.cut_answers import CutAnswers
 from view.data.figures import Figures
-from view.data.recipe_figures import KnobDifference
-from view.data.steering import RequestLine
+from view.data.sections.recipes import KnobDifference
+from view.data.sections.requests import RequestLine
 from view.explain.explanation import Explanation
 from view.explain.stack import StackExplanation
 

@@ -9,46 +9,14 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import (
-    bench,
-    doctor,
-    evaluate,
-    export,
-    finetune,
-    pairs,
-    promote,
-    prompts,
-    rescore,
-    run,
-    service,
-    ship,
-    skill,
-    steer,
-    study,
-    view,
-    watch,
-)
+from cli.commands import bench, pairs, study, workspace
+from cli.commands.model import evaluate, export, finetune, promote, ship
+from cli.commands.session import rescore, run, service, steer, watch
 from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (
-    study,
-    prompts,
-    run,
-    steer,
-    view,
-    watch,
-    rescore,
-    service,
-    evaluate,
-    finetune,
-    promote,
-    export,
-    ship,
-    doctor,
-    skill,
-):
+for group in (study, run, steer, watch, rescore, service, evaluate, finetune, promote, export, ship, workspace):
     app.add_typer(group.commands)
 app.add_typer(pairs.commands, name="pairs")
 app.add_typer(bench.commands, name="bench")

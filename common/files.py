@@ -6,10 +6,11 @@ import fcntl
 import filecmp
 import itertools
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from common.errors import BadInput
 ENDING = ".partial"
 TRIES, BETWEEN_TRIES = 5, 0.01
 """How often it is tried to lock a folder, and the seconds between two tries."""
+WITH_NUMBER = re.compile(r"\(os error (\d+)\)")
+WITHOUT_CAUSE = re.compile(r"inline_container|PytorchStreamWriter|requested and \d+ written|iostream error")
+FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+TRIED_BYTES = 1 << 20
 
 
 def is_full_disk(error: OSError) -> bool:
@@ -216,3 +221,39 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def failed_write(error: BaseException, folder: Path) -> OSError | None:
+    """The failed write in ``folder`` that an error reports without a cause or a place; None for any other error.
+
+    Some libraries report it by errors of their own: safetensors by the text of its error, torch and numpy without the
+    cause. A write to an open file names no file."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        nameless = error.filename is None and error.errno in FAILURES
+        return OSError(error.errno, error.strerror, str(folder)) if nameless else None
+    if found := WITH_NUMBER.search(text):
+        return OSError(int(found[1]), os.strerror(int(found[1])), str(folder))
+    return _cause(folder) if WITHOUT_CAUSE.search(text) else None
+
+
+def _cause(folder: Path) -> OSError:
+    """Why a file cannot be written: a full disk is full for a second file, too."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            stream.write(bytes(TRIED_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return OSError(error.errno, os.strerror(error.errno or errno.EIO), str(folder))
+    return OSError(errno.EIO, "a file could not be written whole", str(folder))
+
+
+def fingerprint(files: Iterable[Path]) -> Hashable:
+    """Size and time of each file; a file that is missing has none."""
+    found = []
+    for path in files:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

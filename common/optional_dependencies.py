@@ -1,8 +1,11 @@
-"""The optional dependencies of nightlane, and the message where they are needed and not installed."""
+"""The optional dependencies of nightlane, with the experiment trackers, and the message where they are needed and not
+installed."""
 
+import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 
-from common.errors import MissingRequirement
+from common.errors import BadInput, MissingRequirement
 
 EXTRAS = {
     "gate": {
@@ -21,6 +24,10 @@ EXTRAS = {
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""
+TRACKERS = ("trackio", "wandb", "mlflow", "tensorboard")
+"""Of ``--report-to``, of full-length runs and of sessions. Each reads its own variables of the environment."""
+BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "60"}
+"""How long an unreachable tracker is waited for, unless the environment says otherwise."""
 
 
 def require_extra(extra: str, what: str) -> None:
@@ -31,3 +38,19 @@ def require_extra(extra: str, what: str) -> None:
             f"{what} needs packages that are not installed ({', '.join(missing)}); "
             f"run: pip install 'nightlane[{extra}]'"
         )
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """BadInput for an unknown tracker, MissingRequirement if its package is not installed."""
+    for name in names:
+        if name not in TRACKERS:
+            raise BadInput(f"{name!r} of --report-to is an unknown tracker; give one of {', '.join(TRACKERS)}")
+        if find_spec(name) is None:
+            raise MissingRequirement(
+                f"--report-to {name} needs the package {name}, which is not installed; run: pip install {name}"
+            )
+
+
+def wait_briefly() -> None:
+    for name, value in BRIEF.items():
+        os.environ.setdefault(name, value)

@@ -1,6 +1,7 @@
 """Runs tasks in parallel threads and yields their results in the order of the tasks.
 
 For work that waits for other processes. Threads outlive a call, since a sandbox serves the thread that opened it.
+Limits the threads of numeric libraries.
 """
 
 import os
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Generic, TypeVar
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -75,3 +77,10 @@ class TaskPool(Generic[Task, Result]):
     def close(self) -> None:
         """Wait until every thread has finished its task."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_thread() -> None:
+    """Use one thread for the decision rule: its matrices are small, and threads that wait for each other cost ten times
+    the CPU time. Call it before numpy is imported. Settings of the user are kept; workers set their own."""
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from common.digests import digest_of
 from common.errors import BadInput
-from common.trackers import require_trackers
+from common.optional_dependencies import require_trackers
 from finetune.memory import memory_fit, require_room
 from finetune.sources import Source, of_reward_rows, reward_source, study_sources, without_refused
 from lanes import Recipe

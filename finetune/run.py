@@ -17,8 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from common.errors import WorkspaceBusy
-from common.failed_writes import failed_write
-from common.files import locked
+from common.files import failed_write, locked
 from finetune.checkpoints import last_complete, remove_all, remove_later
 from finetune.failure import as_error, unfinished
 from finetune.manifest import (

@@ -19,6 +19,7 @@ LAYERS = {
     "agent": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences"},
     "finetune": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences"},
     "view": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences", "agent", "finetune"},
+    "integrations": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences", "agent", "finetune", "view"},
 }
 """Each package with the packages it may import. testing, labs and bench may import all of these; cli everything."""
 
@@ -95,6 +96,17 @@ def test_a_package_imports_only_the_packages_below_it(package: str) -> None:
 def test_nothing_but_the_command_line_imports_the_command_line(package: str) -> None:
     for path in files_of(package):
         assert "cli" not in imports(path) or path in RUN_COMMANDS, path.relative_to(ROOT)
+
+
+def test_the_figures_of_view_import_nothing_that_shows_them() -> None:
+    for path in sorted((ROOT / "view" / "data").rglob("*.py")):
+        names = {
+            node.module
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        }
+        shown = {name for name in names if name and name.startswith("view.") and not name.startswith("view.data")}
+        assert shown <= {"view.markdown"}, f"{path.relative_to(ROOT)} imports {shown}"
 
 
 def test_common_needs_the_standard_library_alone() -> None:

@@ -1,7 +1,7 @@
 """Checks a study against its files and its model before anything is trained.
 
 Rows that cannot be trained as they are meant are refused now, or left out if the study says so, and do not fail a seed
-in the middle of the night.
+in the middle of the night. The memory that its probes need is compared with what this machine has.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from common.errors import StudyChanged
 from probes.inputs.files.records import rows_digest
 from probes.inputs.rows.texts import BadRow
 from probes.inputs.sources import Gap
+from probes.memory.fit import NOT_COMPUTED, Fit, Machine, fit, largest_recipe, read_config, this_machine, workload
 from probes.model.compatibility import Requirements, require_fit
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import SourceCounts, count, refused_rows
@@ -86,3 +87,23 @@ def check_study(
         refused[name].extend(BadRow(line, "it was left out when the session began") for line in lines)
     left_out = {name: tuple(rows) for name, rows in refused.items() if rows}
     return CheckedStudy(replace(study, left_out=left_out), counts, reach.min_length, renderer, files)
+
+
+def memory_fit(checked: CheckedStudy, machine: Machine | None = None) -> Fit | None:
+    """The estimate for the starting recipe and for the largest that the lanes can make; None if the model is simulated,
+    not on this machine, or cannot be computed without its weights."""
+    study, renderer = checked.study, checked.renderer
+    if renderer is None or not study.material.probe_prompts:
+        return None
+    runner, material = study.file.runner, study.material
+    machine = machine or this_machine(runner)
+    longest = max((counts.longest for counts in checked.counts.values()), default=0)
+    works = (
+        workload(material, recipe, runner, renderer, longest, machine.device)
+        for recipe in (study.start, largest_recipe(study.start, study.lanes.knobs))
+    )
+    start, largest = works
+    try:
+        return fit(read_config(material), start, largest, machine, material.model.trust_remote_code)
+    except NOT_COMPUTED:
+        return None

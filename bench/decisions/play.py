@@ -16,8 +16,8 @@ from typing import Any
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.record import NightRecord
 from common.errors import BadInput
+from common.parallel import one_thread
 from common.plugins import plugins
-from common.threads import one_thread
 from sandbox.kernel import system
 
 BUDGETS = (24, 48, 96, 200)

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from agent.study.load import Study, load_study
-from common.threads import one_thread
+from common.parallel import one_thread
 from labs.microcoder import build
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.workspace.folder import Workspace
-from bench.speed.many_decisions import add_decisions
-from bench.speed.many_pairs import add_pairs
+from bench.speed.large_workspaces import add_decisions, add_pairs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

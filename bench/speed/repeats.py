@@ -19,7 +19,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper
 
 from agent.study.load import Study, load_study
-from common.threads import one_thread
+from common.parallel import one_thread
 from labs.microcoder import build
 from probes.generate.random_keys import Sampling, row_key
 from probes.generate.sampler import add_gumbel, sample

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, example
-from common.threads import one_thread
+from common.parallel import one_thread
 
 commands = typer.Typer(help="Measure nightlane itself on this machine.", no_args_is_help=True)
 

@@ -179,7 +179,7 @@ def export_pairs(
 def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as_json: bool) -> None:
     from agent.proposers.preference_data import export_pairs
     from preferences.export.dataset import format_of
-    from view.pairs.proposer_card import proposer_card, proposer_data
+    from view.pairs.dataset_card import proposer_card, proposer_data
 
     ledger = workspace_at(workspace).ledger
     done = export_pairs(ledger, format_of(form), folder, lambda exported: printable(proposer_card(exported, licence)))

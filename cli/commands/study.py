@@ -1,5 +1,6 @@
-"""``nightlane init`` and ``nightlane check``, and how every command reads a study."""
+"""``nightlane init``, ``check`` and ``prompts``, and how every command reads a study."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ import typer
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput, EndpointUnavailable
+from common.parallel import one_thread
 from common.printable import print_message
-from common.threads import one_thread
 
 if TYPE_CHECKING:
     from agent.study.endpoint_trials import EndpointTrial
@@ -68,12 +69,10 @@ def check(
 
 
 def _check(study: Path, workspace: "Workspace", rows: int, offline: bool, as_json: bool) -> None:
-    from agent.study.material_check import check_study
-    from agent.study.memory_check import memory_fit
+    from agent.study.material_check import check_study, memory_fit
     from agent.study.power import require_power
-    from view.data.cost import cost_text
-    from view.data.study_check import check_data
-    from view.notices.send import require_addresses
+    from integrations.notices.send import require_addresses
+    from view.data.study_cost import check_data, cost_text
     from view.terminal.endpoint_trials import trials_text
     from view.terminal.live import rendering
     from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
@@ -132,3 +131,38 @@ def load(path: Path) -> "Study":
         with building(study.file.lab) as progress:
             import_module(f"labs.{study.file.lab}").build(path.parent / "build", progress)
     return study
+
+
+@commands.command(epilog=example("prompts my-study/study.toml"))
+def prompts(
+    study: StudyFile,
+    harvest: Annotated[
+        float, typer.Option("--harvest", min=0.0, max=0.9, help="Share of the samples that make pairs.")
+    ] = 0.2,
+    holdout: Annotated[
+        float, typer.Option("--holdout", min=0.0, max=0.9, help="Share of the samples that confirm at the end.")
+    ] = 0.2,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the file of prompts of a study whose scorer is a task of Inspect or lm-evaluation-harness.
+
+    Each sample of the task becomes a prompt with its category, in one of three disjoint splits. Prints the path."""
+    from collections import Counter
+
+    from agent.study.load import load_study
+    from common.files import write_durably
+    from probes.scoring.benchmarks.prompts import prompt_rows
+    from probes.scoring.benchmarks.scorer import prompts_task
+
+    if harvest + holdout >= 1:
+        raise BadInput(f"--harvest {harvest:g} and --holdout {holdout:g} leave no sample that decides; make them less")
+    loaded = load_study(study)
+    path = loaded.material.prompt_file
+    if path.exists() and not force:
+        raise BadInput(f"{path} exists; give --force to write over it, or name another file under [prompts]")
+    rows = list(prompt_rows(prompts_task(loaded.scorer, loaded.material.folder), harvest, holdout))
+    write_durably(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    counts = Counter(row["split"] for row in rows)
+    print_message(f"{len(rows)} prompts: {', '.join(f'{number} {split}' for split, number in counts.items())}")
+    print_result({"file": str(path), "prompts": len(rows), "splits": dict(counts)} if as_json else str(path))

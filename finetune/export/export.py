@@ -12,8 +12,7 @@ from pathlib import Path
 
 from common.digests import file_digest, with_own_digest
 from common.errors import BadInput
-from common.failed_writes import failed_write
-from common.files import whole_folder, write_durably
+from common.files import failed_write, whole_folder, write_durably
 from common.optional_dependencies import require_extra
 from evaluation.llama_cpp.tools import CONVERT_MODEL, SERVER
 from evaluation.own_study.adapters import require_own_adapter

@@ -1,18 +1,27 @@
 """The full-length runs of a promotion, below runs/. A run that is complete is used again, by later promotions too, and
-one that was cut off is resumed."""
+one that was cut off is resumed. Their answers to the holdout prompts are kept in the folder of each run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
+from evaluation.own_study.adapters import put_on
+from evaluation.own_study.answers import AnsweringSide, ModelInMemory, write_scored_answers
+from evaluation.own_study.evaluate import Identities, StudyRequest
+from evaluation.own_study.stored import StoredAnswer, is_sound, read_answers, write_whole
 from finetune.checkpoints import remove_all
-from finetune.manifest import COMPLETE, HOPELESS, read_ending
+from finetune.manifest import COMPLETE, HOPELESS, read_ending, require_whole
 from finetune.place import placed
 from finetune.plan import Plan
 from finetune.run import Note, run
+from probes.endpoint.spending import SpendingMeter
+from probes.model.load import adapter_digest
+from probes.run.execute import Workbench
+from probes.scoring.failures import scorer_failures_reported
 
 Progress = Callable[[int], AbstractContextManager[Callable[[Mapping[str, Any]], None]]]
 """Shows the progress of a run of so many steps."""
@@ -51,3 +60,25 @@ def complete_run(plan: Plan, seed: int, runs: Path, threads: int, progress: Prog
             raise
         return FullRun(folder, seed, ended.why)
     return FullRun(folder, seed)
+
+
+def holdout_answers(
+    request: StudyRequest, bench: Workbench, runs: Sequence[FullRun], note: Note
+) -> Mapping[int, list[StoredAnswer]]:
+    """The scored answers of each run by its seed, which is also the sampling seed: two recipes draw the same random
+    numbers."""
+    known, found = Identities(request), {}
+    with scorer_failures_reported(), SpendingMeter() as meter:
+        for one in runs:
+            require_whole(one.adapter)
+            side = AnsweringSide(str(one.folder), one.adapter, adapter_digest(one.adapter))
+            identity = known.of(side, one.seed)
+            if not is_sound(identity, one.folder):
+                note(f"{one.folder} answers {len(request.prompts)} holdout prompts")
+                base = bench.base(request.quantization)
+                with put_on(base, one.adapter) as model:
+                    sampler = ModelInMemory(model, base.renderer)
+                    asked = (bench, base.renderer, sampler, request.prompts, one.seed)
+                    write_whole(identity, one.folder, partial(write_scored_answers, *asked, meter=meter, note=note))
+            found[one.seed] = read_answers(identity, one.folder)
+    return found

@@ -14,8 +14,7 @@ from evaluation.own_study.stored import StoredAnswer
 from finetune.plan import FinetuneRequest, Plan, plan
 from finetune.promotion.decision import PromotionDecision, decide
 from finetune.promotion.figures import Outcomes, outcomes
-from finetune.promotion.full_runs import FullRun, Progress, complete_run
-from finetune.promotion.measure import holdout_answers
+from finetune.promotion.full_runs import FullRun, Progress, complete_run, holdout_answers
 from finetune.promotion.prediction import BothLengths, Prediction, prediction
 from finetune.run import Note, prepare_device
 from finetune.watch.spot_check import NAME as SPOT_CHECKS

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers.integrations import get_reporting_integration_callbacks
 
-from common.trackers import wait_briefly
+from common.optional_dependencies import wait_briefly
 from common.wording import one_line
 
 WANDB = "wandb"

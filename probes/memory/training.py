@@ -5,6 +5,7 @@ trl and peft.
 """
 
 import math
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import AutoModelForCausalLM, DynamicCache
 from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE as VOCABULARY_CHUNK
 from trl.trainer.utils import add_fused_lm_head
 
 from probes.generate.sampler import add_gumbel
-from probes.memory.tracker import PeakTracker
 from probes.memory.workload import Workload
 from probes.model.adapter import cast_adapter, lora_config, take_off_adapter
 from probes.train.orpo import row_logps
@@ -206,3 +208,42 @@ def _meta() -> Iterator[None]:
             yield
     finally:
         torch.is_autocast_enabled = asked
+
+
+class PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of all storages that operations make inside the block, while they live; ``peak`` is the most.
+
+    On the meta device tensors have shapes and no data, so this costs no memory. Storages that were there before are not
+    counted, and neither are those that a kernel makes and frees inside itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now: int = 0
+        self.peak: int = 0
+        self._alive: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
+        made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, torch.Tensor) and _key(leaf) not in given:
+                self._add(leaf.untyped_storage())
+        return made
+
+    def _add(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._alive:
+            return
+
+        def free(_: object) -> None:
+            self.now -= size
+            self._alive.pop(key, None)
+
+        self._alive[key] = weakref.ref(storage, free)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def _key(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)

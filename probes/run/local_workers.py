@@ -3,7 +3,7 @@
 A worker ends with its parent and is killed at its deadline. A probe whose worker dies or loses its device is tried
 again in another worker, and a worker to which that happens with several probes in a row is given up; a probe to which
 it happens again is not held against the workers. When a batch is interrupted, its probes stop. Here is what is said to
-the workers and what follows from what they answer, also for those of a cluster (ray_runner.py); worker_pool.py starts
+the workers and what follows from what they answer, also for those of a cluster (ray/runner.py); worker_pool.py starts
 and ends them, and batch.py has the probes.
 """
 

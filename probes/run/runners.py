@@ -52,7 +52,7 @@ def open_runner(material: Material, settings: RunnerSettings, runs: Path, quanti
         return ResidentRunner(material, settings, runs, quantization)
     if settings.kind == RAY:
         require_extra("ray", '[runner] kind = "ray"')
-        from probes.run.ray_runner import RayRunner
+        from probes.run.ray.runner import RayRunner
 
         return RayRunner(material, settings, runs, quantization)
     opened: OpenRunner = plugins("runners")[settings.kind].load()

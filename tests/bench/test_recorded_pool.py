@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.study.load import Study, parse_study
-from bench.recorded.command import POOL, TRUTH
+from bench.recorded.__main__ import POOL, TRUTH
 from bench.recorded.plan import BUNDLED, GUARD, PLAN, START, derived, planted
 from bench.recorded.pool import Pool, PoolExhausted, PoolRunner, load
 from bench.recorded.record import write

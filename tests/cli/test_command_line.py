@@ -17,7 +17,7 @@ from commands import nightlane
 
 from agent.study import material_check
 from agent.workspace.folder import Workspace
-from cli.commands.run import _interrupted
+from cli.commands.session.run import _interrupted
 from cli.commands.study import check
 from cli.exit_codes import EXIT_CODES, on_interrupt
 from cli.main import app, main

@@ -290,7 +290,7 @@ def test_a_defect_that_quotes_it_is_told_without_it(
 def test_nothing_else_prints() -> None:
     """One way out, common/printable.py: no print, no echo, no stream written to, no console but the terminal's."""
     own = {ROOT / "common/printable.py"}
-    for folder in ("agent", "finetune", "lanes", "preferences", "probes", "view"):
+    for folder in ("agent", "finetune", "integrations", "lanes", "preferences", "probes", "view"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             found = OTHER_WAYS.intersection(ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call))

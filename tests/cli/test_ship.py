@@ -12,8 +12,8 @@ from commands import nightlane, require_documented
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.study.load import load_study
-from cli.commands import ship as shipping
-from cli.steps import run_step
+from cli.commands.model import ship as shipping
+from cli.commands.model.ship import run_step
 from testing import simulated_study
 from view.data.results import read_results
 

@@ -11,8 +11,7 @@ from typing import NoReturn
 import numpy
 import pytest
 
-from common.failed_writes import failed_write
-from common.files import write_durably, write_unsynced
+from common.files import failed_write, write_durably, write_unsynced
 
 TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 10816 vs 10708")
 

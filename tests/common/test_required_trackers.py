@@ -3,13 +3,13 @@
 import pytest
 
 from common.errors import BadInput, MissingRequirement
-from common.trackers import TRACKERS, require_trackers
+from common.optional_dependencies import TRACKERS, require_trackers
 
 
 def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("common.trackers.find_spec", lambda name: None if name == "wandb" else object())
+    monkeypatch.setattr("common.optional_dependencies.find_spec", lambda name: None if name == "wandb" else object())
     require_trackers(["mlflow", "tensorboard"])
     with pytest.raises(MissingRequirement, match=r"needs the package wandb, .*; run: pip install wandb"):
         require_trackers(["mlflow", "wandb"])

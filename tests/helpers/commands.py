@@ -42,7 +42,7 @@ IMPORTED = (
     "probes.train.trl",
     "scipy.stats",
     "testing.simulated_runner",
-    "view.data.cost",
+    "view.data.study_cost",
     "view.explain.text",
     "view.report.evaluation",
     "view.report.report",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import stub_worker
 
-from probes.run.parcels import StudyParcel
-from probes.run.ray_keeper import Keeper
+from probes.run.ray.keeper import Keeper
+from probes.run.ray.parcels import StudyParcel
 
 ROOT = Path(__file__).parents[2]
 OBJECT_STORE = 100 << 20

@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 from evaluation.breakdown import ClassCount
 from view.charts.chart import Chart, label, row_labels, rows_axis, rows_height, styled
 from view.charts.palette import ACCENT, INK, QUIET
-from view.data.checks import Floor
 from view.data.figures import Cost
-from view.data.forecasts import ProposerForecast
-from view.data.recipe_figures import CategoryMeans, NoisePart, RepeatedScores
+from view.data.sections.checks import Floor
+from view.data.sections.forecasts import ProposerForecast
+from view.data.sections.recipes import CategoryMeans, NoisePart, RepeatedScores
 from view.markdown import duration, signed
 
 SHADES = (1.0, 0.72, 0.48, 0.28)

@@ -14,14 +14,19 @@ from lanes import Value, show
 from preferences.store.rows import KINDS
 from probes.result.cut_answers import CutAnswers
 from probes.result.variance_components import VarianceComponents
-from view.data.answer_examples import StackAnswers
+from view.data.answers.cut_answers import CutFigures
+from view.data.answers.examples import StackAnswers
 from view.data.changes import Change, GuardChange, OwnEffect
-from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
-from view.data.cut_answers import CutFigures
-from view.data.forecasts import ProposerForecast
-from view.data.harvest import DecisionHarvest
-from view.data.judge import Judging
-from view.data.recipe_figures import (
+from view.data.next_commands import run_command
+from view.data.search.alpha_spending import Spending
+from view.data.search.incumbents import ProgressPoint
+from view.data.search.knobs import KnobCurve, Promise
+from view.data.search.waves import WaveFigures
+from view.data.sections.checks import Calibration, Floor, Holdout, LeftOut, Retracted
+from view.data.sections.forecasts import ProposerForecast
+from view.data.sections.harvest import DecisionHarvest
+from view.data.sections.judge import Judging
+from view.data.sections.recipes import (
     CategoryMeans,
     DifficultyMeans,
     KnobDifference,
@@ -31,13 +36,8 @@ from view.data.recipe_figures import (
     RepeatedScores,
     noise_parts,
 )
-from view.data.reproduction import Reproduction
-from view.data.search.alpha_spending import Spending
-from view.data.search.incumbents import ProgressPoint
-from view.data.search.knobs import KnobCurve, Promise
-from view.data.search.waves import WaveFigures
-from view.data.steering import RequestLine
-from view.terminal.next_commands import run_command
+from view.data.sections.reproduction import Reproduction
+from view.data.sections.requests import RequestLine
 
 
 @dataclass(frozen=True, slots=True)

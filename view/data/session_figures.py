@@ -9,16 +9,22 @@ from agent.loop.budget import budget_left
 from agent.loop.start_or_resume.baseline import FLOOR
 from agent.policy.night_power import in_words, power_from
 from probes.result.comparison import OVERALL
-from view.data import checks
-from view.data.answer_examples import answer_examples
+from view.data.answers.cut_answers import cut_by_side, cut_figures
+from view.data.answers.examples import answer_examples
 from view.data.changes import change_of, guards_of
-from view.data.cut_answers import cut_by_side, cut_figures
 from view.data.decisions import decision_figures, proposer_counts, searched
 from view.data.figures import DecisionFigures, Figures, Question, Rule, StackFigures, shown
-from view.data.forecasts import forecasts
-from view.data.harvest import harvest_figures
-from view.data.judge import judging_figures
-from view.data.measurements import (
+from view.data.search.alpha_spending import spendings
+from view.data.search.incumbents import Confirmation, progress_points
+from view.data.search.knobs import knob_curves, promises
+from view.data.search.stacks import Stack, stacks
+from view.data.search.waves import wave_figures
+from view.data.sections import checks
+from view.data.sections.cost import session_cost
+from view.data.sections.forecasts import forecasts
+from view.data.sections.harvest import harvest_figures
+from view.data.sections.judge import judging_figures
+from view.data.sections.measurements import (
     breakdown,
     categories,
     differences,
@@ -28,15 +34,9 @@ from view.data.measurements import (
     outcomes,
     profiles,
 )
-from view.data.reproduction import reproduction
-from view.data.search.alpha_spending import spendings
-from view.data.search.incumbents import Confirmation, progress_points
-from view.data.search.knobs import knob_curves, promises
-from view.data.search.stacks import Stack, stacks
-from view.data.search.waves import wave_figures
-from view.data.session_cost import session_cost
+from view.data.sections.reproduction import reproduction
+from view.data.sections.requests import request_lines
 from view.data.session_record import SessionRecord
-from view.data.steering import request_lines
 
 
 def session_figures(record: SessionRecord) -> Figures:

@@ -12,10 +12,10 @@ from agent.policy.stack import GUARD_SLACK
 from agent.proposers.dead_ends import SKIPPED, is_machine_fault
 from common.wording import count
 from view.data.changes import expected_guards
-from view.data.checks import Holdout, LeftOut
 from view.data.decisions import crash_of
 from view.data.search.alpha_spending import policy_of
 from view.data.search.stacks import Stack
+from view.data.sections.checks import Holdout, LeftOut
 from view.data.session_record import SessionRecord
 
 

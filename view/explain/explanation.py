@@ -11,9 +11,9 @@ from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from view.data.changes import OwnEffect, own_effect_of
-from view.data.checks import Floor, Holdout, LeftOut, floor, holdout, left_out
 from view.data.search.alpha_spending import policy_of
 from view.data.search.stacks import stacks
+from view.data.sections.checks import Floor, Holdout, LeftOut, floor, holdout, left_out
 from view.data.session_record import SessionRecord, load_record
 from view.explain.criteria import Criterion, criteria_of_own, criteria_of_retraction, notes_of
 from view.explain.names import STACK_NAME, resolve

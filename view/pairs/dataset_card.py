@@ -1,4 +1,5 @@
-"""The dataset card of an export: what is in it, where it comes from, what its audit found, under which licence."""
+"""The dataset card of an export, of pairs of answers or of proposals: what is in it, where it comes from, what its
+audit found, under which licence."""
 
 import json
 from collections import Counter
@@ -6,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from preferences.export.dataset import Exported
+from agent.ledger.tables import ProposalRow
+from agent.proposers.preference_data import ProposerExport, prediction
+from preferences.export.dataset import PROPOSER, Exported
 from preferences.export.record import tags
 from preferences.store.annotations import judged_bad
 from preferences.store.audit import CONFIDENCE
-from preferences.store.rows import SIDES
+from preferences.store.rows import PAIR, SIDES
 from view.templating import render
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -95,3 +98,35 @@ configs:
 def distinct(names: Iterable[str]) -> list[str]:
     """Each name once, in order, without empty ones."""
     return [name for name in dict.fromkeys(names) if name]
+
+
+def proposer_data(exported: ProposerExport) -> dict[str, Any]:
+    """What was written, as plain JSON values."""
+    return {
+        "kind": PROPOSER,
+        "file": str(exported.file),
+        "card": str(exported.card),
+        "rows": len(exported.pairs),
+        "decisions": [{"chosen": pair.kept.id, "rejected": pair.discarded.id} for pair in exported.pairs],
+    }
+
+
+def proposer_card(exported: ProposerExport, licence: str) -> str:
+    pairs = exported.pairs
+    sides = [(name, row) for pair in pairs for name, row in zip(PAIR, (pair.kept, pair.discarded), strict=True)]
+    return dataset_card(
+        "proposer_card",
+        kind=PROPOSER,
+        file=exported.file,
+        columns=("prompt", *PAIR),
+        rows=len(pairs),
+        licence=licence,
+        proposers=sorted(Counter((name, row.proposer, _predicted(row)) for name, row in sides).items()),
+        reasons=sorted(Counter((pair.kept.lane, pair.reason) for pair in pairs).items()),
+        sessions=distinct(pair.kept.session for pair in pairs),
+        keeps=distinct(pair.kept.id for pair in pairs),
+    )
+
+
+def _predicted(row: ProposalRow) -> str:
+    return "0, for none" if prediction(row) is None else "the proposer's"

@@ -12,15 +12,16 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.workspace.folder import Workspace
-from view.server import assets, autoresearch, events, finetune, reports
+from view.server import assets, autoresearch, changes, finetune, reports
 from view.server.page import Area, nowhere
 from view.server.security import Access
 from view.server.site import Site
-from view.server.suffix import JsonSuffix
 
 PARTS = (autoresearch, finetune, reports)
+SUFFIX = ".json"
 
 
 def areas() -> list[Area]:
@@ -30,7 +31,7 @@ def areas() -> list[Area]:
 
 def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
     """The pages of a workspace for who has the token, on 127.0.0.1 at this port."""
-    routes: list[Route] = [*assets.routes, *events.routes, *(route for part in PARTS for route in part.routes)]
+    routes: list[Route] = [*assets.routes, *changes.routes, *(route for part in PARTS for route in part.routes)]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Access, token=token, port=port), Middleware(JsonSuffix)],
@@ -47,3 +48,16 @@ async def _prepared(app: Starlette) -> AsyncIterator[None]:
     reading = asyncio.create_task(asyncio.to_thread(finetune.prepare, app.state.site))
     yield
     await reading
+
+
+class JsonSuffix:
+    """An address that ends in .json asks for the figures of the page without it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith(SUFFIX):
+            path = scope["path"].removesuffix(SUFFIX)
+            scope = {**scope, "path": path, "raw_path": path.encode(), "nightlane.json": True}
+        await self.app(scope, receive, send)

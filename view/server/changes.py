@@ -1,15 +1,21 @@
-"""What changes in a workspace while pages look at it: one poller for all of them, which runs while somebody looks."""
+"""What changes in a workspace while pages look at it: one poller for all of them, which runs while somebody looks, and
+the server-sent events that tell the pages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+import json
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import suppress
-from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
-from common.files import is_locked
+from common.files import fingerprint, is_locked
 from view.data.training.runs import run_folders
 
+ADDRESS = "/events"
 SECONDS = 1.0
 SILENCE = 15.0
 """Seconds after which a subscriber hears that nothing changed."""
@@ -27,16 +33,6 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "pairs": ("rl_data/*.jsonl",),
 }
 """By topic, the files under runs/ whose change a page may ask to be told. One line for each thing that moves."""
-
-
-def fingerprint(files: Iterable[Path]) -> Hashable:
-    """Size and time of each file; a file that is missing has none."""
-    found = []
-    for path in files:
-        with suppress(OSError):
-            stat = path.stat()
-            found.append((str(path), stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
 
 
 class Changes:
@@ -105,3 +101,17 @@ class Changes:
             topic: (holder, trained, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
             for topic, patterns in self._topics.items()
         }
+
+
+async def events(request: Request) -> StreamingResponse:
+    changes = request.app.state.site.changes
+
+    async def lines() -> AsyncIterator[str]:
+        yield "retry: 2000\n\n"
+        async for topics in changes.subscribe():
+            yield f"event: {'change' if topics else 'quiet'}\ndata: {json.dumps(topics)}\n\n"
+
+    return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+routes = (Route(ADDRESS, events),)

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from view.pages.environment import environment
-from view.server.events import ADDRESS as EVENTS
+from view.server.changes import ADDRESS as EVENTS
 
 POLICY = "; ".join(
     (

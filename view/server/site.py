@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from agent.ledger.overview import LedgerOverview
 from agent.workspace.folder import Workspace
+from common.files import fingerprint
 from view.data.session_record import SessionRecord, load_record
-from view.server.changes import Changes, fingerprint
+from view.server.changes import Changes
 from view.server.page import Area
 
 Value = TypeVar("Value")

@@ -10,16 +10,16 @@ from agent.loop.budget import budget_left
 from agent.loop.in_flight import read_in_flight
 from agent.workspace.folder import Workspace
 from probes.result.cut_answers import CutAnswers
-from view.data.cut_answers import cut_by_recipe, cut_text, remedy
+from view.data.answers.cut_answers import cut_by_recipe, cut_text, remedy
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
-from view.data.measurements import differences
+from view.data.next_commands import resume_command, run_command, status_command
 from view.data.search.alpha_spending import policy_of, spendings
 from view.data.search.progress import WaveInProgress, in_progress
+from view.data.sections.measurements import differences
+from view.data.sections.requests import held_by, request_lines
 from view.data.session_record import SessionRecord, load_record
-from view.data.steering import held_by, request_lines
 from view.markdown import count, duration, moment, plain
-from view.terminal.next_commands import resume_command, run_command, status_command
 
 MOST_REQUESTS = 5
 

@@ -18,9 +18,8 @@ from agent.workspace.folder import Workspace
 from view.data.listing.live import LiveBatch
 from view.data.training.curve import Line
 from view.watch import texts
-from view.watch.curve import LossCurve
 from view.watch.reader import Picture, Poller, Reader
-from view.watch.table import Table
+from view.watch.widgets import LossCurve, Table
 
 PATIENCE = 5.0
 """Seconds without a look at the workspace after which the screen says how old it is."""

@@ -15,11 +15,11 @@ from common.errors import NightlaneError
 from probes.run.store import ProbeStore
 from view.data.listing.decisions import DecisionLine, decision_lines
 from view.data.listing.session_now import SessionNow, session_now
-from view.data.measurements import differences
+from view.data.next_commands import report_command
+from view.data.sections.measurements import differences
 from view.data.session_record import load_record
 from view.data.training.curve import Curve, Line, thinned
 from view.server.changes import TOPICS, Changes
-from view.terminal.next_commands import report_command
 
 SECONDS = 1.0
 MOST_DECISIONS = 200

@@ -31,7 +31,7 @@ from lanes import Recipe, Value
 from preferences.export.dataset import FORMATS, Format
 from testing import simulated_study
 from testing.simulated_runner import EffectWorld
-from view.pairs.proposer_card import proposer_card
+from view.pairs.dataset_card import proposer_card
 from view.report.report import write_report
 from view.terminal.live import watching
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from agent.study.load import load_study
-from agent.study.material_check import CheckedStudy, check_study
-from agent.study.memory_check import memory_fit
+from agent.study.material_check import CheckedStudy, check_study, memory_fit
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from probes.memory.fit import Machine
 from testing import simulated_study
-from view.data.cost import cost_text
+from view.data.study_cost import cost_text
 
 pytestmark = [pytest.mark.slow]
 

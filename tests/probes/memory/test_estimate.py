@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import torch
     import transformers
 
-    from probes.memory import tracker, training
+    from probes.memory import training
     from probes.train import trl
 else:
     torch, transformers, trl = Lazily("torch"), Lazily("transformers"), Lazily("probes.train.trl")
-    tracker, training = Lazily("probes.memory.tracker"), Lazily("probes.memory.training")
+    tracker, training = Lazily("probes.memory.training"), Lazily("probes.memory.training")
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 WORK = Workload(recipe=tiny.recipe(), rows=4, length=100, answers=8, prompt=20, new_tokens=16)

@@ -18,16 +18,16 @@ from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Probe, ProbeKey, Reading
-from probes.run.parcels import StudyParcel
 from probes.run.protocol import Progress
+from probes.run.ray.parcels import StudyParcel
 from probes.run.runners import Runner, open_runner
 from probes.run.store import ProbeStore
 from testing import simulated_study
 from testing.contracts import RunnerContract
 
 pytest.importorskip("ray", reason="Ray is not installed; run: pip install 'nightlane[ray]'")
-from probes.run import ray_runner
-from probes.run.ray_runner import RayPool, RayRunner
+from probes.run.ray import runner as ray_runner
+from probes.run.ray.runner import RayPool, RayRunner
 
 pytestmark = [
     pytest.mark.slow,

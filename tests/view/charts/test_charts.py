@@ -24,9 +24,9 @@ from view.charts.palette import COLOURS, STATUS, SYMBOLS, Colour
 from view.charts.progress import incumbent_progress
 from view.data.changes import Change
 from view.data.figures import Figures, Phase
-from view.data.recipe_figures import CategoryMeans
 from view.data.search.incumbents import ProgressPoint
 from view.data.search.knobs import KnobCurve, KnobPlace
+from view.data.sections.recipes import CategoryMeans
 from view.data.session_figures import session_figures
 from view.data.session_record import load_record
 

@@ -10,8 +10,8 @@ from agent.policy.night_power import in_words
 from agent.study.load import load_study
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
-from view.data.cost import cost_text, probe_history
 from view.data.session_record import load_record
+from view.data.study_cost import cost_text, probe_history
 
 SHORT = nights.STUDY.replace("decisions = 8", "probes = 20")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from view.data.changes import Change
-from view.data.forecasts import forecasts
+from view.data.sections.forecasts import forecasts
 
 
 @dataclass(frozen=True)

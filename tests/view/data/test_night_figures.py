@@ -9,13 +9,13 @@ import pytest
 from agent.ledger.store import Ledger
 from lanes import Knob
 from view.data.changes import Change
-from view.data.checks import calibration, floor, holdout, left_out, rate, retractions
 from view.data.decisions import crash_of, decision_figures, proposer_counts
-from view.data.measurements import unselected_readings
 from view.data.search.alpha_spending import spendings
 from view.data.search.knobs import Edge, KnobPlace, edge_of
 from view.data.search.replicates import selecting_seeds
 from view.data.search.stacks import stacks
+from view.data.sections.checks import calibration, floor, holdout, left_out, rate, retractions
+from view.data.sections.measurements import unselected_readings
 from view.data.session_record import SessionRecord, load_record
 
 

@@ -12,7 +12,7 @@ from agent.workspace.folder import Workspace
 from probes.result.reading import Reading, Timing
 from view.data.changes import Change, reach
 from view.data.search.incumbents import added
-from view.data.session_cost import session_cost
+from view.data.sections.cost import session_cost
 from view.data.session_figures import session_figures
 from view.data.session_record import load_record
 from view.report.report import report_markdown

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Score
-from view.data.answer_examples import answer_examples
+from view.data.answers.examples import answer_examples
 from view.data.search.replicates import measured_pairs
 from view.data.search.stacks import stacks
 from view.data.session_figures import session_figures

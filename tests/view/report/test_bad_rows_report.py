@@ -11,7 +11,7 @@ from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from testing.simulated_study import STUDY, write_study
-from view.data.cost import cost_text
+from view.data.study_cost import cost_text
 from view.report.report import write_report
 
 

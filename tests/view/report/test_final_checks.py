@@ -12,8 +12,8 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow
 from agent.workspace.folder import Workspace
 from testing.simulated_runner import World
-from view.data.checks import rate
 from view.data.search.stacks import stacks
+from view.data.sections.checks import rate
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
 from view.markdown import chance, count

@@ -16,11 +16,11 @@ from agent.loop.in_flight import FILE
 from agent.workspace.folder import Workspace
 from common.sqlite import shared
 from probes.run.protocol import WorkerStatus
-from view.data.measurements import differences
+from view.data.sections.measurements import differences
 from view.data.session_record import load_record
 from view.watch import app, reader
-from view.watch.curve import LossCurve
 from view.watch.reader import Picture, Reader
+from view.watch.widgets import LossCurve
 
 
 @pytest.fixture(autouse=True)

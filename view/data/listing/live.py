@@ -11,7 +11,7 @@ from agent.loop.in_flight import ProbeInFlight, read_in_flight
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from probes.run.protocol import WorkerStatus
-from view.data.steering import RequestLine, held_by, request_lines
+from view.data.sections.requests import RequestLine, held_by, request_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

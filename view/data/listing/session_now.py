@@ -10,7 +10,7 @@ from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from view.data.listing.live import Live, live
 from view.data.listing.sessions import SessionLine, session_line
-from view.terminal.next_commands import resume_command, run_command
+from view.data.next_commands import resume_command, run_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,8 @@ from agent.ledger.tables import RETRACTION
 from common.errors import BadInput
 from view.charts.chart import Chart
 from view.charts.sides import side_charts
-from view.data.answer_pairs import wordings
-from view.data.listing.decisions import DecisionQuery, neighbours
-from view.data.search.stacks import Stack, stacks
-from view.data.session_record import SessionRecord
-from view.data.sides import (
+from view.data.answers.pairs import wordings
+from view.data.answers.sides import (
     PromptChange,
     Sides,
     answers_to,
@@ -24,6 +21,9 @@ from view.data.sides import (
     sides_of_change,
     sides_of_stack,
 )
+from view.data.listing.decisions import DecisionQuery, neighbours
+from view.data.search.stacks import Stack, stacks
+from view.data.session_record import SessionRecord
 from view.explain.explanation import explain_data, explain_decision
 from view.explain.stack import explain_stack
 from view.server.autoresearch.session import PLACE, table

@@ -1,0 +1,1 @@
+"""The commands that evaluate, train, promote and export a model."""

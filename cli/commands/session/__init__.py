@@ -1,0 +1,1 @@
+"""The commands that run, resume, show and steer sessions."""

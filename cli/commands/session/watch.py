@@ -1,0 +1,89 @@
+"""``nightlane watch``: the running session in the terminal."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.exit_codes import on_interrupt
+from cli.options import AsJson, WorkspaceFolder, example, workspace_at
+from common.errors import BadInput
+from common.printable import print_json_line, print_message
+
+if TYPE_CHECKING:
+    from agent.workspace.folder import Workspace
+
+SECONDS = 2.0
+"""Between two looks at a session."""
+commands = typer.Typer()
+
+
+@commands.command(epilog=example("watch --workspace runs-of-tonight"))
+def watch(
+    workspace: WorkspaceFolder = Path(),
+    notify: Annotated[
+        bool,
+        typer.Option(
+            "--notify", help="Draw nothing; notify the addresses of [notify] when the session's process is gone."
+        ),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --notify: look once and end, for cron or systemd.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
+
+    Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
+    that one. q or Ctrl-C ends it; the session goes on. --json prints what nightlane status has, a line for each change,
+    until the session ends; it needs no terminal."""
+    found = workspace_at(workspace)
+    if not found.root.is_dir():
+        raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    if as_json and notify:
+        raise BadInput("--notify sends notices and prints no JSON; leave --json or --notify out")
+    if as_json:
+        _print_changes(found)
+        return
+    if once and not notify:
+        raise BadInput("--once ends after one look for a dead session; give --notify with it")
+    if notify:
+        _notify(found, once)
+        return
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise BadInput("nightlane watch needs a terminal for input and output; use nightlane status")
+    from view.watch.app import WatchApp
+
+    WatchApp(found).run()
+
+
+def _print_changes(workspace: "Workspace") -> None:
+    """The latest session's status, as JSON, a line whenever it changed, until the session ends."""
+    from view.terminal.status import session_status
+
+    last: dict[str, Any] = {}
+    while last.get("state", "running") == "running":
+        status = session_status(workspace, last.get("session"))
+        if _without_clock(status) != _without_clock(last):
+            print_json_line(status)
+        last = status
+        if status["state"] == "running":
+            time.sleep(SECONDS)
+
+
+def _without_clock(status: "dict[str, Any]") -> "dict[str, Any]":
+    """What changes by more than the time that goes by."""
+    return {name: value for name, value in status.items() if name not in ("active_hours", "spent", "budget_left")}
+
+
+def _notify(workspace: "Workspace", once: bool) -> None:
+    from integrations.notices.watchdog import Watchdog
+
+    watchdog = Watchdog(workspace, lambda text: print_message(f"nightlane: {text}"))
+    if once:
+        watchdog.look()
+        return
+    with on_interrupt(lambda: "the session goes on"):
+        watchdog.run()

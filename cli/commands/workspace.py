@@ -1,0 +1,89 @@
+"""``nightlane view``, the pages of a workspace in a browser; ``doctor``, its check; ``skill``, the instructions for an
+agent."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.study import ask_endpoints, load, require_answers
+from cli.options import AsJson, Offline, WorkspaceFolder, example, print_result, workspace_at
+from common.errors import BadInput
+from common.printable import print_message
+
+commands = typer.Typer()
+
+
+@commands.command(epilog=example("view --workspace runs-of-tonight"))
+def view(
+    workspace: WorkspaceFolder = Path(),
+    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="The port on 127.0.0.1.")] = 8765,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the pages of a workspace on this machine: sessions while they run, decisions, training and pairs.
+
+    Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Reads the
+    workspace, and writes nothing but your votes on pairs; Ctrl-C ends it."""
+    from view.server.serve import address_with, listening, new_token, serve
+
+    found = workspace_at(workspace)
+    if not found.root.is_dir():
+        raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    with listening(port) as socket:
+        token = new_token()
+        address = address_with(token, port)
+        print_result({"address": address} if as_json else address)
+        print_message("Ctrl-C ends it")
+        if browser:
+            typer.launch(address)
+        serve(found, token, port, socket)
+
+
+@commands.command(epilog=example("doctor my-study/study.toml --workspace my-workspace"))
+def doctor(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A study.toml, to ask its endpoints one question each.")
+    ] = None,
+    workspace: WorkspaceFolder = Path(),
+    with_repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged files aside and recover what is readable in them.")
+    ] = False,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the machine, every file of the workspace, and the endpoints of a study.
+
+    Exit code 2 if a file is damaged, 6 if the machine lacks something, 5 if an endpoint that the study requires does
+    not answer."""
+    from agent.workspace.check import check, repair
+    from cli.full_length_files import check_full_length_files
+    from cli.machine import examine, file_lines
+    from view.terminal.endpoint_trials import trial_line, trials_data
+
+    folder = workspace_at(workspace)
+    repaired = repair(folder) if with_repair else []
+    statuses = [*check(folder), *check_full_length_files(folder)]
+    lines, healthy = examine(folder)
+    trials = ask_endpoints(load(study)) if study is not None and not offline else []
+    if as_json:
+        files = [{"what": file.path, "whole": file.intact, "says": file.message} for file in statuses]
+        machine = {"machine": lines, "healthy": healthy, "files": files, "repaired": repaired}
+        print_result({**machine, "endpoints": trials_data(trials)})
+    else:
+        asked = [f"{'no' if one.trial.failure else 'ok':<8} {trial_line(one)}" for one in trials]
+        mended = [f"repaired {message}" for message in repaired]
+        print_result("\n".join([*lines, *asked, *file_lines(statuses), *mended]))
+    if not all(file.intact for file in statuses):
+        raise typer.Exit(2)
+    if not healthy:
+        raise typer.Exit(6)
+    require_answers(trials)
+
+
+@commands.command(epilog=example("skill"))
+def skill(as_json: AsJson = False) -> None:
+    """Print the path of SKILL.md, which tells an agent how to write a study, run it, read it and act on it."""
+    from cli.skill import SKILL
+
+    print_result({"file": str(SKILL)} if as_json else str(SKILL))

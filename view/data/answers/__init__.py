@@ -1,0 +1,1 @@
+"""Answers of two recipes to the same prompts."""

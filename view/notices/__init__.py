@@ -1,2 +1,0 @@
-"""Notices of a night, through apprise: notice.py writes them, send.py delivers them, sent.py remembers which were
-sent; follow.py does so beside the session, watchdog.py from a process of its own."""
