@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from probes.train import trl
 else:
     torch, transformers, trl = Lazily("torch"), Lazily("transformers"), Lazily("probes.train.trl")
-    tracker, training = Lazily("probes.memory.training"), Lazily("probes.memory.training")
+    training = Lazily("probes.memory.training")
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 WORK = Workload(recipe=tiny.recipe(), rows=4, length=100, answers=8, prompt=20, new_tokens=16)
@@ -37,7 +37,7 @@ def config(tiny_folder: Path) -> Any:
 
 
 def test_the_tracker_counts_what_lives_at_once_and_no_view() -> None:
-    with torch.device("meta"), tracker.PeakTracker() as seen:
+    with torch.device("meta"), training.PeakTracker() as seen:
         first = torch.empty(100, 10)
         kept = (first * 2)[:5].view(-1)
         del first
@@ -66,7 +66,7 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
     recipe = tiny.recipe(**changes, max_length=200)
     pair = TrainingRow("Two? " * 4, " four five six" * 9, " seven eight" * 10, "s", 1)
     job = trl.TrainingJob(recipe, [pair] * 8, 1, tmp_path, lambda step, loss: None)
-    with tracker.PeakTracker() as seen:
+    with training.PeakTracker() as seen:
         (trained,) = trl.train(base, [job], MemorySettings(gradient_checkpointing=checkpointing))
     assert isinstance(trained, trl.Trained), trained
     length = base.renderer.row(pair).length
