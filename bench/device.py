@@ -25,7 +25,7 @@ from probes.inputs.settings import (
     PromptSettings,
     RunnerSettings,
 )
-from probes.memory.estimate import Estimate, estimate
+from probes.memory.estimate import MemoryEstimate, estimate
 from probes.memory.fit import workload
 from probes.rendering.renderer import TokenRow
 from probes.result.reading import Failure, Outcome, Probe, Reading
@@ -152,7 +152,7 @@ class Trial:
         holds = abs(told / found.peak_gb - 1) <= CLOSE
         self.checks.that(f"{name}: memory", holds, f"estimate {told:.2f}, measured {found.peak_gb:.2f} GiB")
 
-    def _estimate(self, of: Recipe) -> Estimate:
+    def _estimate(self, of: Recipe) -> MemoryEstimate:
         from transformers import AutoConfig
 
         own, base = self.bench.material, self.bench.base(of.quantization)

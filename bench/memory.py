@@ -21,7 +21,7 @@ from probes.inputs.training_rows import TrainingRow
 
 if TYPE_CHECKING:
     from probes.model.load import Base
-    from probes.rendering.renderer import Question
+    from probes.rendering.renderer import RenderedPrompt
 
 ANSWERS, NEW_TOKENS, SEED = 16, 16, 1
 
@@ -97,7 +97,7 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     return {"before": process, "loaded": loaded, "measured": peak, "estimate": parts.peak, **vars(parts)}
 
 
-def _train_and_answer(base: "Base", setting: Setting, pair: TrainingRow, question: "Question") -> None:
+def _train_and_answer(base: "Base", setting: Setting, pair: TrainingRow, question: "RenderedPrompt") -> None:
     """What a probe does: two optimizer steps on copies of the pair, then answers with the adapter."""
     from probes.generate.random_keys import Sampling
     from probes.generate.sampler import generate

@@ -26,7 +26,7 @@ from matplotlib.axes import Axes
 from agent.policy.confirmation import FIRST_LOOK, Account, Given, Look, Terms, Verdict, look, standing
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Place, Places
 from agent.policy.night import TARGET_FREEDOM
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.policy.wave_design import drawn_wave, spread_wave
 from bench.decisions.figures import POOLED
 from probes.result.comparison import Comparison, Difference, quantile, standard_error
@@ -34,7 +34,7 @@ from probes.result.variance_pooling import Spread
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 RECORDED = Path(__file__).parent / "results"
-POLICY = Policy()
+POLICY = PolicySettings()
 TERMS = Terms(POLICY, "target", {})
 NOISE = 0.27
 """The standard deviation of a reading: bench/decisions' default noise, correlation 0.5, 4 answers."""

@@ -89,7 +89,7 @@ print(json.dumps([names["f"](x) for x in inputs]))
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class ProgramCost:
     """Milliseconds per program, everything included."""
 
     name: str
@@ -105,7 +105,7 @@ class Report:
     suites: tuple[SuiteResult, ...]
     not_run: tuple[str, ...]
     judged: Judged | None
-    costs: tuple[Cost, ...]
+    costs: tuple[ProgramCost, ...]
 
     @property
     def holds(self) -> bool:
@@ -164,7 +164,7 @@ def _suites(backend: str) -> Iterator[SuiteResult | str]:
             yield str(trouble)
 
 
-def costs(works: list[str]) -> Iterator[Cost]:
+def costs(works: list[str]) -> Iterator[ProgramCost]:
     """Measure back ends and alternatives in turns, so that a busy moment affects all of them."""
     _progress(f"time for {PROGRAMS_MEASURED} programs of {INPUTS} inputs")
     with ExitStack() as stack:
@@ -187,7 +187,7 @@ def costs(works: list[str]) -> Iterator[Cost]:
                 raise RuntimeError(f"the back ends disagree about {source!r}: {answers}")
     for name, taken in seconds.items():
         p90 = statistics.quantiles(taken, n=10, method="inclusive")[-1]
-        yield Cost(name, len(taken), round(1000 * statistics.median(taken), 2), round(1000 * p90, 2))
+        yield ProgramCost(name, len(taken), round(1000 * statistics.median(taken), 2), round(1000 * p90, 2))
 
 
 def _alternatives(works: list[str]) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from probes.generate.vllm import AnswerServer
 from probes.inputs.material import Material
 from probes.inputs.settings import ServingSettings
 from probes.model.load import load_quietly
-from probes.rendering.renderer import Question
+from probes.rendering.renderer import RenderedPrompt
 from probes.result.reading import Probe, Reading
 from probes.run.execute import Workbench, measure
 from probes.run.store import ADAPTER
@@ -69,7 +69,7 @@ def compare(bench: Workbench, probe: Probe, folder: Path) -> None:
 
 
 def local_answers(
-    bench: Workbench, probe: Probe | None, folder: Path, questions: Sequence[Question], sampling: Sampling
+    bench: Workbench, probe: Probe | None, folder: Path, questions: Sequence[RenderedPrompt], sampling: Sampling
 ) -> list[str]:
     """Generated here, with the probe's adapter; without a probe, by the base alone."""
     from probes.generate.sampler import sample

@@ -25,7 +25,7 @@ from preferences.store.annotations import Review
 from preferences.store.audit import Audit
 from probes.endpoint.spending import Usage
 from probes.result.cut_answers import CutAnswers
-from view.data.figures import Figures
+from view.data.figures import SessionFigures
 from view.data.sections.recipes import KnobDifference
 from view.data.sections.requests import RequestLine
 from view.explain.explanation import Explanation
@@ -53,7 +53,7 @@ class EndpointAsked(TypedDict):
     required: bool
 
 
-class CheckedStudy(TypedDict):
+class StudyCheck(TypedDict):
     """``rows``: the number of rows that are trained on, by source. ``legal_moves``: the number of moves from the
     starting recipe, by lane. ``rendered``: whether the tokenizer was there; ``cut_rows``, ``longest_rows`` (tokens):
     the number of rows that are cut and the longest row, by source, if it was. ``says``: the cost and what the night can
@@ -163,7 +163,7 @@ class ErrorLeft(TypedDict):
     left: float
 
 
-class Status(TypedDict):
+class SessionStatus(TypedDict):
     """``process``: the id of the process that runs the session; null if none does. ``measuring``: the wave or stack
     that is measured; ``running``: its probes that run now. ``in_flight``: the changes that have no decision yet.
     ``checks``: the verdicts of the checks at the end. ``held``: the pause or stop that holds the session, in words; ""
@@ -207,7 +207,7 @@ class ServedPages(TypedDict):
     address: str
 
 
-class Asked(TypedDict):
+class NewRequest(TypedDict):
     """A request of a person to a session. ``is_running``: a process runs the session now; else the request waits until
     somebody resumes it."""
 
@@ -330,7 +330,7 @@ class FileSays(TypedDict):
     says: str
 
 
-class Examined(TypedDict):
+class DoctorReport(TypedDict):
     machine: list[str]
     healthy: bool
     files: list[FileSays]
@@ -443,7 +443,7 @@ AuditedStore = TypedDict(
 
 
 @dataclass(frozen=True)
-class Output:
+class JsonOutput:
     """``stream``: a JSON object per line, instead of one document."""
 
     type: Any
@@ -454,39 +454,39 @@ class Output:
         return TypeAdapter(self.type).json_schema(mode="serialization")
 
 
-OUTPUTS: dict[str, Output] = {
-    "init": Output(NewStudy),
-    "check": Output(CheckedStudy),
-    "prompts": Output(WrittenPrompts),
-    "run": Output(DoneSession),
-    "resume": Output(DoneSession),
-    "status": Output(Status),
-    "report": Output(Figures),
-    "explain": Output(Explanation | StackExplanation),
-    **dict.fromkeys(("pause", "continue", "stop", "skip", "propose", "note", "budget"), Output(Asked)),
-    "view": Output(ServedPages),
-    "watch": Output(Status, stream=True),
-    "rescore": Output(Rescored),
-    "service": Output(ServiceUnit),
-    "evaluate": Output(EvaluatedProblems | EvaluatedStudy),
-    "finetune": Output(Manifest),
-    "promote": Output(PromotionFigures),
-    "export": Output(WrittenExport),
-    "ship": Output(Shipped),
-    "doctor": Output(Examined),
-    "skill": Output(SkillFile),
-    "pairs list": Output(list[PairRow]),
-    "pairs show": Output(PairRow),
-    "pairs vote": Output(PairRow),
-    "pairs import": Output(ImportedRows),
-    "pairs export": Output(ExportedPairs),
-    "pairs audit": Output(list[AuditedStore]),
-    "pairs score": Output(PlannedScoring),
-    "pairs certify": Output(CertifiedRows),
-    "pairs review": Output(Reviewed),
-    "bench sandbox": Output(dict[str, Any]),
-    "bench decisions": Output(dict[str, Any]),
-    "bench faults": Output(dict[str, Any]),
-    "bench soak": Output(dict[str, Any]),
+OUTPUTS: dict[str, JsonOutput] = {
+    "init": JsonOutput(NewStudy),
+    "check": JsonOutput(StudyCheck),
+    "prompts": JsonOutput(WrittenPrompts),
+    "run": JsonOutput(DoneSession),
+    "resume": JsonOutput(DoneSession),
+    "status": JsonOutput(SessionStatus),
+    "report": JsonOutput(SessionFigures),
+    "explain": JsonOutput(Explanation | StackExplanation),
+    **dict.fromkeys(("pause", "continue", "stop", "skip", "propose", "note", "budget"), JsonOutput(NewRequest)),
+    "view": JsonOutput(ServedPages),
+    "watch": JsonOutput(SessionStatus, stream=True),
+    "rescore": JsonOutput(Rescored),
+    "service": JsonOutput(ServiceUnit),
+    "evaluate": JsonOutput(EvaluatedProblems | EvaluatedStudy),
+    "finetune": JsonOutput(Manifest),
+    "promote": JsonOutput(PromotionFigures),
+    "export": JsonOutput(WrittenExport),
+    "ship": JsonOutput(Shipped),
+    "doctor": JsonOutput(DoctorReport),
+    "skill": JsonOutput(SkillFile),
+    "pairs list": JsonOutput(list[PairRow]),
+    "pairs show": JsonOutput(PairRow),
+    "pairs vote": JsonOutput(PairRow),
+    "pairs import": JsonOutput(ImportedRows),
+    "pairs export": JsonOutput(ExportedPairs),
+    "pairs audit": JsonOutput(list[AuditedStore]),
+    "pairs score": JsonOutput(PlannedScoring),
+    "pairs certify": JsonOutput(CertifiedRows),
+    "pairs review": JsonOutput(Reviewed),
+    "bench sandbox": JsonOutput(dict[str, Any]),
+    "bench decisions": JsonOutput(dict[str, Any]),
+    "bench faults": JsonOutput(dict[str, Any]),
+    "bench soak": JsonOutput(dict[str, Any]),
 }
 """By command, in the order of the help."""

@@ -15,7 +15,7 @@ WorkspaceFolder = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder that holds results.tsv and runs/.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml file.")]
+StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml file.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no endpoint.")]
 SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="A session's id; default the latest.")]
 

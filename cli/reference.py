@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.ledger.results.columns import DEFINITIONS
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.study.schema import Budget, NotifySettings, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
 from cli.json_output import OUTPUTS
@@ -57,7 +57,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
         "What the text gate refuses (`nightlane pairs certify --text --study`). See [pairs.md](pairs.md). A change "
         "makes no baseline unusable.",
     ),
-    ("policy", Policy, "Every threshold of a decision. See [decisions.md](decisions.md)."),
+    ("policy", PolicySettings, "Every threshold of a decision. See [decisions.md](decisions.md)."),
     ("budget", Budget, "A session ends at the first of these limits."),
     ("proposer", ProposerSettings, "Who proposes."),
     ("runner", RunnerSettings, "Where probes run."),

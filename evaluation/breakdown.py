@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from evaluation.results import Result
+from evaluation.results import ScoredSample
 from evaluation.statistics import PassDifference, pass_difference
 from probes.scoring.execution.failure_classes import CLASSES
 
 Kind: TypeAlias = Literal["algorithmic", "format"]
-Grouped: TypeAlias = Mapping[str, Sequence[Result]]
+Grouped: TypeAlias = Mapping[str, Sequence[ScoredSample]]
 
 LEVEL = 0.05
 LOOK_FIRST = ("REFUSAL", "NO_CODE")
@@ -34,14 +34,14 @@ class ClassCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FlippedProblem:
     """A problem that flipped, the kind of difference, and one answer of each side."""
 
     problem: str
     category: str
     kind: Kind
-    before: Result
-    after: Result
+    before: ScoredSample
+    after: ScoredSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,12 @@ class Breakdown:
     format_only: tuple[int, int]
     difference: PassDifference | None
     classes: tuple[ClassCount, ...]
-    newly_passing: tuple[Change, ...]
-    newly_failing: tuple[Change, ...]
+    newly_passing: tuple[FlippedProblem, ...]
+    newly_failing: tuple[FlippedProblem, ...]
     warnings: tuple[str, ...]
 
 
-def break_down(before: Sequence[Result], after: Sequence[Result]) -> Breakdown:
+def break_down(before: Sequence[ScoredSample], after: Sequence[ScoredSample]) -> Breakdown:
     """Compare two sides problem by problem.
 
     A problem is solved if more than half of its answers pass. It flipped by its format if at least half of the failing
@@ -96,21 +96,21 @@ def break_down(before: Sequence[Result], after: Sequence[Result]) -> Breakdown:
     )
 
 
-def count_classes(results: Iterable[Result]) -> dict[str, int]:
+def count_classes(results: Iterable[ScoredSample]) -> dict[str, int]:
     """Answers per class in the order of CLASSES, then the words of other scorers by name."""
     found = Counter(result.failure_class for result in results)
     known: list[str] = [name for name in CLASSES if name in found]
     return {name: found[name] for name in known + sorted(found.keys() - set(known))}
 
 
-def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = {}
+def _grouped(results: Sequence[ScoredSample]) -> dict[str, list[ScoredSample]]:
+    found: dict[str, list[ScoredSample]] = {}
     for result in results:
         found.setdefault(result.problem, []).append(result)
     return found
 
 
-def _classes(before: Sequence[Result], after: Sequence[Result]) -> tuple[ClassCount, ...]:
+def _classes(before: Sequence[ScoredSample], after: Sequence[ScoredSample]) -> tuple[ClassCount, ...]:
     first, second = count_classes(before), count_classes(after)
     rows = []
     for name in count_classes([*before, *after]):
@@ -121,11 +121,11 @@ def _classes(before: Sequence[Result], after: Sequence[Result]) -> tuple[ClassCo
     return tuple(rows)
 
 
-def _solved(results: Sequence[Result]) -> bool:
+def _solved(results: Sequence[ScoredSample]) -> bool:
     return 2 * sum(result.passed for result in results) > len(results)
 
 
-def _change(before: Sequence[Result], after: Sequence[Result], was_solved: bool) -> Change:
+def _change(before: Sequence[ScoredSample], after: Sequence[ScoredSample], was_solved: bool) -> FlippedProblem:
     """A failing answer of this kind of change and a passing one, if possible of the same seed and sample."""
     good, bad = (before, after) if was_solved else (after, before)
     passing, failing = [r for r in good if r.passed], [r for r in bad if not r.passed]
@@ -135,7 +135,7 @@ def _change(before: Sequence[Result], after: Sequence[Result], was_solved: bool)
     wrong = next((r for r in typical if (r.seed, r.sample) in twins), typical[0])
     right = twins.get((wrong.seed, wrong.sample), passing[0])
     kind: Kind = "format" if by_format else "algorithmic"
-    return Change(wrong.problem, wrong.category, kind, *((right, wrong) if was_solved else (wrong, right)))
+    return FlippedProblem(wrong.problem, wrong.category, kind, *((right, wrong) if was_solved else (wrong, right)))
 
 
 def _moved(difference: PassDifference) -> bool:
@@ -167,7 +167,7 @@ def _sign_test(name: str, before: Grouped, after: Grouped) -> float:
     """One-sided p value that the class rose, from the signs of its change per problem."""
     from scipy.stats import binomtest
 
-    def share(results: Sequence[Result]) -> float:
+    def share(results: Sequence[ScoredSample]) -> float:
         return sum(result.failure_class == name for result in results) / len(results)
 
     changes = [share(after[problem]) - share(own) for problem, own in before.items()]

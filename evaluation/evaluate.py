@@ -15,8 +15,8 @@ from pathlib import Path
 from common.errors import BadInput, EndpointUnavailable
 from common.parallel import cores
 from evaluation.answering import Answerer, Asking, ServedModel, load
-from evaluation.problems import Problem, ProblemSet, Refused, load_problems
-from evaluation.results import Evaluation, ModelResults, Result, new_folder, to_json
+from evaluation.problems import Problem, ProblemSet, RefusedProblem, load_problems
+from evaluation.results import Evaluation, ModelResults, ScoredSample, new_folder, to_json
 from evaluation.samples import SampleSet, load_samples
 from probes.inputs.settings import ModelSettings
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
@@ -33,7 +33,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EvaluationRequest:
     """What to evaluate: a model (with an adapter: both, and their difference), an endpoint's model, or a file of
     samples (with ``before``: both files, and their difference). BadInput for none or several of these. ``folder``: for
     relative paths of the model."""
@@ -64,7 +64,7 @@ class Request:
             raise BadInput(f"--seeds {','.join(map(str, self.seeds))} must be different numbers; give 42,123,7 say")
 
 
-def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path]:
+def evaluate(request: EvaluationRequest, runs: Path, note: Note) -> tuple[Evaluation, Path]:
     """Evaluate, and return the result and the new folder under ``runs`` that holds its files. ``note`` gets a line for
     each step."""
     begun = time.monotonic()
@@ -104,7 +104,7 @@ def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
     marks = scorer.judged([_own_answer(problem) for problem in problems.problems], LANES)
     for problem, mark in zip(problems.problems, marks, strict=True):
         if why := _fault(problem, mark):
-            refused.append(Refused(problem.prompt.id, problem.line, why))
+            refused.append(RefusedProblem(problem.prompt.id, problem.line, why))
         else:
             good.append(problem)
     if not good:
@@ -131,7 +131,7 @@ def _fault(problem: Problem, judged: "Future[Mark]") -> str:
 
 
 def _sides(
-    request: Request, problems: Sequence[Problem], order: Sequence[str], folder: Path, note: Note
+    request: EvaluationRequest, problems: Sequence[Problem], order: Sequence[str], folder: Path, note: Note
 ) -> Iterator[tuple[str, SampleSet]]:
     """The name and samples of each side: from files, or generated and written to ``folder``."""
     ids = [problem.prompt.id for problem in problems]
@@ -143,7 +143,7 @@ def _sides(
         yield answerer.name, load_samples(path, ids)
 
 
-def _answerers(request: Request) -> Sequence[Answerer]:
+def _answerers(request: EvaluationRequest) -> Sequence[Answerer]:
     if request.model is not None:
         return load(request.model, request.folder, request.quantization, request.adapter)
     if not request.endpoint:
@@ -161,7 +161,7 @@ def _answerers(request: Request) -> Sequence[Answerer]:
     return [ServedModel(request.endpoint, endpoint)]
 
 
-def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, path: Path, note: Note) -> None:
+def _draw(answerer: Answerer, problems: Sequence[Problem], request: EvaluationRequest, path: Path, note: Note) -> None:
     """Append the answers of each seed when they are complete, so that an interruption loses one seed at most."""
     for seed in request.seeds:
         done = 0
@@ -183,14 +183,16 @@ def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, pat
             stream.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def _results(samples: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
+def _results(
+    samples: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note
+) -> Iterator[ScoredSample]:
     asked = [(problem.prompt, sample) for problem in problems for sample in samples.samples.get(problem.prompt.id, ())]
     marks = scorer.judged([Answer(prompt, sample.text) for prompt, sample in asked], LANES)
     for done, ((prompt, sample), judged) in enumerate(zip(asked, marks, strict=True)):
         if done and done % SCORED_BETWEEN_NOTES == 0:
             note(f"{done} of {len(asked)} answers scored")
         mark = judged.result()
-        yield Result(
+        yield ScoredSample(
             problem=prompt.id,
             category=prompt.category,
             seed=sample.seed,
@@ -204,7 +206,7 @@ def _results(samples: SampleSet, problems: Sequence[Problem], scorer: ExecutionS
         )
 
 
-def _written(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
+def _written(results: Iterator[ScoredSample], side: str, path: Path) -> tuple[ScoredSample, ...]:
     """Append each result to ``path`` at once, so that an interruption loses none."""
     written = []
     with path.open("a", encoding="utf-8") as stream:

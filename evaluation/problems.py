@@ -18,7 +18,7 @@ from common.errors import BadInput
 from probes.inputs.files.text import read_jsonl
 from probes.inputs.prompts import Prompt
 
-Row = Mapping[str, Any]
+ProblemRow = Mapping[str, Any]
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -32,7 +32,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedProblem:
     """An unusable problem, its line in the file (from 1), and the reason."""
 
     task_id: str
@@ -45,7 +45,7 @@ class ProblemSet:
     """The usable problems in the order of the file, and the refused ones."""
 
     problems: tuple[Problem, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedProblem, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class _Unusable(Exception):
 def load_problems(path: Path) -> ProblemSet:
     """Read the problems of a file. BadInput for a row of an unknown form, a repeated id, or no usable problem."""
     problems: list[Problem] = []
-    refused: list[Refused] = []
+    refused: list[RefusedProblem] = []
     lines: dict[str, int] = {}
     for line, row in read_jsonl(path):
         name = task_id(path, line, row)
@@ -73,14 +73,14 @@ def load_problems(path: Path) -> ProblemSet:
         try:
             problems.append(replace(read(name, row), line=line))
         except _Unusable as why:
-            refused.append(Refused(name, line, str(why)))
+            refused.append(RefusedProblem(name, line, str(why)))
     if not problems:
         reason = f" (line {refused[0].line}: {refused[0].why})" if refused else ""
         raise BadInput(f"{path} has no usable problem{reason}; give a file of HumanEval or MBPP problems")
     return ProblemSet(tuple(problems), tuple(refused))
 
 
-def task_id(path: Path, line: int, row: Row) -> str:
+def task_id(path: Path, line: int, row: ProblemRow) -> str:
     """The id of a row, which MBPP writes as a number; BadInput for a row without one."""
     found = row.get("task_id")
     if type(found) is int:
@@ -90,7 +90,7 @@ def task_id(path: Path, line: int, row: Row) -> str:
     return found
 
 
-def _reader(path: Path, line: int, row: Row) -> Callable[[str, Row], Problem]:
+def _reader(path: Path, line: int, row: ProblemRow) -> Callable[[str, ProblemRow], Problem]:
     """The function that reads a row of this form."""
     has = {column for column, value in row.items() if value is not None}
     humaneval = sorted({"prompt", "entry_point", "test"} - has)
@@ -110,7 +110,7 @@ def _reader(path: Path, line: int, row: Row) -> Callable[[str, Row], Problem]:
     )
 
 
-def _humaneval(name: str, row: Row) -> Problem:
+def _humaneval(name: str, row: ProblemRow) -> Problem:
     prompt, test, entry_point = _text(row, "prompt"), _text(row, "test"), _text(row, "entry_point")
     reference = None if row.get("canonical_solution") is None else _text(row, "canonical_solution", empty=True)
     if not entry_point.isidentifier():
@@ -128,7 +128,7 @@ def _humaneval(name: str, row: Row) -> Problem:
     return Problem(prompt=Prompt(name, "holdout", "humaneval", 1, prompt, checks), reference=reference)
 
 
-def _mbpp(name: str, row: Row) -> Problem:
+def _mbpp(name: str, row: ProblemRow) -> Problem:
     told = _text(row, "prompt" if row.get("text") is None else "text")
     tests = _texts(row, "test_list")
     if not tests:
@@ -160,7 +160,7 @@ def _entry_point(test: str, setup: str, reference: str | None) -> str:
     raise _Unusable(f"its first test calls no function that {whose}")
 
 
-def _text(row: Row, column: str, empty: bool = False) -> str:
+def _text(row: ProblemRow, column: str, empty: bool = False) -> str:
     value = row[column]
     if value is None and empty:
         return ""
@@ -171,7 +171,7 @@ def _text(row: Row, column: str, empty: bool = False) -> str:
     return value
 
 
-def _texts(row: Row, column: str) -> list[str]:
+def _texts(row: ProblemRow, column: str) -> list[str]:
     values = row.get(column) or []
     if not isinstance(values, list):
         raise _Unusable(f"its {column} is no list of texts")

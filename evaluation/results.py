@@ -10,14 +10,14 @@ from typing import Any
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import sync, write_durably
-from evaluation.problems import Refused
+from evaluation.problems import RefusedProblem
 
 FIGURES = "evaluation.json"
 """Written last, with the digests of the other files of an evaluation's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ScoredSample:
     """One scored answer. ``score``: 0 to 10. ``note``: what failed first. format_only: the answer fails, and its code
     alone would pass."""
 
@@ -33,13 +33,13 @@ class Result:
     format_only: bool
 
 
-def to_json(result: Result) -> dict[str, Any]:
+def to_json(result: ScoredSample) -> dict[str, Any]:
     return asdict(result)
 
 
-def from_json(data: Mapping[str, Any]) -> Result:
+def from_json(data: Mapping[str, Any]) -> ScoredSample:
     """The inverse of ``to_json``; TypeError for other columns."""
-    return Result(**data)
+    return ScoredSample(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ModelResults:
     """All results of one model or one file of samples."""
 
     name: str
-    results: tuple[Result, ...]
+    results: tuple[ScoredSample, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Evaluation:
 
     problems_file: str
     problems: int
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedProblem, ...]
     unknown: Mapping[str, int]
     missing: tuple[str, ...]
     sides: tuple[ModelResults, ...]

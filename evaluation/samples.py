@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
-from evaluation.problems import Row, task_id
+from evaluation.problems import ProblemRow, task_id
 from probes.inputs.files.text import read_jsonl, read_text
 
 _TEXTS = ("solution", "completion", "generation")
@@ -130,7 +130,7 @@ def _no_text(path: Path, line: int, value: str) -> BadInput:
     return BadInput(f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {value}; mend the row")
 
 
-def _seed(path: Path, line: int, row: Row) -> int:
+def _seed(path: Path, line: int, row: ProblemRow) -> int:
     seed = row.get("seed", 0)
     if type(seed) is not int:
         raise BadInput(f"{path}, line {line}: seed must be a whole number and is {_shown(seed)}; mend the row")

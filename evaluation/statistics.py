@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import numpy
 from numpy.typing import NDArray
 
-from evaluation.results import Result
+from evaluation.results import ScoredSample
 from probes.result.comparison import quantile
 from probes.result.proportions import proportion_interval
 
@@ -63,7 +63,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return (total - math.comb(n - c, k)) / total
 
 
-def pass_rates(results: Sequence[Result], ks: Sequence[int], confidence: float = 0.95) -> tuple[PassRate, ...]:
+def pass_rates(results: Sequence[ScoredSample], ks: Sequence[int], confidence: float = 0.95) -> tuple[PassRate, ...]:
     """pass@k for each k for which every problem of every seed has enough answers; empty without results."""
     counts = _counts(results)
     fewest = min((n for row in counts.values() for n, _ in row.values()), default=0)
@@ -71,7 +71,7 @@ def pass_rates(results: Sequence[Result], ks: Sequence[int], confidence: float =
 
 
 def pass_difference(
-    before: Sequence[Result], after: Sequence[Result], confidence: float = 0.95
+    before: Sequence[ScoredSample], after: Sequence[ScoredSample], confidence: float = 0.95
 ) -> PassDifference | None:
     """The change of pass@1, paired by problem, and by seed where both sides have the same seeds or one has only one.
 
@@ -86,7 +86,7 @@ def pass_difference(
     return PassDifference(delta=float(table.mean()), low=low, high=high, problems=len(shared), seeds=seeds)
 
 
-def _counts(results: Sequence[Result]) -> Counts:
+def _counts(results: Sequence[ScoredSample]) -> Counts:
     counts: Counts = {}
     for result in sorted(results, key=lambda r: r.seed):
         row = counts.setdefault(result.seed, {})

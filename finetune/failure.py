@@ -6,9 +6,9 @@ from typing import Any
 from common.errors import BadInput, NightlaneError
 from common.wording import one_line
 from finetune.checkpoints import last_complete
-from finetune.manifest import Manifest, Status, manifest_of
-from finetune.plan import Plan
-from finetune.start import Start
+from finetune.manifest import Manifest, RunStatus, manifest_of
+from finetune.plan import TrainingPlan
+from finetune.start import RunStart
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import Collapsed, read_spot_checks
 from probes.run.execute import classify
@@ -20,13 +20,15 @@ RESUMABLE = ("disk", "device")
 """Failures after which the run goes on as it began, once the machine is well again."""
 
 
-def unfinished(plan: Plan, start: Start, resumed: int, error: BaseException, wall_seconds: float) -> Manifest:
+def unfinished(
+    plan: TrainingPlan, start: RunStart, resumed: int, error: BaseException, wall_seconds: float
+) -> Manifest:
     """The manifest of a run that failed or was stopped. ``resumed``: the step that it went on from."""
     folder = plan.request.folder
     curve, checkpoint = read_curve(folder / CURVE), last_complete(folder, good=True)
     last: Mapping[str, Any] = {"step": 0, "seconds": 0.0, "tokens": 0, **(curve[-1] if curve else {})}
     stopped = isinstance(error, KeyboardInterrupt)
-    status: Status = "STOPPED" if stopped else "FAILED"
+    status: RunStatus = "STOPPED" if stopped else "FAILED"
     return manifest_of(
         plan,
         base=start.base,
@@ -54,7 +56,7 @@ def _failure(error: BaseException) -> str:
     return classify(error) if isinstance(error, Exception) else "error"
 
 
-def as_error(error: Exception, plan: Plan) -> Exception:
+def as_error(error: Exception, plan: TrainingPlan) -> Exception:
     """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
     folder = plan.request.folder
     checkpoint = last_complete(folder, good=True)

@@ -11,18 +11,18 @@ from typing import Any, Literal
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import sync, write_durably
-from finetune.plan import Plan
-from finetune.sources import Source
+from finetune.plan import TrainingPlan
+from finetune.sources import TrainedSource
 from probes.train.curve import NAME as CURVE
 
 NAME = "finetune.json"
-Status = Literal["COMPLETE", "FAILED", "STOPPED"]
-COMPLETE: Status = "COMPLETE"
+RunStatus = Literal["COMPLETE", "FAILED", "STOPPED"]
+COMPLETE: RunStatus = "COMPLETE"
 HOPELESS = ("diverged", "untrainable", "collapsed")
 """Failures that would come again, since the same recipe and data cause them."""
 COMBINED = "combined"
 REMEDY = "restore the folder, or train again with a new --output"
-Review = Literal["own", "reviewed", "unreviewed"]
+ReviewWord = Literal["own", "reviewed", "unreviewed"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TrainedOn:
     digest: str
     rows: int
     drawn: int
-    looked_at: Review
+    looked_at: ReviewWord
     judged_bad: tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ class Manifest:
     tokens: int
     files: dict[str, str]
     combined: dict[str, str] = field(default_factory=dict)
-    status: Status = COMPLETE
+    status: RunStatus = COMPLETE
     done: int = 0
     why: str = ""
     failure: str = ""
@@ -77,7 +77,7 @@ class Manifest:
     spot_checks: dict[int, float | None] = field(default_factory=dict)
 
 
-def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
+def trained_on(plan: TrainingPlan) -> tuple[TrainedOn, ...]:
     return tuple(
         TrainedOn(
             name=source.name,
@@ -92,7 +92,9 @@ def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
     )
 
 
-def manifest_of(plan: Plan, *, base: str, versions: str, resumed: int, wall_seconds: float, **ending: Any) -> Manifest:
+def manifest_of(
+    plan: TrainingPlan, *, base: str, versions: str, resumed: int, wall_seconds: float, **ending: Any
+) -> Manifest:
     """The manifest of a run of this plan; ``ending``: the fields that say how it ended."""
     request = plan.request
     return Manifest(
@@ -118,22 +120,22 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnding:
     """How the run in a folder ended."""
 
-    status: Status
+    status: RunStatus
     why: str
     failure: str
 
 
-def read_ending(folder: Path) -> Ended | None:
+def read_ending(folder: Path) -> RunEnding | None:
     """How the run in a folder ended; None if it has not, or if its record cannot be read."""
     try:
         text = (folder / NAME).read_text(encoding="utf-8")
         require_own_digest(text)
         found = json.loads(text)
         status = found.get("status", COMPLETE)  # older versions wrote the record of a complete run alone
-        return Ended(status, str(found.get("why", "")), str(found.get("failure", "")))
+        return RunEnding(status, str(found.get("why", "")), str(found.get("failure", "")))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -180,7 +182,7 @@ def _manifest_key(adapter: Path) -> str:
     return "combined" if adapter.resolve().name == COMBINED else "files"
 
 
-def _review(source: Source) -> Review:
+def _review(source: TrainedSource) -> ReviewWord:
     if source.review.record is None and not source.review.stored:
         return "own"
     return "reviewed" if source.review.reviewed else "unreviewed"

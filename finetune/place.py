@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.digests import digest_of
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from finetune.run import prepare_device, start_here
 from finetune.start import NAME, WORDS
 
 
-def placed(plan: Plan, runs: Path, threads: int) -> Plan:
+def placed(plan: TrainingPlan, runs: Path, threads: int) -> TrainingPlan:
     """The plan with its folder below ``runs``; a run that is there is resumed."""
     start = start_here(plan, prepare_device(threads), threads)
     identity = digest_of([{name: getattr(start, name) for name in WORDS}, dict(start.data)])[:12]

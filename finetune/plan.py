@@ -11,7 +11,7 @@ from common.digests import digest_of
 from common.errors import BadInput
 from common.optional_dependencies import require_trackers
 from finetune.memory import memory_fit, require_room
-from finetune.sources import Source, of_reward_rows, reward_source, study_sources, without_refused
+from finetune.sources import TrainedSource, of_reward_rows, reward_source, study_sources, without_refused
 from lanes import Recipe
 from lanes.rules import sees_whole_batch
 from preferences.store.stores import Stores
@@ -30,9 +30,9 @@ CHECKPOINTS = 20
 """Checkpoints of a run, unless the user says how many steps lie between two."""
 SPOT_CHECK = 24
 """Holdout prompts that are answered and scored at each checkpoint."""
-Objective = Literal["kto", "reward"]
+OtherObjective = Literal["kto", "reward"]
 """What a full-length run can train besides the objectives of a recipe."""
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+OBJECTIVES: tuple[OtherObjective, ...] = get_args(OtherObjective)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FinetuneRequest:
     epochs: float | None = None
     unreviewed: bool = False
     runner: RunnerSettings = field(default_factory=RunnerSettings)
-    objective: Objective | None = None
+    objective: OtherObjective | None = None
     save_every: int | None = None
     spot_check: int = SPOT_CHECK
     report_to: tuple[str, ...] = ()
@@ -69,13 +69,13 @@ class FinetuneRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A run that passed every check. ``sources``: in the order of the study. ``room``: what it needs of the memory;
     None if that cannot be estimated. ``devices``: the GPUs that it may use."""
 
     request: FinetuneRequest
     steps: int
-    sources: tuple[Source, ...]
+    sources: tuple[TrainedSource, ...]
     room: Fit | None = None
     devices: tuple[str, ...] = ()
 
@@ -108,7 +108,7 @@ class Plan:
         return {source.name: source.pairs for source in self.sources}
 
 
-def plan(request: FinetuneRequest, stores: Stores) -> Plan:
+def plan(request: FinetuneRequest, stores: Stores) -> TrainingPlan:
     """Check a request and plan its run.
 
     BadInput if the folder is in use, the model cannot train the recipe, an export was not reviewed or was changed, a
@@ -142,7 +142,7 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     rows = sum(map(len, filtered(recipe, pairs).values()))
     steps = resolve_steps(rows, recipe.effective_batch, request.steps, request.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
-    return Plan(request, steps, tuple(one.drawn(drawn[one.read.name]) for one in read), room, devices)
+    return TrainingPlan(request, steps, tuple(one.drawn(drawn[one.read.name]) for one in read), room, devices)
 
 
 def _require_pairs_of_a_batch(request: FinetuneRequest) -> None:
@@ -178,7 +178,7 @@ def require_processes(request: FinetuneRequest, gpus: int) -> None:
         )
 
 
-def objective_of(text: str) -> Objective:
+def objective_of(text: str) -> OtherObjective:
     if text not in OBJECTIVES:
         raise BadInput(
             f"--objective {text!r} cannot be trained; give {' or '.join(OBJECTIVES)}, or leave it "

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from common.errors import NightlaneError
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from finetune.training import arguments_of, other_trainer, trained
 from probes.model.load import load_base, load_quietly, use_few_threads
 
@@ -36,7 +36,7 @@ class Share:
     """What one of several processes does. ``checkpoint``, ``step``: what the run goes on from. ``meeting``: a file by
     which the processes find each other."""
 
-    plan: Plan
+    plan: TrainingPlan
     checkpoint: Path | None
     step: int
     threads: int
@@ -82,7 +82,7 @@ class Others:
 
 
 @contextmanager
-def other_processes(plan: Plan, checkpoint: Path | None, step: int, threads: int) -> Iterator[Others]:
+def other_processes(plan: TrainingPlan, checkpoint: Path | None, step: int, threads: int) -> Iterator[Others]:
     """Start all but the first process of the plan's, and end them with the block."""
     started: list[tuple[BaseProcess, Connection]] = []
     with TemporaryDirectory(prefix="nightlane-") as folder:

@@ -28,9 +28,9 @@ from finetune.manifest import (
     saved,
     write_manifest,
 )
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from finetune.processes import Others, other_processes
-from finetune.start import Start, read_start, require_same, start_of, write_start
+from finetune.start import RunStart, read_start, require_same, start_of, write_start
 from finetune.training import arguments_of, other_trainer, trained
 from finetune.watch.rules import explosion, reward_collapse
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
@@ -53,7 +53,7 @@ OnLine = Callable[[Mapping[str, Any]], None]
 Note = Callable[[str], None]
 
 
-def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) -> Manifest:
+def run(plan: TrainingPlan, threads: int, on_line: OnLine, note: Note = lambda _: None) -> Manifest:
     """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice. ``on_line``:
     called with each line of the curve.
 
@@ -68,7 +68,7 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
         begun = _begin(plan, start_here(plan, device, threads))
         try:
             with other_processes(plan, begun.checkpoint, begun.step, threads) as others:
-                done = _FullRun(plan, begun, device, others, on_line, note).complete(threads, began)
+                done = _BegunRun(plan, begun, device, others, on_line, note).complete(threads, began)
         except (Exception, KeyboardInterrupt) as raised:
             error = failed_write(raised, folder) or raised
             with suppress(OSError):  # the disk may be full, and the first error is the one to tell
@@ -94,7 +94,7 @@ def _held(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def start_here(plan: Plan, device: str, threads: int) -> Start:
+def start_here(plan: TrainingPlan, device: str, threads: int) -> RunStart:
     """What a run of this plan begins with on this machine."""
     from probes.run.worker import environment
 
@@ -104,20 +104,20 @@ def start_here(plan: Plan, device: str, threads: int) -> Start:
 
 
 @dataclass(frozen=True)
-class _Begun:
+class _StartingPoint:
     """``step``: of the checkpoint to go on from, 0 for none."""
 
-    start: Start
+    start: RunStart
     checkpoint: Path | None
     step: int
 
 
-def _begin(plan: Plan, start: Start) -> _Begun:
+def _begin(plan: TrainingPlan, start: RunStart) -> _StartingPoint:
     """Write what the run begins with, or hold a run to go on with against that."""
     request, folder = plan.request, plan.request.folder
     if not request.resume:
         write_start(folder, start, request.recipe)
-        return _Begun(start, None, 0)
+        return _StartingPoint(start, None, 0)
     require_same(read_start(folder)[0], start, folder)
     checkpoint = last_complete(folder)
     step = checkpoint.step if checkpoint else 0
@@ -125,15 +125,15 @@ def _begin(plan: Plan, start: Start) -> _Begun:
     for name in ("adapter", COMBINED):  # what is there may be cut off, and the libraries would write beside it
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
-    return _Begun(start, checkpoint.folder if checkpoint else None, step)
+    return _StartingPoint(start, checkpoint.folder if checkpoint else None, step)
 
 
 @dataclass
-class _FullRun:
+class _BegunRun:
     """One run that has begun."""
 
-    plan: Plan
-    begun: _Begun
+    plan: TrainingPlan
+    begun: _StartingPoint
     device: str
     others: Others
     on_line: OnLine
@@ -229,7 +229,7 @@ def _note_study(adapter: Path, base: Base) -> None:
         note_base_adapter(adapter, base.adapter.digest, held=False)
 
 
-def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
+def _combined(base: Base, adapter: Path, plan: TrainingPlan) -> dict[str, str]:
     """Write one adapter that combines [model] adapter with the trained one; returns the digest of each of its files.
     Does nothing if the study has no [model] adapter."""
     if base.adapter is None:

@@ -17,7 +17,7 @@ from probes.rendering.row_check import count, refused_rows
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainedSource:
     """A source of the mixture. ``file``: as the study names it; ``drawn``: the number of rows that the run draws from
     it; ``left_out``: the rows that are not trained on, in words; ``notes``: what else was done to its rows."""
 
@@ -35,14 +35,14 @@ class Source:
 class ReadSource:
     """A source whose rows are read and not yet drawn."""
 
-    read: sources.Source
+    read: sources.SourceRows
     file: str
     digest: str
     review: ReviewState
 
-    def drawn(self, rows: int) -> Source:
+    def drawn(self, rows: int) -> TrainedSource:
         read = self.read
-        return Source(
+        return TrainedSource(
             name=read.name,
             file=self.file,
             digest=self.digest,
@@ -76,7 +76,7 @@ def reward_source(stores: Stores, unreviewed: bool) -> list[ReadSource]:
     """The pairs of the REWARD store."""
     pairs, digest, review = read_reward_pairs(stores, unreviewed)
     path = stores.path("reward")
-    return [ReadSource(sources.Source(SOURCE, path, pairs, ()), str(path), digest, review)]
+    return [ReadSource(sources.SourceRows(SOURCE, path, pairs, ()), str(path), digest, review)]
 
 
 def of_reward_rows(recipe: Recipe) -> Recipe:

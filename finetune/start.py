@@ -11,7 +11,7 @@ from common.digests import require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
 from finetune.manifest import COMPLETE, HOPELESS, read_ending
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from lanes import Recipe
 
 NAME, RECIPE = "run.json", "recipe.toml"
@@ -30,7 +30,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class RunStart:
     """``recipe``, ``base`` and the values of ``data``, by source: digests. ``environment``: software and device.
     ``rows_at_once``: rows per forward pass of each of the ``processes``. ``unreviewed``: whether exports that nobody
     reviewed were allowed. ``model``: the path or hub id that the study names; "" in a run of an older version, whose
@@ -54,7 +54,7 @@ class Start:
     epochs: float = 0.0
     processes: int = 1
 
-    def differences(self, other: "Start") -> Iterator[str]:
+    def differences(self, other: "RunStart") -> Iterator[str]:
         """What differs, with both values, in words."""
         for name, words in WORDS.items():
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -66,9 +66,9 @@ class Start:
                 yield f"the data of source {source!r} changed ({mine[:8]} to {theirs[:8]})"
 
 
-def start_of(plan: Plan, base: str, environment: str) -> Start:
+def start_of(plan: TrainingPlan, base: str, environment: str) -> RunStart:
     request = plan.request
-    return Start(
+    return RunStart(
         study=request.study,
         origin=request.origin,
         recipe=request.recipe.digest,
@@ -89,12 +89,12 @@ def start_of(plan: Plan, base: str, environment: str) -> Start:
     )
 
 
-def write_start(folder: Path, start: Start, recipe: Recipe) -> None:
+def write_start(folder: Path, start: RunStart, recipe: Recipe) -> None:
     write_durably(folder / RECIPE, recipe.to_toml())
     write_durably(folder / NAME, with_own_digest(json.dumps(asdict(start), indent=1)))
 
 
-def read_start(folder: Path) -> tuple[Start, Recipe]:
+def read_start(folder: Path) -> tuple[RunStart, Recipe]:
     """What the run in a folder began with; BadInput if it holds none that can be resumed."""
     found = read_ending(folder)
     if found is not None and found.status != COMPLETE and found.failure in HOPELESS:
@@ -111,15 +111,15 @@ def read_start(folder: Path) -> tuple[Start, Recipe]:
         ) from None
 
 
-def stored_start(folder: Path) -> tuple[Start, Recipe]:
+def stored_start(folder: Path) -> tuple[RunStart, Recipe]:
     """What is stored of the beginning of a run; OSError or ValueError if it is not as it was written."""
     text = (folder / NAME).read_text(encoding="utf-8")
     require_own_digest(text)
-    start = TypeAdapter(Start).validate_json(text)
+    start = TypeAdapter(RunStart).validate_json(text)
     return start, Recipe.from_toml((folder / RECIPE).read_text(encoding="utf-8"))
 
 
-def require_same(begun: Start, now: Start, folder: Path) -> None:
+def require_same(begun: RunStart, now: RunStart, folder: Path) -> None:
     """BadInput names the first thing that changed since the run began."""
     change = next(begun.differences(now), None)
     if change is not None:

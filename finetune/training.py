@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.checkpoints import FOLDER, KEPT
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from probes.inputs.training_rows import order
 from probes.model.load import Base
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from probes.train.trl import LongRun, Trained
 
 
-def trained(base: Base, plan: Plan, folder: Path, long: "LongRun") -> "Trained":
+def trained(base: Base, plan: TrainingPlan, folder: Path, long: "LongRun") -> "Trained":
     """Train the rows of the plan; train.jsonl and adapter/ go into ``folder``. Raises what ended the training."""
     from probes.train.trl import TrainingJob, train
 
@@ -29,7 +29,7 @@ def trained(base: Base, plan: Plan, folder: Path, long: "LongRun") -> "Trained":
     return done
 
 
-def arguments_of(plan: Plan) -> Mapping[str, Any]:
+def arguments_of(plan: TrainingPlan) -> Mapping[str, Any]:
     """The trainer's arguments about checkpoints, and the names that trackers show."""
     request = plan.request
     return {
@@ -42,7 +42,7 @@ def arguments_of(plan: Plan) -> Mapping[str, Any]:
     }
 
 
-def other_trainer(base: Base, plan: Plan) -> Callable[..., Any] | None:
+def other_trainer(base: Base, plan: TrainingPlan) -> Callable[..., Any] | None:
     """The trainer of an objective that no recipe has."""
     recipe = plan.request.recipe
     if plan.request.objective == "kto":

@@ -39,7 +39,7 @@ class LaneSettings(BaseModel):
         }
 
 
-Refused = Callable[[Recipe, Recipe | None], str | None]
+WhyRefused = Callable[[Recipe, Recipe | None], str | None]
 """Why the study's data allow no probe of a recipe, or no move to it from another one; None if they do."""
 
 
@@ -53,7 +53,7 @@ class SearchSpace:
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
-    refused: Refused = _nothing_refused
+    refused: WhyRefused = _nothing_refused
 
     def check(self, recipe: Recipe, before: Recipe | None = None) -> None:
         """IllegalRecipe if a probe may not run the recipe, by the rules or by the study's data, or if it trains on the
@@ -106,7 +106,7 @@ def build_lanes(
     start: Recipe,
     manifests: mixture.Manifests,
     sources: tuple[str, ...],
-    refused: Refused = _nothing_refused,
+    refused: WhyRefused = _nothing_refused,
 ) -> SearchSpace:
     """The search space of a study; BadInput names an unknown knob's nearest known one."""
     knobs: list[Knob] = []

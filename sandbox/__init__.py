@@ -44,7 +44,7 @@ from sandbox.outcomes import (
     SandboxBroken,
     SandboxUnavailable,
 )
-from sandbox.outside.candidate import Ask, Candidate
+from sandbox.outside.candidate import Ask, RunningProgram
 from sandbox.outside.self_test import diagnose, open_sandbox, remedy
 from sandbox.outside.session import Sandbox, run_twice
 from sandbox.raising import ProgramEnded
@@ -52,7 +52,6 @@ from sandbox.values import EncodedValue, Value, canonical, decode, encode
 
 __all__ = [
     "Ask",
-    "Candidate",
     "Diagnosis",
     "EncodedValue",
     "Ended",
@@ -64,6 +63,7 @@ __all__ = [
     "ProgramEnded",
     "Raised",
     "Returned",
+    "RunningProgram",
     "Sandbox",
     "SandboxBroken",
     "SandboxUnavailable",

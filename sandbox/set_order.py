@@ -18,7 +18,7 @@ _LINEAR_PROBES = 9
 
 
 @dataclass(frozen=True)
-class Layout:
+class SetLayout:
     """``items``: in an order of insertion. ``slots``: of the table; 0 if that is unknown and set() has to do.
     ``holes``: slots that items had which were removed later, and which others were put behind."""
 
@@ -27,23 +27,23 @@ class Layout:
     holes: tuple[int, ...] = ()
 
 
-def laid_out(items: set[Any]) -> Layout:
+def laid_out(items: set[Any]) -> SetLayout:
     """How to make the set again with ``rebuilt``."""
     wanted = list(items)
     if not 1 < len(wanted) <= MOST_ITEMS or list(set(wanted)) == wanted or set.__basicsize__ != _TYPE_BYTES:
-        return Layout(wanted)
+        return SetLayout(wanted)
     mask, table = (ctypes.c_ssize_t * 2).from_address(id(items) + _MASK_OFFSET)
     if not 7 <= mask < MOST_SLOTS:
-        return Layout(wanted)
+        return SetLayout(wanted)
     words = (ctypes.c_ssize_t * (2 * (mask + 1))).from_address(table)  # a key and its hash for each slot
     slots = [slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1]
     placed = dict(zip(slots, wanted, strict=True))
     holes = {tried for slot, item in placed.items() for tried in _before(item, slot, mask)} - placed.keys()
-    found = Layout(_insertable(placed, holes, mask), mask + 1, tuple(sorted(holes)))
-    return found if list(rebuilt(found)) == wanted else Layout(wanted)
+    found = SetLayout(_insertable(placed, holes, mask), mask + 1, tuple(sorted(holes)))
+    return found if list(rebuilt(found)) == wanted else SetLayout(wanted)
 
 
-def rebuilt(layout: Layout) -> set[Any]:
+def rebuilt(layout: SetLayout) -> set[Any]:
     """The set. Extra items give the table its size at once, hold the holes, and are removed again."""
     holes = [_Hole(slot) for slot in layout.holes]
     most = min(layout.slots, MOST_SLOTS) // 2 - 1  # as many as a dict may have for a table of this size

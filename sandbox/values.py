@@ -243,7 +243,7 @@ class Decoder:
             body, slots, holes = self._laid(body)
         items = [self._decode(item, depth) for item in body]
         if slots and self._in_order:
-            return set_order.rebuilt(set_order.Layout(items, slots, tuple(holes)))
+            return set_order.rebuilt(set_order.SetLayout(items, slots, tuple(holes)))
         return self._hashed(set[Value](), items)
 
     @staticmethod

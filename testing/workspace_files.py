@@ -13,7 +13,7 @@ from evaluation.results import write_figures
 from finetune.export import RECORD as EXPORTED
 from finetune.manifest import Manifest, saved, write_manifest
 from finetune.promotion import RECORD as PROMOTION
-from finetune.start import Start, write_start
+from finetune.start import RunStart, write_start
 from lanes import Recipe
 from preferences.export.record import ExportRecord, write_record
 from probes.result.comparison import Choice
@@ -76,7 +76,7 @@ def _add_export(folder: Path) -> None:
 def _add_full_length_run(folder: Path) -> None:
     _write_weights(folder / "adapter")
     recipe = Recipe.model_validate({"mixture": {"good": 1.0}})
-    start = Start(
+    start = RunStart(
         study="a study",
         origin="the study",
         recipe=recipe.digest,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from agent.ledger.requests import Request
+from agent.ledger.requests import SteeringRequest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, PastDecision, ProposalRow
 from lanes import Recipe
@@ -45,7 +45,7 @@ class PastLedger:
     def decision(self, decision_id: str) -> DecisionRow | None:
         return self.ledger.decision(decision_id)
 
-    def requests(self, session_id: str) -> tuple[Request, ...]:
+    def requests(self, session_id: str) -> tuple[SteeringRequest, ...]:
         """Those of later turns, too: an answer says from which turn on it counts."""
         return self.ledger.requests(session_id)
 

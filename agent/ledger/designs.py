@@ -9,7 +9,7 @@ from agent.ledger.tables import STACK, WAVE, CheckRow
 from agent.policy.confirmation import Given
 from agent.policy.decision_basis import given_from
 from agent.policy.knob_model import Places
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from probes.result.comparison import Comparison, comparison_from
 
 LEAVE_ONE_OUT, HOLDOUT = "leave_one_out", "holdout"
@@ -37,7 +37,7 @@ class RecordedWave:
     incumbent: str
     seed: int
     design: Literal["spread", "drawn"]
-    plan: Plan
+    plan: NightPlan
     recipes: tuple[DesignedRecipe, ...]
     declined: tuple[str, ...] = ()
 
@@ -76,7 +76,7 @@ class RecordedStack:
     members: tuple[str, ...]
     given: Given
     waves: int
-    plan: Plan | None = None
+    plan: NightPlan | None = None
     noisier: float = 1.0
 
     @property
@@ -154,7 +154,7 @@ def _wave(check: CheckRow) -> RecordedWave:
         incumbent=data["incumbent"],
         seed=int(data["seed"]),
         design=data["design"],
-        plan=Plan(**data["plan"]),
+        plan=NightPlan(**data["plan"]),
         recipes=designed_recipes(check),
         declined=tuple(data.get("declined", ())),
     )
@@ -171,6 +171,6 @@ def _stack(check: CheckRow) -> RecordedStack:
         members=tuple(data["members"]),
         given=given_from(data["given"]),
         waves=data["waves"],
-        plan=Plan(**plan) if plan else None,
+        plan=NightPlan(**plan) if plan else None,
         noisier=data.get("noisier", 1.0),
     )

@@ -14,11 +14,11 @@ from agent.ledger.session_records import SessionRecords
 from agent.ledger.tables import ANSWER, REQUEST, CheckRow, ProposalRow
 from lanes import Recipe
 
-What = Literal["pause", "continue", "stop", "skip", "propose", "note", "budget"]
+RequestKind = Literal["pause", "continue", "stop", "skip", "propose", "note", "budget"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class RequestAnswer:
     """``text``: what the session did, for people. ``data``: what a resumed session must know of it."""
 
     time: str
@@ -27,19 +27,19 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class SteeringRequest:
     """``number``: from 1, in the order in which they were asked. ``data``: see agent/steering/requests.py. ``answer``:
     None until the session has taken it."""
 
     number: int
     time: str
-    what: What
+    what: RequestKind
     data: Mapping[str, Any]
-    answer: Answer | None = None
+    answer: RequestAnswer | None = None
 
 
 class RequestRecords(SessionRecords):
-    def record_request(self, session_id: str, time: str, what: What, data: Mapping[str, Any]) -> int | None:
+    def record_request(self, session_id: str, time: str, what: RequestKind, data: Mapping[str, Any]) -> int | None:
         """Record a request; returns its number, or None if the session has ended."""
         with self._transaction():
             unfinished = "SELECT 1 FROM sessions WHERE id = ? AND finished IS NULL"
@@ -54,7 +54,7 @@ class RequestRecords(SessionRecords):
         self,
         session_id: str,
         number: int,
-        answer: Answer,
+        answer: RequestAnswer,
         event: str,
         *,
         proposal: tuple[ProposalRow, Recipe] | None = None,
@@ -72,7 +72,7 @@ class RequestRecords(SessionRecords):
             self._insert("checks", encode(_row(session_id, ANSWER, number, answer.time, data)))
             self._insert_event(f"{session_id}-request-{number}", session_id, answer.time, event)
 
-    def requests(self, session_id: str) -> tuple[Request, ...]:
+    def requests(self, session_id: str) -> tuple[SteeringRequest, ...]:
         """The requests to a session, oldest first. An old ledger has no table of them."""
         if not self._has_table("checks"):
             return ()
@@ -82,23 +82,23 @@ class RequestRecords(SessionRecords):
         return requests_among([decode(CheckRow, row) for row in found])
 
 
-def requests_among(checks: list[CheckRow] | tuple[CheckRow, ...]) -> tuple[Request, ...]:
+def requests_among(checks: list[CheckRow] | tuple[CheckRow, ...]) -> tuple[SteeringRequest, ...]:
     """The requests among a session's checks, with their answers, in their order."""
     answers = {int(row.subject): row for row in checks if row.kind == ANSWER}
     return tuple(_request(row, answers.get(int(row.subject))) for row in checks if row.kind == REQUEST)
 
 
-def _request(row: CheckRow, answer: CheckRow | None) -> Request:
+def _request(row: CheckRow, answer: CheckRow | None) -> SteeringRequest:
     data = dict(row.data)
-    what: What = data.pop("what")
-    return Request(
+    what: RequestKind = data.pop("what")
+    return SteeringRequest(
         number=int(row.subject), time=row.time, what=what, data=data, answer=_answer(answer) if answer else None
     )
 
 
-def _answer(row: CheckRow) -> Answer:
+def _answer(row: CheckRow) -> RequestAnswer:
     data = dict(row.data)
-    return Answer(time=row.time, text=data.pop("text"), data=data)
+    return RequestAnswer(time=row.time, text=data.pop("text"), data=data)
 
 
 def _row(session_id: str, kind: str, number: int, time: str, data: Mapping[str, Any]) -> CheckRow:

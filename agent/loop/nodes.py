@@ -30,7 +30,7 @@ from agent.loop.start_or_resume.baseline import Baseline
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
 from agent.policy.night_parts import NightParts
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
 from agent.proposers.dead_ends import is_machine_fault
@@ -109,7 +109,7 @@ class Session:
         draws = numpy.random.default_rng(random.Random(name).getrandbits(64))
         step = self.parts.next_step(known, draws)
         if wished and not isinstance(step, MeasureWave):
-            step = MeasureWave(known.wave, False, Plan(known.wave, 0, 0.0, 0.0))
+            step = MeasureWave(known.wave, False, NightPlan(known.wave, 0, 0.0, 0.0))
         if isinstance(step, MeasureWave):
             if self._waves.design(step, known, incumbent, wished):
                 return "look", None

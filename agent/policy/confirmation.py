@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.policy.alpha_spending import levels
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from probes.result.comparison import Comparison, Difference, quantile
 from probes.result.reading import Failure
 from probes.result.variance_pooling import Spread
@@ -56,7 +56,7 @@ def tightest_guard(changes: Mapping[str, float], margins: Mapping[str, float]) -
 class Terms:
     """What decides, the same for a whole session. ``guards``: category -> margin."""
 
-    policy: Policy
+    policy: PolicySettings
     target: str
     guards: Mapping[str, float]
 
@@ -239,7 +239,7 @@ def account_of(seen: Comparison | None, given: Given, verdict: Verdict, terms: T
     return Account(given.error, verdict.status == "KEEP", guards)
 
 
-def standing(accounts: Iterable[Account], policy: Policy) -> Standing:
+def standing(accounts: Iterable[Account], policy: PolicySettings) -> Standing:
     """After these confirmations, oldest first; A/A tests spend nothing and are not among them."""
     left, cumulative, kept = policy.night_error, dict[str, Estimate](), 0
     for account in accounts:

@@ -13,8 +13,8 @@ import numpy
 
 from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
-from agent.policy.night_plan import Plan, ReadingNoise, first_look, plan, power
-from agent.policy.settings import Policy
+from agent.policy.night_plan import NightPlan, ReadingNoise, first_look, plan, power
+from agent.policy.settings import PolicySettings
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, Usable
 from probes.result.comparison import OVERALL
@@ -69,7 +69,7 @@ class Known:
     readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
 
-    policy: Policy
+    policy: PolicySettings
     axes: tuple[Axis, ...]
     base: Places
     target: Sequence[Observed]
@@ -228,7 +228,7 @@ class Known:
         search = self.left + self.looked
         return search > LONG and self.left - self.wave < DUE * search
 
-    def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
+    def plan(self, stack: Stack | None, random: numpy.random.Generator) -> NightPlan:
         return plan(
             effects=self.effects,
             stack=stack,
@@ -251,7 +251,7 @@ class MeasureWave:
 
     size: int
     first: bool
-    plan: Plan
+    plan: NightPlan
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class ConfirmStack:
 
     stack: Stack
     pairs: int
-    plan: Plan
+    plan: NightPlan
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | Con
         return Stop(f"{left} probe{'s are' if left != 1 else ' is'} left, too few for {what}")
     if not known.explored:
         size = first_size(len(known.axes), left, known.wave, known.filling)
-        return MeasureWave(size, True, Plan(0, 0, 0.0, 0.0))
+        return MeasureWave(size, True, NightPlan(0, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
     if left - known.wave - known.beside < known.kept_back:

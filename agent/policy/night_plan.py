@@ -43,7 +43,7 @@ class ReadingNoise:
 
 
 @dataclass(frozen=True)
-class Plan:
+class NightPlan:
     """``look``: probes to spend on looking first; ``pairs``: those of the confirmation after it; ``expected``: what the
     stack is worth then; ``power``: the chance that it passes."""
 
@@ -93,7 +93,7 @@ def power(
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _VarianceCase:
     """What an interval's width may rest on. ``chance``: of this case; ``share``: the mean variance then, of the true
     one; ``quantile``: of Student's t at the level."""
 
@@ -103,15 +103,15 @@ class _Case:
 
 
 @cache
-def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
+def _cases(pairs: int, known: float, level: float) -> tuple[_VarianceCase, ...]:
     """Two cases: so many pairs vary like what is known, with so many degrees of freedom, so that both count; or they
     vary more and count alone (probes/result/variance_pooling.py)."""
     freedom = pairs - 1
     quiet, mean_quiet = (float(chdtr(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
     loud, mean_loud = (float(chdtrc(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
     pooled = (known + freedom * mean_quiet / quiet) / (known + freedom)
-    together = _Case(quiet, pooled, float(stdtrit(known + freedom, 1 - level)))
-    alone = _Case(loud, mean_loud / loud, float(stdtrit(freedom, 1 - level))) if loud else None
+    together = _VarianceCase(quiet, pooled, float(stdtrit(known + freedom, 1 - level)))
+    alone = _VarianceCase(loud, mean_loud / loud, float(stdtrit(freedom, 1 - level))) if loud else None
     return (together,) if alone is None else (together, alone)
 
 
@@ -152,11 +152,11 @@ def plan(
     margins: Mapping[str, float],
     random: numpy.random.Generator,
     least: float = 0.0,
-) -> Plan:
+) -> NightPlan:
     """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
     have to be worth more than nothing; ``least``: points that a confirmation must show."""
     looking = _Looking(effects, chance, noise, random)
-    best = Plan(0, 0, 0.0, 0.0)
+    best = NightPlan(0, 0, 0.0, 0.0)
     present, variance = (stack.expected, stack.variance) if stack else (0.0, 0.0)
     for look in range(0, max(1, left - 2 * fewest_pairs + 1), wave):
         expected, spread = present, variance
@@ -179,7 +179,7 @@ def plan(
                 margins=margins,
                 first=first,
             )
-            found = Plan(look, pairs, expected, passes)
+            found = NightPlan(look, pairs, expected, passes)
             if found.worth > best.worth:
                 best = found
     return best

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.policy.night import ALL_ERROR, DUE, ENOUGH, FEWEST_PAIRS, FEWEST_PROBES, LONG, kept_pairs
 from agent.policy.night_plan import ReadingNoise, first_look, power
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 
 WORTH = (0.2, 0.4, 0.8)
 """Points on the scale from 0 to 10 for which the chance is told."""
@@ -73,7 +73,9 @@ class NightPower:
     doubling: Doubling | None = None
 
 
-def night_power(noise: ReadingNoise, probes: float, policy: Policy, answers: Answers | None = None) -> NightPower:
+def night_power(
+    noise: ReadingNoise, probes: float, policy: PolicySettings, answers: Answers | None = None
+) -> NightPower:
     """What the first confirmation of a night with so many probes can show, once its stack has all that is worth
     something; guards not counted. ``noise``: of a reading; ``answers``: None where their part of it is not known."""
     total = int(min(probes, MOST_PROBES))
@@ -95,14 +97,14 @@ def _pairs(probes: int, most: int) -> int:
     return min(most, int(DUE * probes) // 2 if probes > LONG else kept_pairs(probes))
 
 
-def _chance(worth: float, probes: int, pairs: int, noise: ReadingNoise, policy: Policy) -> float:
+def _chance(worth: float, probes: int, pairs: int, noise: ReadingNoise, policy: PolicySettings) -> float:
     left = int(DUE * probes) if probes > LONG else 2 * pairs
     error, first = policy.night_error * (policy.spend if left >= ENOUGH else ALL_ERROR), first_look(pairs, left)
     return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise, first=first)
 
 
 def _doubling(
-    chances: Mapping[float, float], noise: ReadingNoise, probes: int, policy: Policy, answers: Answers | None
+    chances: Mapping[float, float], noise: ReadingNoise, probes: int, policy: PolicySettings, answers: Answers | None
 ) -> Doubling | None:
     small = {worth: chance for worth, chance in chances.items() if chance < ENOUGH_CHANCE}
     if not small:

@@ -10,7 +10,7 @@ RETIRED = ("survey", "first_seeds", "screening_seeds", "hopeless", "promising", 
 """Keys of older versions."""
 
 
-class Policy(Section):
+class PolicySettings(Section):
     """The thresholds of a decision. Those in points are on the scale from 0 to 10."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
@@ -44,7 +44,7 @@ class Policy(Section):
     """A study is refused if its target cannot show an effect of this many points."""
 
     @model_validator(mode="after")
-    def _shows_spread(self) -> "Policy":
+    def _shows_spread(self) -> "PolicySettings":
         if self.holdout_seeds == 1:
             raise ValueError("holdout_seeds=1 shows no spread between seeds; use 2 or more, or 0 to leave it out")
         return self

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from agent.proposers.prompt import conversation, response_format
 from agent.proposers.protocol import Declined, Situation, Suggestion
-from agent.proposers.reply import Refused, chosen_move, read_reply
+from agent.proposers.reply import RefusedReply, chosen_move, read_reply
 from agent.study.schema import ProposerSettings
 from probes.endpoint.client import Completion, Endpoint, EndpointSettings
 from probes.endpoint.no_reply import NoReply
@@ -57,7 +57,7 @@ class LanguageModelProposer:
         def problem_of(completion: Completion) -> str:
             try:
                 self._suggestion(completion, situation, NO_USAGE)
-            except Refused as refused:
+            except RefusedReply as refused:
                 return str(refused)
             return ""
 
@@ -77,7 +77,7 @@ class LanguageModelProposer:
             used += completion.usage
             try:
                 return self._suggestion(completion, situation, used)
-            except Refused as refused:
+            except RefusedReply as refused:
                 why = f"{ATTEMPTS} replies refused, the last: {refused}"
                 then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
                 self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
@@ -87,7 +87,7 @@ class LanguageModelProposer:
     def _suggestion(self, completion: Completion, situation: Situation, used: Usage) -> Suggestion:
         if completion.cut_off:
             limit = self.settings.max_tokens
-            raise Refused(f"it was cut off at max_tokens={limit} (raise it under [proposer]); answer more briefly")
+            raise RefusedReply(f"it was cut off at max_tokens={limit} (raise it under [proposer]); answer more briefly")
         reply = read_reply(completion.text)
         move = chosen_move(reply, situation.moves)
         return Suggestion(

@@ -46,7 +46,7 @@ class Reply(_Closed):
         return line
 
 
-class Refused(Exception):
+class RefusedReply(Exception):
     """A reply that breaks the schema or names no legal move; the text says to the model what is wrong."""
 
 
@@ -54,18 +54,20 @@ def read_reply(text: str) -> Reply:
     """The reply in a model's text, repaired once if it is malformed; Refused says what is wrong with it."""
     answer = text.rpartition("</think>")[2].strip()
     if not answer:
-        raise Refused("it is empty")
+        raise RefusedReply("it is empty")
     if len(answer) > MAX_REPLY:
-        raise Refused(f"it is {len(answer)} characters long and at most {MAX_REPLY} are read")
+        raise RefusedReply(f"it is {len(answer)} characters long and at most {MAX_REPLY} are read")
     data = _parsed(answer)
     if not isinstance(data, dict):
-        raise Refused("it is not one JSON object")
+        raise RefusedReply("it is not one JSON object")
     try:
         return Reply.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = one_line(".".join(map(str, first["loc"])), 80) or "the object"
-        raise Refused(f"{where}: {one_line(lower_first(first['msg'].removeprefix('Value error, ')), 200)}") from None
+        raise RefusedReply(
+            f"{where}: {one_line(lower_first(first['msg'].removeprefix('Value error, ')), 200)}"
+        ) from None
 
 
 def reply_text(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
@@ -85,13 +87,15 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
     named = reply.move
     if named.knob not in moves:
         known = ", ".join(moves)
-        raise Refused(f"knob {one_line(named.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}")
+        raise RefusedReply(
+            f"knob {one_line(named.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}"
+        )
     value = tuple(named.value) if isinstance(named.value, list) else named.value
     for move in moves[named.knob]:
         if move == value or show(move) == str(value) or _same_number(move, value):
             return move
     listed = ", ".join(map(show, moves[named.knob]))
-    raise Refused(f"{named.knob}={one_line(str(named.value), 80)} is not among the legal values {{{listed}}}")
+    raise RefusedReply(f"{named.knob}={one_line(str(named.value), 80)} is not among the legal values {{{listed}}}")
 
 
 def _parsed(text: str) -> Any:
@@ -99,12 +103,12 @@ def _parsed(text: str) -> Any:
     try:
         strict = strict_json(text)
     except Ambiguous as error:
-        raise Refused(f"{error}; propose one knob in one JSON object") from None
+        raise RefusedReply(f"{error}; propose one knob in one JSON object") from None
     if strict is not None:
         return strict
     for name in (*Reply.model_fields, *Move.model_fields):
         if len(re.findall(rf"""["']{name}["']\s*:""", text)) > 1:
-            raise Refused(f"it gives {name!r} more than once; propose one knob in one JSON object")
+            raise RefusedReply(f"it gives {name!r} more than once; propose one knob in one JSON object")
     return repaired_json(text)
 
 

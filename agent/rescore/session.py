@@ -32,7 +32,7 @@ from probes.run.store import ProbeStore
 from probes.scoring import Context, scorer_class
 
 FEWEST_PAIRS = 2
-Sides = tuple[list[Reading], list[Reading]]
+ReadingSides = tuple[list[Reading], list[Reading]]
 """Readings of the stack and of the incumbent, pair by pair."""
 
 
@@ -71,7 +71,7 @@ class Rescored:
 
 
 @dataclass
-class _Pairs:
+class _StackPairs:
     """The pairs of a session's stacks, as readings by both scorers. ``ids``: of probes by (recipe, seed)."""
 
     store: ProbeStore
@@ -79,7 +79,7 @@ class _Pairs:
     ids: Mapping[tuple[str, int], str]
     both: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
 
-    def of(self, stack: RecordedStack, seeds: Sequence[tuple[int, int]]) -> tuple[Sides, Sides] | str:
+    def of(self, stack: RecordedStack, seeds: Sequence[tuple[int, int]]) -> tuple[ReadingSides, ReadingSides] | str:
         """By the old scorer and by the new one, or why not."""
         if len(seeds) < FEWEST_PAIRS:
             return "fewer than two pairs were compared"
@@ -145,7 +145,9 @@ def rescore(
         try:
             with SpendingMeter(allowance) as meter:
                 context = Context(note, meter)
-                pairs = _Pairs(store, Rescorer(scorer, new.settings, new.digest, prompts, store, folder, context), ids)
+                pairs = _StackPairs(
+                    store, Rescorer(scorer, new.settings, new.digest, prompts, store, folder, context), ids
+                )
                 replays = tuple(_replays(ledger, study, concluded, pairs, note))
                 spent = meter.spent.dollars
         finally:
@@ -182,7 +184,7 @@ def _replays(
     ledger: Ledger,
     study: Study,
     concluded: Sequence[tuple[RecordedStack, DecisionRow]],
-    pairs: _Pairs,
+    pairs: _StackPairs,
     note: Callable[[str], None],
 ) -> Iterator[StackReplay]:
     """Stack by stack, oldest first: the guards' sums by earlier KEEPs are those of the same scorer."""

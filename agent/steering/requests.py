@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.ledger.requests import Request, What
+from agent.ledger.requests import RequestKind, SteeringRequest
 from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow, last_incumbent
@@ -36,7 +36,7 @@ MOST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RequestContext:
     """What a request is checked against. ``row``: of the session; ``incumbent``: of now."""
 
     ledger: Ledger
@@ -46,19 +46,19 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RecordedRequest:
     """A request that was recorded. ``is_running``: whether a process runs the session now."""
 
     session: str
-    request: Request
+    request: SteeringRequest
     is_running: bool
 
 
-Check = Callable[[Situation], Mapping[str, Any]]
+CheckRequest = Callable[[RequestContext], Mapping[str, Any]]
 """The data of a request; BadInput for an illegal one."""
 
 
-def ask(workspace: Workspace, what: What, check: Check = lambda found: {}) -> Asked:
+def ask(workspace: Workspace, what: RequestKind, check: CheckRequest = lambda found: {}) -> RecordedRequest:
     """Record a request to the session of a workspace that has not ended; BadInput if it is illegal, or if there is no
     such session."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -74,10 +74,12 @@ def ask(workspace: Workspace, what: What, check: Check = lambda found: {}) -> As
         ended = ledger.session(row.id)
     if number is None:
         raise _ended(workspace, ended or row)
-    return Asked(session=row.id, request=Request(number=number, time=time, what=what, data=data), is_running=is_running)
+    return RecordedRequest(
+        session=row.id, request=SteeringRequest(number=number, time=time, what=what, data=data), is_running=is_running
+    )
 
 
-def in_words(request: Request) -> str:
+def in_words(request: SteeringRequest) -> str:
     """As a person would type it."""
     data = request.data
     if request.what == "stop":
@@ -92,7 +94,7 @@ def in_words(request: Request) -> str:
     return " ".join([request.what, *(f"--{name} {value:g}" for name, value in data.items())])
 
 
-def standing(requests: Sequence[Request]) -> Request | None:
+def standing(requests: Sequence[SteeringRequest]) -> SteeringRequest | None:
     """The pause or the stop that holds; None if neither does."""
     taken = [request for request in requests if request.answer and request.what in STATES]
     return taken[-1] if taken and taken[-1].what != "continue" else None
@@ -101,19 +103,19 @@ def standing(requests: Sequence[Request]) -> Request | None:
 # the checks
 
 
-def stop(after_round: bool) -> Check:
+def stop(after_round: bool) -> CheckRequest:
     return lambda found: {"after_round": after_round}
 
 
-def note(text: str) -> Check:
+def note(text: str) -> CheckRequest:
     return lambda found: {"text": _text(text, "a note")}
 
 
-def budget(limits: Mapping[str, float | None]) -> Check:
+def budget(limits: Mapping[str, float | None]) -> CheckRequest:
     """``limits``: of hours, probes and decisions, of the whole session; None leaves one as it is."""
     given = {name: value for name, value in limits.items() if value is not None}
 
-    def check(found: Situation) -> Mapping[str, Any]:
+    def check(found: RequestContext) -> Mapping[str, Any]:
         if not given:
             raise BadInput("a budget has a limit and none is given; give --hours, --probes or --decisions")
         return given
@@ -121,10 +123,10 @@ def budget(limits: Mapping[str, float | None]) -> Check:
     return check
 
 
-def skip(proposal: str) -> Check:
+def skip(proposal: str) -> CheckRequest:
     """``proposal``: its id, or the number that it has in the session."""
 
-    def check(found: Situation) -> Mapping[str, Any]:
+    def check(found: RequestContext) -> Mapping[str, Any]:
         number = proposal.removeprefix(f"{found.row.id}-")
         name = f"{found.row.id}-{number.zfill(3)}"
         proposals = found.ledger.proposals("WHERE session = ?", (found.row.id,))
@@ -150,10 +152,10 @@ def skip(proposal: str) -> Check:
     return check
 
 
-def propose(assignment: str, why: str) -> Check:
+def propose(assignment: str, why: str) -> CheckRequest:
     """``assignment``: KNOB=VALUE. IllegalRecipe where the incumbent cannot make this move."""
 
-    def check(found: Situation) -> Mapping[str, Any]:
+    def check(found: RequestContext) -> Mapping[str, Any]:
         name, equals, text = assignment.partition("=")
         if not equals or not name or not text:
             raise BadInput(f"a proposal names one knob and its value as KNOB=VALUE and {assignment!r} does not")
@@ -224,10 +226,10 @@ def _ended(workspace: Workspace, last: SessionRow | None) -> BadInput:
     return BadInput(f"{workspace.root} has no session that can be steered ({why}); begin one with nightlane run STUDY")
 
 
-def _situation(workspace: Workspace, ledger: Ledger, row: SessionRow) -> Situation:
+def _situation(workspace: Workspace, ledger: Ledger, row: SessionRow) -> RequestContext:
     study = recorded_study((workspace.root / row.study_path).resolve(), row.study_text)
     decided = ledger.decisions("WHERE session = ? AND status = 'KEEP'", (row.id,))
-    return Situation(
+    return RequestContext(
         ledger=ledger,
         row=row,
         space=study.lanes,

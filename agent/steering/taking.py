@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.ledger.requests import Answer, Request
+from agent.ledger.requests import RequestAnswer, SteeringRequest
 from agent.ledger.results.rows import value_of
 from agent.ledger.tables import ProposalRow
 from agent.loop.measurements import Measurements
@@ -51,13 +51,13 @@ class Steering:
         holds = standing(self._requests())
         return _why(holds) if holds and holds.what == "stop" else None
 
-    def _take_now(self) -> Request | None:
+    def _take_now(self) -> SteeringRequest | None:
         for request in self._open():
             if request.what not in BETWEEN_ROUNDS:
                 self._take(request)
         return standing(self._requests())
 
-    def _wait(self) -> Request | None:
+    def _wait(self) -> SteeringRequest | None:
         """Wait for the end of a pause; returns the stop that ended it, if one did. A pause costs no hours."""
         measurements = self.measurements
         measurements.mark_alive()
@@ -69,7 +69,7 @@ class Steering:
             measurements.begin_period()
         return holds
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: SteeringRequest) -> None:
         data = request.data
         if request.what == "pause":
             self._answer(request, "paused; nightlane continue goes on")
@@ -121,7 +121,7 @@ class Steering:
 
         return replace(known, legal=legal)
 
-    def _skip(self, request: Request, known: Known, proposals: Proposals, decisions: Decisions) -> None:
+    def _skip(self, request: SteeringRequest, known: Known, proposals: Proposals, decisions: Decisions) -> None:
         name, ledger = request.data["proposal"], self.measurements.ledger
         row, decided = ledger.proposals("WHERE id = ?", (name,))[0], ledger.decision(name)
         if decided is None:
@@ -132,7 +132,9 @@ class Steering:
         move = f"{row.knob} {show(value_of(row.before))} -> {show(value_of(row.after))}"
         self._answer(request, f"{move} is not tried any more in this session", {"knob": row.knob, "value": row.after})
 
-    def _propose(self, request: Request, known: Known, incumbent: Recipe, proposals: Proposals, waves: int) -> None:
+    def _propose(
+        self, request: SteeringRequest, known: Known, incumbent: Recipe, proposals: Proposals, waves: int
+    ) -> None:
         knob, value = request.data["knob"], value_of(request.data["value"])
         try:
             row, child = proposals.of_person(incumbent, knob, value, request.data["why"])
@@ -177,19 +179,19 @@ class Steering:
         for request in self._open():
             self._answer(request, "too late: the session ended first")
 
-    def _requests(self) -> tuple[Request, ...]:
+    def _requests(self) -> tuple[SteeringRequest, ...]:
         return self.measurements.ledger.requests(self._session)
 
     @property
     def _session(self) -> str:
         return self.measurements.row.id
 
-    def _open(self) -> list[Request]:
+    def _open(self) -> list[SteeringRequest]:
         return [request for request in self._requests() if request.answer is None]
 
     def _answer(
         self,
-        request: Request,
+        request: SteeringRequest,
         text: str,
         data: Mapping[str, Any] | None = None,
         *,
@@ -197,7 +199,7 @@ class Steering:
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         """Record what was done about a request, with what it did, and tell it."""
-        measurements, answer = self.measurements, Answer(time=now(), text=text, data=data or {})
+        measurements, answer = self.measurements, RequestAnswer(time=now(), text=text, data=data or {})
         event = f"REQUEST {request.number} {in_words(request)}: {text}"
         with uninterrupted(), full_disk_reported(measurements.workspace):
             measurements.ledger.answer_request(
@@ -209,5 +211,5 @@ class Steering:
         measurements.publish()
 
 
-def _why(stop: Request) -> str:
+def _why(stop: SteeringRequest) -> str:
     return f"a person stopped it (request {stop.number})"

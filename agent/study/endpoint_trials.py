@@ -14,7 +14,7 @@ from common.errors import NightlaneError
 from probes.endpoint.trial import Trial
 from probes.scoring.judge.settings import JudgeSettings
 
-Ask = Callable[[Study, Mapping[str, str]], Trial | None]
+TryEndpoint = Callable[[Study, Mapping[str, str]], Trial | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class EndpointTrial:
 
 def try_endpoints(study: Study, environment: Mapping[str, str]) -> Iterator[EndpointTrial]:
     """The endpoints of a study, one after the other. A simulated runner needs no judge and no server of answers."""
-    asked: list[tuple[str, Ask, bool]] = [("proposer", _try_proposer, study.file.proposer.kind != "auto")]
+    asked: list[tuple[str, TryEndpoint, bool]] = [("proposer", _try_proposer, study.file.proposer.kind != "auto")]
     if study.file.runner.kind != "simulated":
         asked += [("judge", _try_judge, True), ("answers", _try_answers, True)]
     for role, ask, required in asked:

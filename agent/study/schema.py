@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from common.plugins import unknown_kind
 from common.wording import nearest
 from lanes import LANE_NAMES, LaneSettings
@@ -110,7 +110,7 @@ class StudyFile(Section):
     harvest: HarvestSettings = HarvestSettings()
     text_gate: TextGateSettings = TextGateSettings()
     lanes: dict[str, LaneSettings] = Field(default_factory=lambda: {lane: LaneSettings() for lane in LANE_NAMES})
-    policy: Policy = Policy()
+    policy: PolicySettings = PolicySettings()
     budget: Budget = Budget()
     proposer: ProposerSettings = ProposerSettings()
     runner: RunnerSettings = RunnerSettings()

@@ -22,7 +22,7 @@ from preferences.store.annotations import (
     usable_rows,
     without_copies,
 )
-from preferences.store.rows import KINDS, SIDES, Kind, kind_of
+from preferences.store.rows import KINDS, SIDES, StoreKind, kind_of
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt, load_prompts
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 VOTES = "votes"
 STATES = ("live", "withdrawn", "all")
 QUIT: Literal["quit"] = "quit"
-Answer = ReviewAnswer | Literal["quit"]
+ReviewInput = ReviewAnswer | Literal["quit"]
 Show = Callable[[AnnotatedRow, int, int], None]
-Ask = Callable[[], str | None]
+AskReviewer = Callable[[], str | None]
 Note = Callable[[str], None]
 
 
@@ -57,7 +57,7 @@ class Imported:
 class Reviewed:
     """The result of a review. ``judged``: the number of rows of the set that somebody judged by now, of ``needed``."""
 
-    kind: Kind
+    kind: StoreKind
     store: str
     verdicts: tuple[Review, ...]
     judged: int
@@ -74,7 +74,7 @@ def open_stores(workspace: Workspace, study: Path | None = None) -> Stores:
     return stores
 
 
-def store_of_pairs(kind: str) -> Kind:
+def store_of_pairs(kind: str) -> StoreKind:
     """The store of this name; BadInput for one of single answers, which always have a score."""
     store = kind_of(kind)
     if len(SIDES[store]) < 2:
@@ -82,7 +82,7 @@ def store_of_pairs(kind: str) -> Kind:
     return store
 
 
-def kinds_of(kind: str | None) -> tuple[Kind, ...]:
+def kinds_of(kind: str | None) -> tuple[StoreKind, ...]:
     """The kind of this name, or all kinds."""
     return (kind_of(kind),) if kind else KINDS
 
@@ -94,7 +94,7 @@ def vote(stores: Stores, row_id: str, choice: str, by: str | None) -> AnnotatedR
     return stores.find(row.id)
 
 
-def listed(stores: Stores, kinds: Sequence[Kind], state: str) -> Mapping[Kind, Sequence[AnnotatedRow]]:
+def listed(stores: Stores, kinds: Sequence[StoreKind], state: str) -> Mapping[StoreKind, Sequence[AnnotatedRow]]:
     """The rows of these stores in a state: live, withdrawn, or all."""
     if state not in STATES:
         raise BadInput(f"--state {state!r} is not known; use one of {', '.join(STATES)}")
@@ -146,7 +146,7 @@ def import_file(
     return Imported(path, kind, new, good - new, found.bad, found.ignored, found.prompts_removed)
 
 
-def audits(stores: Stores, kinds: Sequence[Kind]) -> "list[Audit]":
+def audits(stores: Stores, kinds: Sequence[StoreKind]) -> "list[Audit]":
     """The audits of the stores that hold rows."""
     from preferences.store.audit import audit
 
@@ -155,7 +155,7 @@ def audits(stores: Stores, kinds: Sequence[Kind]) -> "list[Audit]":
     return [audit(kind, rows, reserved) for kind, rows in held.items() if reserved]
 
 
-def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Show, ask: Ask) -> Reviewed:
+def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Show, ask: AskReviewer) -> Reviewed:
     """Show rows one by one, and record the reviewer's verdict on each at once.
 
     ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is not good, bad, skip
@@ -182,18 +182,20 @@ def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Sh
     return Reviewed(chosen, store, tuple(verdicts), judged, needed, stores.reviewed(chosen))
 
 
-def _answer(ask: Ask) -> Answer:
+def _answer(ask: AskReviewer) -> ReviewInput:
     while (text := ask()) is not None:
         word = text.strip().lower()
-        answers: Sequence[Answer] = [answer for answer in (*REVIEW_ANSWERS, QUIT) if word and answer.startswith(word)]
+        answers: Sequence[ReviewInput] = [
+            answer for answer in (*REVIEW_ANSWERS, QUIT) if word and answer.startswith(word)
+        ]
         if answers:
             return answers[0]
     return QUIT
 
 
-def _first_unreviewed(stores: Stores) -> Kind:
+def _first_unreviewed(stores: Stores) -> StoreKind:
     """The first store with rows that nobody has reviewed, or else the first with rows."""
-    order: tuple[Kind, ...] = ("dpo", "orpo", "preference", "reward")
+    order: tuple[StoreKind, ...] = ("dpo", "orpo", "preference", "reward")
     filled = [kind for kind in order if any(row.used for row in stores.read(kind))]
     return next((kind for kind in filled if not stores.reviewed(kind)), filled[0] if filled else order[0])
 

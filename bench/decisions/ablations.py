@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from agent.policy.knob_model import JITTER, Axis, Effects, KnobModel, Place, Places, Table
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
 from agent.policy.night_parts import NightParts
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Usable, distinct, near_places
 from bench.decisions.nightlane import Nightlane
@@ -151,10 +151,12 @@ class OnePlan:
             return Stop("its one stack was confirmed")
         if not known.explored or known.left - known.wave >= self.half:
             return (
-                next_step(known, random) if not known.explored else MeasureWave(known.wave, False, Plan(0, 0, 0.0, 0.0))
+                next_step(known, random)
+                if not known.explored
+                else MeasureWave(known.wave, False, NightPlan(0, 0, 0.0, 0.0))
             )
         stack, pairs = known.stack(known.policy.member_chance), known.left // 2
         if stack is None or pairs < FEWEST_PAIRS:
             return Stop("no change is likely enough to be an improvement")
         self.confirmed = True
-        return ConfirmStack(stack, pairs, Plan(0, pairs, stack.expected, 0.0))
+        return ConfirmStack(stack, pairs, NightPlan(0, pairs, stack.expected, 0.0))

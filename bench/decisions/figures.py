@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.decisions.intervals import NOTHING, Figure, mean, proportion, rate
-from bench.decisions.record import Event, NightRecord
+from bench.decisions.intervals import NOTHING, EstimatedFigure, mean, proportion, rate
+from bench.decisions.record import DecisionEvent, NightRecord
 from bench.decisions.truth import MARGIN
 
 NULL, HARM = 1e-9, -0.05
@@ -16,7 +16,7 @@ NO_EFFECT = "null nights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class PolicyFigures:
     """The figures of one policy on one family. KEEPs are those that hold at the end, unless they are "made".
 
     Per night: ``keeps``, ``made``, ``missed``, ``violations`` (a KEEP whose worst category truly loses over 0.3).
@@ -30,30 +30,30 @@ class Figures:
     policy: str
     family: str
     nights: int
-    keeps: Figure
-    made: Figure
-    null: Figure
-    harmful: Figure
-    null_made: Figure
-    harmful_made: Figure
-    missed: Figure
-    violations: Figure
-    violations_made: Figure
-    won: Figure
-    area: Figure
-    ends_worse: Figure
-    any_keep: Figure
-    claim_error: Figure
+    keeps: EstimatedFigure
+    made: EstimatedFigure
+    null: EstimatedFigure
+    harmful: EstimatedFigure
+    null_made: EstimatedFigure
+    harmful_made: EstimatedFigure
+    missed: EstimatedFigure
+    violations: EstimatedFigure
+    violations_made: EstimatedFigure
+    won: EstimatedFigure
+    area: EstimatedFigure
+    ends_worse: EstimatedFigure
+    any_keep: EstimatedFigure
+    claim_error: EstimatedFigure
     curve: tuple[float, ...]
     seconds: float
 
 
-def figures(policy: str, family: str, nights: Sequence[NightRecord]) -> Figures:
+def figures(policy: str, family: str, nights: Sequence[NightRecord]) -> PolicyFigures:
     kept = [event for night in nights for event in night.kept]
     made = [event for night in nights for event in night.made]
     claims = [event.claimed - event.gain for event in kept if event.claimed is not None]
     winnable = [night for night in nights if night.headroom > NULL]
-    return Figures(
+    return PolicyFigures(
         policy=policy,
         family=family,
         nights=len(nights),
@@ -76,7 +76,7 @@ def figures(policy: str, family: str, nights: Sequence[NightRecord]) -> Figures:
     )
 
 
-def by_family(nights: Iterable[NightRecord]) -> list[Figures]:
+def by_family(nights: Iterable[NightRecord]) -> list[PolicyFigures]:
     """The figures of one cell: for each policy, those of each family, then of all families pooled."""
     groups: dict[str, dict[str, list[NightRecord]]] = {}
     for night in nights:
@@ -98,12 +98,12 @@ def pooled(families: Iterable[Sequence[NightRecord]]) -> list[NightRecord]:
     return [night for records in groups for night in records[:fewest]]
 
 
-def _share(keeps: Sequence[Event], bound: float) -> Figure:
+def _share(keeps: Sequence[DecisionEvent], bound: float) -> EstimatedFigure:
     gains = [gain for keep in keeps for gain in keep.rows]
     return proportion(sum(gain <= bound if bound >= 0 else gain < bound for gain in gains), len(gains))
 
 
-def _violations(keeps: Sequence[Event], nights: int) -> Figure:
+def _violations(keeps: Sequence[DecisionEvent], nights: int) -> EstimatedFigure:
     return rate(sum(keep.guard < -MARGIN - NULL for keep in keeps), nights)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy
 
 from bench.decisions.night import CATEGORIES, PROMPTS, Family
-from bench.decisions.planted import NAMED, ORDERED, START, Array, Pair, Planted, Table, lanes_of, space_of
+from bench.decisions.planted import NAMED, ORDERED, START, Array, Interaction, Planted, Table, lanes_of, space_of
 from lanes import Recipe, Value
 
 HEADROOM = (1.0, 1.4)
@@ -70,7 +70,7 @@ def cliffs(night: int) -> Planted:
         value: effects - (2.0 if away < -0.01 else 0.0)
         for (value, effects), away in zip(tables[falls.knob].items(), falls.away().values(), strict=True)
     }
-    crash = _Crash(diverges.knob, frozenset(value for value, away in diverges.away().items() if away < -0.4))
+    crash = _DivergingValues(diverges.knob, frozenset(value for value, away in diverges.away().items() if away < -0.4))
     return Planted(family="cliffs", lanes=lanes_of(*ORDERED), tables=tables, crash=crash)
 
 
@@ -129,7 +129,7 @@ FAMILIES: tuple[Family, ...] = (smooth, additive, cliffs, traps, null, drift, cl
 
 
 @dataclass(frozen=True)
-class _Crash:
+class _DivergingValues:
     knob: str
     values: frozenset[Value]
 
@@ -175,9 +175,9 @@ def null_tables(names: Iterable[str]) -> dict[str, Table]:
     return {name: dict.fromkeys(space_of(name).knobs[0].values, nothing) for name in names}
 
 
-def pair_of(one: Bowl, other: Bowl, coupling: float) -> Pair:
+def pair_of(one: Bowl, other: Bowl, coupling: float) -> Interaction:
     weight = coupling * (one.gain * other.gain) ** 0.5 * (one.by_category + other.by_category) / 2
-    return Pair(weight, ((one.knob, one.away()), (other.knob, other.away())))
+    return Interaction(weight, ((one.knob, one.away()), (other.knob, other.away())))
 
 
 def named_table(random: Random, name: str, draw: Callable[[], Array], special: Array | None = None) -> Table:

@@ -40,7 +40,7 @@ from typing import Protocol
 import numpy
 from numpy.typing import NDArray
 
-from bench.decisions.record import Event, NightRecord, stands
+from bench.decisions.record import DecisionEvent, NightRecord, stands
 from bench.decisions.truth import MARGIN, ExpectedScore, climb
 from common.errors import IllegalRecipe
 from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes, check_recipe
@@ -177,7 +177,7 @@ class Night:
         self._offsets = landscape.offsets()
         self._expected = ExpectedScore(landscape.shape, noise.single)
         self._truths: dict[Recipe, Array] = {}
-        self._events: list[Event] = []
+        self._events: list[DecisionEvent] = []
         self._improvements: set[frozenset[tuple[str, Value]]] = set()
         self._compared: set[tuple[Recipe, Recipe]] = set()
 
@@ -258,7 +258,7 @@ class Night:
         moved |= {name: (value, 0.0) for name, value in before.items() if name not in after}
         members = self._members(recipe)
         self._events.append(
-            Event(
+            DecisionEvent(
                 spent=self.spent,
                 kind=kind,
                 claimed=claimed,

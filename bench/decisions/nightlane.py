@@ -48,7 +48,7 @@ class PlantedWorld:
 
 
 @dataclass
-class Listener:
+class DecisionListener:
     """A watcher that reports KEEPs and retractions to the night."""
 
     world: PlantedWorld
@@ -91,7 +91,7 @@ class Nightlane:
                 study,
                 Workspace(folder),
                 Overrides(),
-                Listener(world),
+                DecisionListener(world),
                 lambda workspace, session: workspace.session(session),
                 seed=seed,
                 start_from="study",

@@ -76,7 +76,7 @@ def space_of(*names: str) -> SearchSpace:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Interaction:
     """An interaction of two ordered knobs. ``away``: the distance of each value from the best, 1 at the start.
 
     It adds -2 x weight x (product of both distances - 1), the cross term of a quadratic form.
@@ -107,7 +107,7 @@ class Planted(Landscape):
     start: Recipe = START
     manifests: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: SOURCES)
     tables: Mapping[str, Table]
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[Interaction, ...] = ()
     summit: Recipe | None = None
     crash: Callable[[Recipe], bool] | None = None
     drift: tuple[float, float] = (2.0, 0.0)

@@ -109,7 +109,7 @@ def quick(budgets: Sequence[int]) -> list[Cell]:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class NightTask:
     """One night of one policy, by their names, for another process."""
 
     policy: str
@@ -161,11 +161,11 @@ def _loaded(where: str) -> Any:
         ) from None
 
 
-def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
+def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[NightTask]:
     """All nights, cell by cell, so that finished cells are complete."""
     names, players = list(families(landscapes)), list(policies())
     return [
-        Task(policy, family, number, cell, landscapes)
+        NightTask(policy, family, number, cell, landscapes)
         for cell in cells
         for family in names
         if not cell.only or family in cell.only or landscapes is not None
@@ -175,7 +175,7 @@ def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
     ]
 
 
-def play(task: Task) -> NightRecord:
+def play(task: NightTask) -> NightRecord:
     """Play a night. It depends only on the task, not on order or process."""
     players, landscapes = _known(task.landscapes)
     seed = zlib.crc32(f"{task.family} {task.number}".encode())
@@ -196,7 +196,7 @@ def _end_with_parent() -> None:
     system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tuple[Task, NightRecord]]:
+def played(wanted: Sequence[NightTask], processes: int | None = None) -> Iterator[tuple[NightTask, NightRecord]]:
     """The records in the order of the tasks, played in new processes with one thread each."""
     one_thread()
     workers = processes or os.cpu_count() or 1

@@ -7,7 +7,7 @@ from lanes import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class DecisionEvent:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
     ``gain``: the true change of the target, compared with the incumbent before. ``guard``: that of the worst category,
@@ -46,16 +46,16 @@ class NightRecord:
     spent: float
     headroom: float
     missed: int
-    events: tuple[Event, ...]
+    events: tuple[DecisionEvent, ...]
     seconds: float = 0.0
 
     @property
-    def made(self) -> list[Event]:
+    def made(self) -> list[DecisionEvent]:
         """All KEEPs of the night."""
         return [event for event in self.events if event.kind == "keep"]
 
     @property
-    def kept(self) -> list[Event]:
+    def kept(self) -> list[DecisionEvent]:
         """The KEEPs that hold at the end."""
         return [event for event in self.made if event.standing]
 
@@ -75,7 +75,7 @@ class NightRecord:
         return total / self.budget
 
 
-def stands(events: Sequence[Event], final: Mapping[str, Value]) -> list[Event]:
+def stands(events: Sequence[DecisionEvent], final: Mapping[str, Value]) -> list[DecisionEvent]:
     """The events, with ``standing`` of each KEEP set by the night's last recipe.
 
     From the last KEEP to the first: a KEEP holds if each of its parameters still has its value, or was moved on from

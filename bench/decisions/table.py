@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, Figures
-from bench.decisions.intervals import Figure
+from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, PolicyFigures
+from bench.decisions.intervals import EstimatedFigure
 from bench.decisions.play import CHANGED, MAIN, OURS, SMOOTH, TWICE, Cell
 
 REFERENCE = ("oracle",)
@@ -30,19 +30,19 @@ class Results:
     """The figures of one cell."""
 
     cell: Cell
-    figures: tuple[Figures, ...]
+    figures: tuple[PolicyFigures, ...]
 
-    def of(self, policy: str, family: str = POOLED) -> Figures | None:
+    def of(self, policy: str, family: str = POOLED) -> PolicyFigures | None:
         return next((f for f in self.figures if (f.policy, f.family) == (policy, family)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetFigure:
     """One target; ``met`` depends on the figure, not on its interval."""
 
     name: str
     wanted: str
-    figure: Figure
+    figure: EstimatedFigure
     met: bool
 
 
@@ -50,9 +50,9 @@ def same(cell: Cell, other: Cell) -> bool:
     return (cell.factor, cell.correlation, cell.samples) == (other.factor, other.correlation, other.samples)
 
 
-def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
+def targets(results: Sequence[Results], policy: str = OURS) -> list[TargetFigure]:
     """The targets for a policy in the cells that were played."""
-    found: list[Target] = []
+    found: list[TargetFigure] = []
     for result in results:
         for cell, noise in ((MAIN, ""), (TWICE, ", twice the noise")):
             if same(result.cell, cell):
@@ -64,11 +64,11 @@ def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
     own = smooth.of(policy, "smooth") if smooth else None
     if own is not None:
         name = "headroom won, smooth, correlation 0.8, 8 answers"
-        found.append(Target(name, f">= {LEAST_SMOOTH}", own.won, own.won.value >= LEAST_SMOOTH))
+        found.append(TargetFigure(name, f">= {LEAST_SMOOTH}", own.won, own.won.value >= LEAST_SMOOTH))
     return found
 
 
-def safe(result: Results, policy: str) -> list[Target]:
+def safe(result: Results, policy: str) -> list[TargetFigure]:
     """The safety targets of a policy."""
     found = []
     whole, null = result.of(policy), result.of(policy, NO_EFFECT)
@@ -84,11 +84,11 @@ def safe(result: Results, policy: str) -> list[Target]:
     return found
 
 
-def _at_most(name: str, figure: Figure, most: float, shown: str) -> Target:
-    return Target(name, f"<= {shown}", figure, not figure.n or figure.value <= most)
+def _at_most(name: str, figure: EstimatedFigure, most: float, shown: str) -> TargetFigure:
+    return TargetFigure(name, f"<= {shown}", figure, not figure.n or figure.value <= most)
 
 
-def _won(result: Results, policy: str, where: str) -> list[Target]:
+def _won(result: Results, policy: str, where: str) -> list[TargetFigure]:
     """The targets of winning so much, and more than every rival that is as safe."""
     own = result.of(policy)
     if own is None:
@@ -96,12 +96,12 @@ def _won(result: Results, policy: str, where: str) -> list[Target]:
     found = []
     least = LEAST_WON.get(result.cell.budget)
     if least is not None:
-        found.append(Target("headroom won, pooled" + where, f">= {least:.2f}", own.won, own.won.value >= least))
+        found.append(TargetFigure("headroom won, pooled" + where, f">= {least:.2f}", own.won, own.won.value >= least))
     names = dict.fromkeys(f.policy for f in result.figures if f.policy not in (policy, *CHANGED, *REFERENCE))
     rivals = [(f.won.value, name) for name in names if (f := result.of(name)) and _as_safe(result, name)]
     best, name = max(rivals, default=(-math.inf, "none"))
     wanted = f"> {best:.2f} ({name})" if rivals else "no rival is as safe"
-    return [*found, Target("more than every rival as safe" + where, wanted, own.won, own.won.value > best)]
+    return [*found, TargetFigure("more than every rival as safe" + where, wanted, own.won, own.won.value > best)]
 
 
 def _as_safe(result: Results, policy: str) -> bool:
@@ -145,7 +145,7 @@ COLUMNS = (
 )
 
 
-def _table(rows: Sequence[Figures]) -> Iterator[str]:
+def _table(rows: Sequence[PolicyFigures]) -> Iterator[str]:
     yield "| policy | nights | " + " | ".join(title for title, _ in COLUMNS) + " | s/night |"
     yield "|---" + "|--:" * (len(COLUMNS) + 2) + "|"
     for row in rows:
@@ -153,18 +153,18 @@ def _table(rows: Sequence[Figures]) -> Iterator[str]:
         yield f"| {row.policy} | {row.nights} | " + " | ".join(cells) + f" | {row.seconds:.2f} |"
 
 
-def _curves(rows: Sequence[Figures]) -> Iterator[str]:
+def _curves(rows: Sequence[PolicyFigures]) -> Iterator[str]:
     yield "| policy | " + " | ".join(f"{share:.0%}" for share in CURVE) + " |"
     yield "|---" + "|--:" * len(CURVE) + "|"
     for row in rows:
         yield f"| {row.policy} | " + " | ".join(f"{value:.2f}" for value in row.curve) + " |"
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: EstimatedFigure) -> str:
     return f"{_number(figure.value)} {_interval(figure)}".strip()
 
 
-def _interval(figure: Figure) -> str:
+def _interval(figure: EstimatedFigure) -> str:
     return "" if math.isnan(figure.low) else f"[{_number(figure.low)}, {_number(figure.high)}]"
 
 

@@ -100,10 +100,10 @@ def derived(text: str) -> str:
     return text
 
 
-Row = Mapping[str, str | int]
+PlannedRow = Mapping[str, str | int]
 
 
-def planted(honest: Iterable[Row]) -> dict[str, list[Row]]:
+def planted(honest: Iterable[PlannedRow]) -> dict[str, list[PlannedRow]]:
     """The rows of the three planted sources, made from the honest one."""
     honest = list(honest)
     lacking = [r for r in honest if r["category"] == GUARD and len(str(r["rejected"])) <= len(str(r["chosen"])) - FEWER]
@@ -118,5 +118,5 @@ def planted(honest: Iterable[Row]) -> dict[str, list[Row]]:
     }
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path) -> list[PlannedRow]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -18,7 +18,7 @@ TARGET = "imports"
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SeedMean:
     """A mean over seeds with its standard error and 95 % interval (Student's t)."""
 
     mean: float
@@ -28,12 +28,12 @@ class Estimate:
     n: int
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> SeedMean:
     from scipy.special import stdtrit
 
     mean, error = fmean(values), stdev(values) / math.sqrt(len(values))
     half = float(stdtrit(len(values) - 1, 0.975)) * error
-    return Estimate(mean, error, mean - half, mean + half, len(values))
+    return SeedMean(mean, error, mean - half, mean + half, len(values))
 
 
 def readings(pool: Pool, name: str, split: str = "probe") -> list[Reading]:
@@ -45,11 +45,11 @@ def failures(pool: Pool, name: str, split: str = "probe") -> list[Failure]:
     return [outcome for outcome in pool.outcomes(name, split) if isinstance(outcome, Failure)]
 
 
-def level(pool: Pool, name: str, category: str, split: str = "probe") -> Estimate:
+def level(pool: Pool, name: str, category: str, split: str = "probe") -> SeedMean:
     return estimate([reading.mean(category) for reading in readings(pool, name, split)])
 
 
-def effect(pool: Pool, name: str, category: str, split: str = "probe") -> Estimate:
+def effect(pool: Pool, name: str, category: str, split: str = "probe") -> SeedMean:
     """The difference of a recipe from the start, paired by seed."""
     start = {reading.seed: reading.mean(category) for reading in readings(pool, START, split)}
     return estimate([r.mean(category) - start[r.seed] for r in readings(pool, name, split)])

@@ -33,7 +33,7 @@ TEXT = (
 
 
 @dataclass(frozen=True)
-class Side:
+class SideTimes:
     """Seconds and processor seconds of one side, for so many rows."""
 
     rows: int
@@ -46,11 +46,11 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Figures:
+class RowCheckTimes:
     """``load``: the machine's load average before and after, of one minute."""
 
-    ours: Side
-    trl: Side
+    ours: SideTimes
+    trl: SideTimes
     cores: int
     load: tuple[float, float]
 
@@ -73,18 +73,18 @@ def main() -> int:
     return 0 if min(figures.ours.seconds, figures.ours.processor) <= LIMIT else 1
 
 
-def measure(model: Path, rows: int, share: int) -> Figures:
+def measure(model: Path, rows: int, share: int) -> RowCheckTimes:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         files = [write_rows(Path(folder) / f"{number}.jsonl", number) for number in (rows, min(share, rows))]
         ours, trl = (in_a_process(model, name, file) for name, file in zip(("ours", "trl"), files, strict=True))
-    return Figures(ours, trl, os.cpu_count() or 1, (load, os.getloadavg()[0]))
+    return RowCheckTimes(ours, trl, os.cpu_count() or 1, (load, os.getloadavg()[0]))
 
 
-def in_a_process(model: Path, name: str, file: Path) -> Side:
+def in_a_process(model: Path, name: str, file: Path) -> SideTimes:
     command = [sys.executable, "-m", "bench.speed.check_rows", str(model), "--run", name, "--file", str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Side(**json.loads(done.stdout.splitlines()[-1]))
+    return SideTimes(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def write_rows(path: Path, number: int) -> Path:
@@ -105,7 +105,7 @@ def turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def run_ours(model: Path, file: Path) -> Side:
+def run_ours(model: Path, file: Path) -> SideTimes:
     from probes.inputs.settings import ModelSettings
     from probes.inputs.sources import read_source
     from probes.model.load import load_renderer
@@ -116,13 +116,13 @@ def run_ours(model: Path, file: Path) -> Side:
     _ = renderer.stop
     began, processor = time.perf_counter(), time.process_time()
     counts = count(renderer, {"rows": source.pairs}, MAX_LENGTH)["rows"]
-    side = Side(counts.rows, time.perf_counter() - began, time.process_time() - processor)
+    side = SideTimes(counts.rows, time.perf_counter() - began, time.process_time() - processor)
     if counts.refused:
         raise SystemExit(f"{len(counts.refused)} rows were refused: {counts.refused[0]}")
     return side
 
 
-def run_trl(model: Path, file: Path) -> Side:
+def run_trl(model: Path, file: Path) -> SideTimes:
     from datasets import Dataset, disable_progress_bars
     from transformers import AutoTokenizer
     from trl import DPOTrainer
@@ -135,10 +135,10 @@ def run_trl(model: Path, file: Path) -> Side:
     settings: Any = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
     began, processor = time.perf_counter(), time.process_time()
     prepared = DPOTrainer._prepare_dataset(trainer, dataset, tokenizer, settings, "train")
-    return Side(len(prepared), time.perf_counter() - began, time.process_time() - processor)
+    return SideTimes(len(prepared), time.perf_counter() - began, time.process_time() - processor)
 
 
-def table(figures: Figures) -> str:
+def table(figures: RowCheckTimes) -> str:
     ours, trl = figures.ours, figures.trl
     heading = f"{'':<44}{'rows':>8}{'seconds':>10}{'processor s':>13}{'ms a row':>10}"
     lines = [

@@ -37,7 +37,7 @@ _ENDLESS_EVERY = 160  # one sample in so many never ends
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EvaluatorTimes:
     """One evaluator: wall-clock and processor seconds, peak memory of its largest process, and verdicts."""
 
     name: str
@@ -50,8 +50,8 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Speed:
     samples: int
-    ours: Side
-    official: Side
+    ours: EvaluatorTimes
+    official: EvaluatorTimes
 
     @property
     def wall_ratio(self) -> float:
@@ -94,7 +94,7 @@ def measured(problems: Path, samples: Path, official: Path | None, workers: int)
     return Speed(len(ours.passed), ours, theirs)
 
 
-def _side(name: str, arguments: list[str]) -> Side:
+def _side(name: str, arguments: list[str]) -> EvaluatorTimes:
     """Run one evaluator in a process of its own."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [sys.executable, "-m", "bench.speed.evaluation", *arguments]
@@ -102,7 +102,7 @@ def _side(name: str, arguments: list[str]) -> Side:
     wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = json.loads(done.stdout.splitlines()[-1])
-    return Side(name, round(wall, 2), round(cpu, 2), said["peak_mb"], tuple(said["passed"]))
+    return EvaluatorTimes(name, round(wall, 2), round(cpu, 2), said["peak_mb"], tuple(said["passed"]))
 
 
 def _run_ours(problems: str, samples: str, workers: str) -> list[bool]:

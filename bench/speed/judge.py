@@ -40,7 +40,7 @@ RUBRIC = "\n".join(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class JudgeTimes:
     """Seconds of ``answers`` judgements, milliseconds of one in either way, and of a cache hit among ``kept``."""
 
     answers: int
@@ -69,7 +69,7 @@ def main() -> int:
     return 0 if figures.holds else 1
 
 
-def measure(folder: Path, count: int, kept: int) -> Figures:
+def measure(folder: Path, count: int, kept: int) -> JudgeTimes:
     some, many = answers(ONE_BY_ONE, "one by one"), answers(count, "at once")
     with judge_on_loopback(folder) as environment:
         alone = seconds(folder, environment, some, 1)
@@ -77,7 +77,7 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
         fill(folder / "judge-cache", kept)
         hits = hit_times(folder, environment, many)
     at_once, one = 1000 * together / count, 1000 * alone / len(some)
-    return Figures(
+    return JudgeTimes(
         answers=count,
         seconds=together,
         ms_each=at_once,
@@ -155,7 +155,7 @@ def judge_on_loopback(folder: Path) -> Iterator[Mapping[str, str]]:
             process.terminate()
 
 
-def table(figures: Figures) -> str:
+def table(figures: JudgeTimes) -> str:
     ratio = figures.ms_one_by_one / figures.ms_each
     return "\n".join(
         [

@@ -42,7 +42,7 @@ SHOWN = """() => new Promise((done) => {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class PageCase:
     """``make`` fills a workspace and gives the address of the page; links with ``turn`` lead from page to page."""
 
     name: str
@@ -52,7 +52,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class PageTimes:
     """Seconds: of the first opening, of the median one after it, and of the median and the slowest turn."""
 
     name: str
@@ -75,15 +75,15 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     cases = [
-        Case(name="decisions", rows=asked.decisions, make=add_decisions),
-        Case(name="pairs", rows=asked.pairs, make=add_pairs),
+        PageCase(name="decisions", rows=asked.decisions, make=add_decisions),
+        PageCase(name="pairs", rows=asked.pairs, make=add_pairs),
     ]
     found = [measured(case, asked.rounds) for case in cases if case.rows]
     print(json.dumps([asdict(one) for one in found], indent=2) if asked.json else table(found))
     return 0 if all(one.holds for one in found) else 1
 
 
-def measured(case: Case, rounds: int) -> Figures:
+def measured(case: PageCase, rounds: int) -> PageTimes:
     with tempfile.TemporaryDirectory(prefix="nightlane-pages-") as folder:
         workspace = Workspace(Path(folder))
         address = case.make(workspace, case.rows)
@@ -92,7 +92,7 @@ def measured(case: Case, rounds: int) -> Figures:
             first = opening(page, f"{root}{address}")
             again = [opening(page, f"{root}{address}") for _ in range(rounds)]
             turns = [turning(page, case.turn) for _ in range(rounds)]
-    return Figures(
+    return PageTimes(
         name=case.name,
         rows=case.rows,
         first=first,
@@ -145,7 +145,7 @@ def shown_after(page: "Page") -> float:
     return float(page.evaluate(SHOWN)) / 1000
 
 
-def table(found: list[Figures]) -> str:
+def table(found: list[PageTimes]) -> str:
     heads = f"{'seconds':<12}{'rows':>8}{'first':>8}{'again':>8}{'turn':>8}{'slowest turn':>14}  holds"
     rows = [
         f"{one.name:<12}{one.rows:>8}{one.first:>8.2f}{one.again:>8.2f}{one.turn:>8.3f}{one.slowest_turn:>14.3f}  "

@@ -26,7 +26,7 @@ from probes.generate.sampler import add_gumbel, sample
 from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
-from probes.rendering.renderer import Question
+from probes.rendering.renderer import RenderedPrompt
 from probes.train.reference_store import NAME, ReferenceStore
 from probes.train.trl import Trained, TrainingJob, train
 
@@ -70,7 +70,7 @@ class Gumbel(LogitsProcessor):  # type: ignore[misc]
 
 
 @torch.inference_mode()
-def generated(base: Base, questions: Sequence[Question], sampling: Sampling) -> list[list[str]]:
+def generated(base: Base, questions: Sequence[RenderedPrompt], sampling: Sampling) -> list[list[str]]:
     """Answers by transformers' ``generate``, with prompts of like length in a batch."""
     rows = sorted(
         ((place, number) for place in range(len(questions)) for number in range(sampling.samples)),

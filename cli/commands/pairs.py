@@ -27,11 +27,11 @@ StudyOption = Annotated[
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")]
-PromptInAnswers = Annotated[
+PromptInAnswersOption = Annotated[
     str | None,
     typer.Option("--prompt-in-answers", help="Of plain answers that begin with their prompt: remove or keep it."),
 ]
-Origin = Annotated[
+OriginOption = Annotated[
     str,
     typer.Option(
         "--origin",
@@ -42,7 +42,7 @@ Origin = Annotated[
 RejectedOrigin = Annotated[
     str | None, typer.Option("--rejected-origin", help="The origin of rejected answers; default that of --origin.")
 ]
-Source = Annotated[str | None, typer.Option("--source", help="The source of rows that name none; default FILE.")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="The source of rows that name none; default FILE.")]
 
 
 @commands.command("list", epilog=example("pairs list --kind preference --limit 20"))
@@ -99,11 +99,11 @@ def import_pairs(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or folder of rows, or a hub id.")],
     kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo, orpo or votes.")],
     skip_bad: SkipBad = False,
-    prompt_in_answers: PromptInAnswers = None,
-    origin: Origin = "human",
+    prompt_in_answers: PromptInAnswersOption = None,
+    origin: OriginOption = "human",
     rejected_origin: RejectedOrigin = None,
     category: Annotated[str, typer.Option("--category", help="The category of rows that have none.")] = "imported",
-    source: Source = None,
+    source: SourceOption = None,
     by: By = None,
     study: StudyOption = None,
     workspace: WorkspaceFolder = Path(),
@@ -154,7 +154,7 @@ def export_pairs(
 
     Writes a dataset card beside it. Prints the path of the data."""
     from agent.workspace.pair_stores import open_stores
-    from preferences.export.dataset import PROPOSER, Exported, export, format_of
+    from preferences.export.dataset import PROPOSER, ExportedDataset, export, format_of
     from preferences.store.rows import kind_of
     from view.pairs.dataset_card import card_markdown, export_data, export_warnings
 
@@ -166,7 +166,7 @@ def export_pairs(
         _export_proposals(folder, form, licence, workspace, as_json)
         return
 
-    def card(exported: Exported) -> str:
+    def card(exported: ExportedDataset) -> str:
         return printable(card_markdown(exported, licence))
 
     stores = open_stores(workspace_at(workspace), study)

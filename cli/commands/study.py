@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, Offline, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput, EndpointUnavailable
 from common.parallel import one_thread
 from common.printable import print_message
@@ -47,7 +47,7 @@ def init(
 
 @commands.command(epilog=example("check my-study/study.toml --show 3"))
 def check(
-    study: StudyFile,
+    study: StudyArgument,
     workspace: WorkspaceFolder = Path(),
     rows: Annotated[
         int,
@@ -135,7 +135,7 @@ def load(path: Path) -> "Study":
 
 @commands.command(epilog=example("prompts my-study/study.toml"))
 def prompts(
-    study: StudyFile,
+    study: StudyArgument,
     harvest: Annotated[
         float, typer.Option("--harvest", min=0.0, max=0.9, help="Share of the samples that make pairs.")
     ] = 0.2,

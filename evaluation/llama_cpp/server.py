@@ -17,7 +17,7 @@ from common.errors import NightlaneError
 from evaluation.llama_cpp.tools import SERVER, LlamaCpp
 from probes.generate.random_keys import Sampling, request_seed
 from probes.generate.sampled_text import FinishReason
-from probes.rendering.renderer import Question, Stop
+from probes.rendering.renderer import AnswerEnds, RenderedPrompt
 
 START_SECONDS, REPLY_SECONDS = 600.0, 600.0
 ORDER = ("temperature", "top_k", "top_p")
@@ -33,7 +33,9 @@ class LlamaServer:
     url: str
     adapted: bool = False
 
-    def answer(self, question: Question, sampling: Sampling, sample: int, stop: Stop) -> tuple[list[int], FinishReason]:
+    def answer(
+        self, question: RenderedPrompt, sampling: Sampling, sample: int, stop: AnswerEnds
+    ) -> tuple[list[int], FinishReason]:
         """The ids of one answer, and why it ended."""
         reply = self._post(
             "/completion",

@@ -8,7 +8,7 @@ from probes.endpoint.spending import SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
 from probes.generate.sampled_text import SampledText
 from probes.inputs.prompts import Prompt
-from probes.rendering.renderer import Question, Renderer
+from probes.rendering.renderer import RenderedPrompt, Renderer
 from probes.run.answers import require_enough, scored_text, split_scored, write_answers
 from probes.run.execute import Workbench
 from probes.scoring import Answer, Context, Mark, Missing
@@ -30,7 +30,7 @@ class AnsweringSide:
     form: str = ""
 
 
-Sampler = Callable[[Sequence[Question], Sampling], list[list[SampledText]]]
+Sampler = Callable[[Sequence[RenderedPrompt], Sampling], list[list[SampledText]]]
 """Answers to questions, indexed [question][sample]."""
 
 
@@ -41,7 +41,7 @@ class ModelInMemory:
     model: object
     renderer: Renderer
 
-    def __call__(self, questions: Sequence[Question], sampling: Sampling) -> list[list[SampledText]]:
+    def __call__(self, questions: Sequence[RenderedPrompt], sampling: Sampling) -> list[list[SampledText]]:
         from probes.generate.sampler import sample
 
         return sample(self.model, self.renderer, questions, sampling)

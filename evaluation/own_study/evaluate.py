@@ -18,8 +18,8 @@ from common.errors import BadInput
 from evaluation.llama_cpp.tools import CONVERT_MODEL, QUANTISED, QUANTIZE, SERVER, LlamaCpp
 from evaluation.own_study.adapters import require_own_adapter
 from evaluation.own_study.answers import AnsweringSide, write_scored_answers
-from evaluation.own_study.figures import Answers, Change, Example, Level, changes, examples, levels
-from evaluation.own_study.forms import MERGED, Forms
+from evaluation.own_study.figures import Answers, CategoryLevel, ChangeFromBase, Example, changes, examples, levels
+from evaluation.own_study.forms import MERGED, AnsweringModels
 from evaluation.own_study.stored import read_answers, take_over, write_whole
 from evaluation.results import FIGURES, new_folder
 from probes.endpoint.spending import SpendingMeter, Usage
@@ -108,12 +108,12 @@ class SideFigures:
     the adapter on the base. ``missing``: answers without a score."""
 
     side: AnsweringSide
-    levels: tuple[Level, ...]
-    changes: tuple[Change, ...]
+    levels: tuple[CategoryLevel, ...]
+    changes: tuple[ChangeFromBase, ...]
     examples: tuple[Example, ...]
     critical: int
     missing: int
-    from_adapter: tuple[Change, ...] = ()
+    from_adapter: tuple[ChangeFromBase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _ask(
             renderer = base.renderer
             del base
             longest = max(len(renderer.question(prompt.asked).ids) for prompt in prompts)
-            forms = Forms(bench, request.quantization, scratch, request.llama_cpp)
+            forms = AnsweringModels(bench, request.quantization, scratch, request.llama_cpp)
             for side, own in groupby(wanted.items(), key=lambda item: item[0][0]):
                 with forms.sampler(side, renderer, longest) as sampler:
                     for (_, seed), identity in own:

@@ -24,7 +24,7 @@ WHICH: tuple[Literal["best", "typical", "worst"], ...] = ("best", "typical", "wo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class CategoryLevel:
     """The mean score of one side in a category, from 0 to 10, with its interval; None with one prompt."""
 
     category: str
@@ -35,7 +35,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ChangeFromBase:
     """A side's mean minus the base's in a category, over the ``prompts`` that have paired scores. The interval covers
     prompts and sampling; None with one prompt."""
 
@@ -74,13 +74,13 @@ class Example:
         return (self.answer.score or 0.0) - (self.base.score or 0.0)
 
 
-def levels(answers: Answers, confidence: float) -> tuple[Level, ...]:
+def levels(answers: Answers, confidence: float) -> tuple[CategoryLevel, ...]:
     """The means of one side: overall, then by category in alphabetical order."""
     scores = _scores(answers)
     return tuple(_level(name, own, scores, confidence) for name, own in _categories(answers).items())
 
 
-def changes(base: Answers, side: Answers, confidence: float) -> tuple[Change, ...]:
+def changes(base: Answers, side: Answers, confidence: float) -> tuple[ChangeFromBase, ...]:
     """The differences from the base: overall, then by category in alphabetical order. An answer without a score on one
     side counts on neither; a prompt without a paired answer for a seed is left out."""
     before, after = paired_scores(base, side)
@@ -158,11 +158,11 @@ def _interval(table: Table, confidence: float, least: float) -> tuple[float | No
     return max(least, low), min(MOST, high)
 
 
-def _level(category: str, prompts: Sequence[str], scores: Mapping[Place, float], confidence: float) -> Level:
+def _level(category: str, prompts: Sequence[str], scores: Mapping[Place, float], confidence: float) -> CategoryLevel:
     table = _table(prompts, scores)
     low, high = _interval(table, confidence, 0.0)
     mean = float(table.mean()) if table.size else 0.0
-    return Level(category=category, prompts=table.shape[1], mean=mean, low=low, high=high)
+    return CategoryLevel(category=category, prompts=table.shape[1], mean=mean, low=low, high=high)
 
 
 def _change(
@@ -171,11 +171,11 @@ def _change(
     before: Mapping[Place, float],
     after: Mapping[Place, float],
     confidence: float,
-) -> Change:
+) -> ChangeFromBase:
     base, side = _table(prompts, before), _table(prompts, after)
     low, high = _interval(side - base, confidence, -MOST)
     means = [float(table.mean()) if table.size else 0.0 for table in (base, side)]
-    return Change(
+    return ChangeFromBase(
         category=category,
         prompts=base.shape[1],
         base=means[0],

@@ -15,7 +15,7 @@ from evaluation.own_study.adapters import put_on
 from evaluation.own_study.answers import AnsweringSide, ModelInMemory, Sampler
 from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
-from probes.rendering.renderer import Question, Renderer
+from probes.rendering.renderer import RenderedPrompt, Renderer
 from probes.run.execute import Workbench
 
 MERGED = "merged"
@@ -25,7 +25,7 @@ SPARE = 64
 """Positions that a context has beyond the longest prompt and answer."""
 
 
-class Forms:
+class AnsweringModels:
     """Opens the model that answers for a side. ``scratch``: an empty folder; ``tools``: None without llama.cpp."""
 
     def __init__(self, bench: Workbench, quantization: str, scratch: Path, tools: LlamaCpp | None) -> None:
@@ -88,14 +88,14 @@ class _Served:
     def __init__(self, server: LlamaServer, renderer: Renderer) -> None:
         self._server, self._renderer = server, renderer
 
-    def __call__(self, questions: Sequence[Question], sampling: Sampling) -> list[list[SampledText]]:
+    def __call__(self, questions: Sequence[RenderedPrompt], sampling: Sampling) -> list[list[SampledText]]:
         rows = [(question, sample) for question in questions for sample in range(sampling.samples)]
         with ThreadPoolExecutor(SLOTS) as pool:
             found = list(pool.map(lambda row: self._answer(row[0], row[1], sampling), rows))
         samples = sampling.samples
         return [found[place * samples : (place + 1) * samples] for place in range(len(questions))]
 
-    def _answer(self, question: Question, sample: int, sampling: Sampling) -> SampledText:
+    def _answer(self, question: RenderedPrompt, sample: int, sampling: Sampling) -> SampledText:
         stop = self._renderer.stop
         ids, finish = self._server.answer(question, sampling, sample, stop)
         ended = not set(stop.ids).isdisjoint(ids)  # the template's end of turn, which the GGUF file may not know

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from common.errors import BadInput, NightlaneError
 from evaluation.logits import Logits, difference, logits
 from finetune.export.base import ExportBase
-from finetune.export.exported import Check
+from finetune.export.exported import ExportCheck
 from finetune.export.trained import TrainedAdapter
 from probes.generate.random_keys import Sampling
 from probes.generate.sampler import generate
@@ -24,7 +24,7 @@ from probes.inputs.settings import ModelSettings
 from probes.model.adapter import adapted
 from probes.model.load import ADAPTER_WEIGHTS, Base, load_base, use_few_threads
 from probes.model.merged_adapter import CLOSE
-from probes.rendering.renderer import Question, Renderer
+from probes.rendering.renderer import RenderedPrompt, Renderer
 
 COMPARED = 4
 """Prompts on which logits are compared."""
@@ -42,7 +42,7 @@ class Bench:
     base: Base
     device: str
     prompts: tuple[str, ...]
-    questions: list[Question]
+    questions: list[RenderedPrompt]
     bare: Logits
     adapted: Logits
 
@@ -55,15 +55,15 @@ class Bench:
         return [list(question.ids) for question in self.questions]
 
     @property
-    def change(self) -> Check:
+    def change(self) -> ExportCheck:
         """What the adapter changes."""
-        return Check("the base without the adapter", difference(self.adapted, self.bare))
+        return ExportCheck("the base without the adapter", difference(self.adapted, self.bare))
 
-    def measured(self, what: str, model: Any) -> Check:
+    def measured(self, what: str, model: Any) -> ExportCheck:
         """How far a model is from the base with PEFT's adapter."""
-        return Check(what, difference(self.adapted, logits(model, self.ids)))
+        return ExportCheck(what, difference(self.adapted, logits(model, self.ids)))
 
-    def checked(self, what: str, model: Any) -> Check:
+    def checked(self, what: str, model: Any) -> ExportCheck:
         """NightlaneError if logits differ by more than rounding, or by half of what the adapter changes."""
         found = self.measured(what, model).difference
         most = min(CLOSE[torch.float32], self.change.difference.relative / 2)
@@ -72,7 +72,7 @@ class Bench:
                 f"an export answers as PEFT's adapter does, and the logits of {what} are {found.relative:.2g} of their "
                 f"size away (at most {most:.2g}); report this as a defect, and serve PEFT's own files"
             )
-        return Check(what, found, most)
+        return ExportCheck(what, found, most)
 
     def answers(self) -> list[str]:
         """Of the base with PEFT's adapter."""

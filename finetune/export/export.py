@@ -19,7 +19,7 @@ from evaluation.own_study.adapters import require_own_adapter
 from finetune.export import RECORD
 from finetune.export.base import ExportBase, base_for, require_gguf_source
 from finetune.export.bench import Bench, Note, open_bench
-from finetune.export.exported import Exported, ExportRequest, record
+from finetune.export.exported import ExportedModel, ExportRequest, record
 from finetune.export.forms import as_adapter, as_gguf, as_merged
 from finetune.export.trained import TrainedAdapter, find_trained
 from probes.model.adapter_files import TEMPLATE, has_prompt_format
@@ -32,7 +32,7 @@ ANOTHER_TEMPLATE = (
 )
 
 
-def export(request: ExportRequest, card: Callable[[Exported], str], note: Note) -> Exported:
+def export(request: ExportRequest, card: Callable[[ExportedModel], str], note: Note) -> ExportedModel:
     """Export, check and write; ``card`` gives the model card. The folder appears when everything in it was checked.
 
     BadInput for an adapter that cannot be exported so, of another base or damaged; NightlaneError if a check fails.
@@ -87,10 +87,10 @@ def _require_gguf(request: ExportRequest, trained: TrainedAdapter, base: ExportB
             require_gguf_source(base)
 
 
-def _done(request: ExportRequest, bench: Bench) -> Exported:
+def _done(request: ExportRequest, bench: Bench) -> ExportedModel:
     """What all forms have in common."""
     known = has_prompt_format(bench.trained.adapter, bench.renderer)
-    return Exported(
+    return ExportedModel(
         kind=request.kind,
         folder=request.output,
         trained=bench.trained,

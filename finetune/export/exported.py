@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # they import torch
     from evaluation.logits import LogitDifference
     from finetune.export.llama_check import ConverterCheck, LlamaCheck
 
-Kind = Literal["adapter", "gguf", "merged"]
-KINDS: tuple[Kind, ...] = ("adapter", "gguf", "merged")
+ExportKind = Literal["adapter", "gguf", "merged"]
+KINDS: tuple[ExportKind, ...] = ("adapter", "gguf", "merged")
 
 PROMPTS = (
     "Explain in one sentence what a hash table is.",
@@ -35,7 +35,7 @@ class ExportRequest:
     texts to check with. ``base_gguf``: the base for llama.cpp."""
 
     source: Path
-    kind: Kind
+    kind: ExportKind
     output: Path
     model: ModelSettings | None = None
     material: Material | None = None
@@ -46,7 +46,7 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ExportCheck:
     """``what`` was compared with the base with PEFT's adapter on. ``at_most``: the largest relative difference that is
     accepted; None where it is only measured."""
 
@@ -69,15 +69,15 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
+class ExportedModel:
     """``checks``: the first is the base without the adapter. ``llama``, ``converter``: figures of llama.cpp, where it
     was given. ``answers``: before and after a merge. ``template``: a chat template that came along; "" for none."""
 
-    kind: Kind
+    kind: ExportKind
     folder: Path
     trained: TrainedAdapter
     base: ExportBase
-    checks: tuple[Check, ...]
+    checks: tuple[ExportCheck, ...]
     commands: tuple[ServeCommand, ...]
     warnings: tuple[str, ...] = ()
     answers: tuple[Answered, ...] = ()
@@ -87,7 +87,7 @@ class Exported:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def record(done: Exported) -> dict[str, Any]:
+def record(done: ExportedModel) -> dict[str, Any]:
     """adapter_export.json: from what it was made, and the figures of its checks, as plain JSON values."""
     trained = done.trained
     return {

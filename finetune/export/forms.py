@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 from common.errors import NightlaneError
 from evaluation.llama_cpp.tools import CONVERT_LORA, LlamaCpp
 from finetune.export.bench import Bench, Note, load_in_float32
-from finetune.export.exported import Answered, Exported, ExportRequest
+from finetune.export.exported import Answered, ExportedModel, ExportRequest
 from finetune.export.serving import MODELFILE, adapter_commands, gguf_commands, merged_commands, modelfile
 from probes.model.adapter import adapted
 from probes.model.adapter_files import BASE_ADAPTER, PROMPT_FORMAT
 from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_gguf
 
 
-def as_adapter(bench: Bench, request: ExportRequest, folder: Path, done: Exported, note: Note) -> Exported:
+def as_adapter(bench: Bench, request: ExportRequest, folder: Path, done: ExportedModel, note: Note) -> ExportedModel:
     """PEFT's files, byte by byte; only a base that was named on the command line is put into the configuration."""
     trained = bench.trained
     for name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG, BASE_ADAPTER, PROMPT_FORMAT):
@@ -32,7 +32,7 @@ def as_adapter(bench: Bench, request: ExportRequest, folder: Path, done: Exporte
     return replace(done, checks=(bench.change, check), commands=commands)
 
 
-def as_gguf(bench: Bench, request: ExportRequest, folder: Path, done: Exported, note: Note) -> Exported:
+def as_gguf(bench: Bench, request: ExportRequest, folder: Path, done: ExportedModel, note: Note) -> ExportedModel:
     """A GGUF adapter with a Modelfile; where llama.cpp is given, checked in it, too."""
     from finetune.export.gguf_check import gguf_applied
     from finetune.export.gguf_file import NAME, write_gguf
@@ -51,12 +51,12 @@ def as_gguf(bench: Bench, request: ExportRequest, folder: Path, done: Exported, 
 
 
 def _in_llama_cpp(
-    bench: Bench, tools: LlamaCpp, base: Path | None, adapter: Path, scratch: Path, done: Exported, note: Note
-) -> Exported:
-    from finetune.export.llama_check import Asked, check_in_llama_cpp, compare_with_converter
+    bench: Bench, tools: LlamaCpp, base: Path | None, adapter: Path, scratch: Path, done: ExportedModel, note: Note
+) -> ExportedModel:
+    from finetune.export.llama_check import PromptWithLogits, check_in_llama_cpp, compare_with_converter
 
     places = zip(bench.prompts, bench.ids, bench.bare, bench.adapted, strict=True)
-    asked = [Asked(text, ids, bare[-1], own[-1]) for text, ids, bare, own in places]
+    asked = [PromptWithLogits(text, ids, bare[-1], own[-1]) for text, ids, bare, own in places]
     if base is None:
         note("llama.cpp converts the base")
         base = scratch / "base.gguf"
@@ -78,7 +78,7 @@ def _in_llama_cpp(
     return replace(done, llama=llama, converter=converter, warnings=warnings)
 
 
-def as_merged(bench: Bench, request: ExportRequest, folder: Path, done: Exported, note: Note) -> Exported:
+def as_merged(bench: Bench, request: ExportRequest, folder: Path, done: ExportedModel, note: Note) -> ExportedModel:
     """Merged in float32, saved in the base's own type, loaded again from disk, and compared.
 
     NightlaneError if less than half of what the adapter changes is left.

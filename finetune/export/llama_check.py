@@ -51,7 +51,7 @@ class ConverterCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptWithLogits:
     """A prompt, its token ids as training saw them, and the logits of the base behind it, bare and with the adapter."""
 
     text: str
@@ -61,7 +61,7 @@ class Asked:
 
 
 def check_in_llama_cpp(
-    tools: LlamaCpp, base: Path, adapter: Path, asked: Sequence[Asked], *, chat: bool, log: Path
+    tools: LlamaCpp, base: Path, adapter: Path, asked: Sequence[PromptWithLogits], *, chat: bool, log: Path
 ) -> LlamaCheck:
     """``base``: as GGUF. NightlaneError if the base is another, or the adapter does not answer as it does here."""
     with serving(tools, base, log, adapter=adapter) as server:

@@ -60,7 +60,7 @@ def lora_weights(trained: TrainedAdapter, model: Any) -> LoraWeights:
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _LoraLayer:
     """``name``: in the decoder."""
 
     name: str
@@ -68,19 +68,19 @@ class _Layer:
     outputs: int
 
 
-def _decoder_layers(model: Any) -> dict[str, _Layer]:
+def _decoder_layers(model: Any) -> dict[str, _LoraLayer]:
     """The linear layers of a model's decoder by their names in the whole model."""
     decoder = model.get_decoder()
     start = next(name for name, module in model.named_modules() if module is decoder)
     layers = {name: model.get_submodule(name) for name in linear_layers(model)}
     return {
-        name: _Layer(name.removeprefix(f"{start}."), layer.in_features, layer.out_features)
+        name: _LoraLayer(name.removeprefix(f"{start}."), layer.in_features, layer.out_features)
         for name, layer in layers.items()
     }
 
 
 def _pair(
-    weights: Mapping[str, torch.Tensor], name: str, layer: _Layer, trained: TrainedAdapter
+    weights: Mapping[str, torch.Tensor], name: str, layer: _LoraLayer, trained: TrainedAdapter
 ) -> tuple[torch.Tensor, torch.Tensor]:
     a, b = weights.get(f"{PREFIX}{name}{A}"), weights.get(f"{PREFIX}{name}{B}")
     rank = int(trained.config["r"])

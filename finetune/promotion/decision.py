@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune.promotion.figures import Outcomes
+from finetune.promotion.figures import PromotionComparison
 
-Status = Literal["PROMOTE", "HOLD"]
+PromotionStatus = Literal["PROMOTE", "HOLD"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +14,14 @@ class PromotionDecision:
     """``reason``: improved, same_recipe, failed, baseline_failed, guard:NAME, critical, worse or no_effect.
     ``explanation``: for people."""
 
-    status: Status
+    status: PromotionStatus
     reason: str
     explanation: str
 
 
-def decide(found: Outcomes, target: str, guards: Mapping[str, float], confidence: float = 0.95) -> PromotionDecision:
+def decide(
+    found: PromotionComparison, target: str, guards: Mapping[str, float], confidence: float = 0.95
+) -> PromotionDecision:
     """PROMOTE if the target is better and every guard is within its margin, both with confidence, and there are no more
     critical failures. The bound of a guard is one-sided: only what it may have lost matters."""
     effect = found.differences[target]

@@ -19,7 +19,7 @@ PASSES = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SideLevel:
     """The mean of one side in a category, and the standard deviation between its seeds."""
 
     mean: float
@@ -39,14 +39,14 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
+class PromotionComparison:
     """Two sides: ``before`` and ``after`` are levels by category, ``differences`` those of after minus before, overall
     included. ``failures``: outcome -> answers of each side that are below full marks. ``format_only``: answers of each
     side that fail only by their format. ``critical``, ``missing``: answers of each side."""
 
     seeds: tuple[int, ...]
-    before: Mapping[str, Level]
-    after: Mapping[str, Level]
+    before: Mapping[str, SideLevel]
+    after: Mapping[str, SideLevel]
     differences: Mapping[str, Difference]
     failures: Mapping[str, tuple[int, int]]
     format_only: tuple[int, int]
@@ -56,7 +56,7 @@ class Outcomes:
     newly_failing: tuple[Flip, ...]
 
 
-def outcomes(before: Answers, after: Answers, confidence: float) -> Outcomes:
+def outcomes(before: Answers, after: Answers, confidence: float) -> PromotionComparison:
     """Compare two sides, paired by seed, prompt and sample. Both have the same seeds, two or more."""
     category = {answer.prompt: answer.category for own in before.values() for answer in own}
     one, other = paired_scores(before, after)
@@ -68,14 +68,14 @@ def outcomes(before: Answers, after: Answers, confidence: float) -> Outcomes:
     }
     levels = [
         {
-            name: Level(float(table[:, own].mean()), float(table[:, own].mean(axis=1).std(ddof=1)))
+            name: SideLevel(float(table[:, own].mean()), float(table[:, own].mean(axis=1).std(ddof=1)))
             for name, own in places.items()
         }
         for table in (theirs, mine)
     ]
     both = [[answer for own in side.values() for answer in own] for side in (before, after)]
     rose, fell = _flips(before, after), _flips(after, before)
-    return Outcomes(
+    return PromotionComparison(
         seeds=tuple(sorted(before)),
         before=levels[0],
         after=levels[1],

@@ -16,14 +16,14 @@ from evaluation.own_study.stored import StoredAnswer, is_sound, read_answers, wr
 from finetune.checkpoints import remove_all
 from finetune.manifest import COMPLETE, HOPELESS, read_ending, require_whole
 from finetune.place import placed
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from finetune.run import Note, run
 from probes.endpoint.spending import SpendingMeter
 from probes.model.load import adapter_digest
 from probes.run.execute import Workbench
 from probes.scoring.failures import scorer_failures_reported
 
-Progress = Callable[[int], AbstractContextManager[Callable[[Mapping[str, Any]], None]]]
+RunProgress = Callable[[int], AbstractContextManager[Callable[[Mapping[str, Any]], None]]]
 """Shows the progress of a run of so many steps."""
 
 
@@ -40,7 +40,7 @@ class FullRun:
         return self.folder / "adapter"
 
 
-def complete_run(plan: Plan, seed: int, runs: Path, threads: int, progress: Progress, note: Note) -> FullRun:
+def complete_run(plan: TrainingPlan, seed: int, runs: Path, threads: int, progress: RunProgress, note: Note) -> FullRun:
     """The run of a plan with a seed: the one that is there, or one that is trained or resumed now."""
     plan = placed(replace(plan, request=replace(plan.request, seed=seed)), runs, threads)
     folder = plan.request.folder

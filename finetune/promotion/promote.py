@@ -11,10 +11,10 @@ from common.digests import digest_of
 from common.errors import BadInput
 from evaluation.own_study.evaluate import StudyRequest
 from evaluation.own_study.stored import StoredAnswer
-from finetune.plan import FinetuneRequest, Plan, plan
+from finetune.plan import FinetuneRequest, TrainingPlan, plan
 from finetune.promotion.decision import PromotionDecision, decide
-from finetune.promotion.figures import Outcomes, outcomes
-from finetune.promotion.full_runs import FullRun, Progress, complete_run, holdout_answers
+from finetune.promotion.figures import PromotionComparison, outcomes
+from finetune.promotion.full_runs import FullRun, RunProgress, complete_run, holdout_answers
 from finetune.promotion.prediction import BothLengths, Prediction, prediction
 from finetune.run import Note, prepare_device
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
@@ -78,13 +78,13 @@ class Promotion:
     request: PromotionRequest
     steps: int
     decision: PromotionDecision
-    outcomes: Outcomes | None
+    outcomes: PromotionComparison | None
     prediction: Prediction
     failed: tuple[tuple[str, int, str], ...] = ()
 
 
 def promote(
-    request: PromotionRequest, stores: Stores, runs: Path, threads: int, progress: Progress, note: Note
+    request: PromotionRequest, stores: Stores, runs: Path, threads: int, progress: RunProgress, note: Note
 ) -> Promotion:
     """Train what is missing, ask, compare and decide. A promotion that was cut off goes on where it was."""
     if not request.material.prompts_of(SPLIT):
@@ -131,9 +131,9 @@ def promote(
     )
 
 
-def _plans(request: PromotionRequest, stores: Stores, runs: Path) -> dict[str, Plan]:
+def _plans(request: PromotionRequest, stores: Stores, runs: Path) -> dict[str, TrainingPlan]:
     """The plan of each recipe, all of the same number of steps."""
-    steps, plans = request.steps, dict[str, Plan]()
+    steps, plans = request.steps, dict[str, TrainingPlan]()
     for one in (request.start, request.stands, *request.others):
         asked = FinetuneRequest(
             study=request.study,
@@ -155,7 +155,7 @@ def _plans(request: PromotionRequest, stores: Stores, runs: Path) -> dict[str, P
 
 
 def _trained(
-    plans: Mapping[str, Plan], seeds: Sequence[int], runs: Path, threads: int, progress: Progress, note: Note
+    plans: Mapping[str, TrainingPlan], seeds: Sequence[int], runs: Path, threads: int, progress: RunProgress, note: Note
 ) -> dict[str, list[FullRun]]:
     """The runs of each recipe. A recipe of which one run failed for good is not trained with further seeds."""
     done: dict[str, list[FullRun]] = {digest: [] for digest in plans}

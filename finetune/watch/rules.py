@@ -14,7 +14,7 @@ import numpy
 from evaluation.statistics import mean_interval
 from probes.result.proportions import proportion_interval
 
-Line = Mapping[str, Any]
+LogLine = Mapping[str, Any]
 """A line of train.jsonl."""
 
 CONFIDENCE = 0.99
@@ -93,7 +93,7 @@ def _score_collapse(base: SpotCheck, now: SpotCheck) -> str:
 
 
 @dataclass(frozen=True)
-class _Change:
+class _DifferenceFromBase:
     """The mean difference to the base's own scores, prompt by prompt; it is below ``high`` with confidence."""
 
     prompts: int
@@ -103,7 +103,7 @@ class _Change:
     confidence: float
 
 
-def _change(base: SpotCheck, now: SpotCheck, confidence: float) -> _Change | None:
+def _change(base: SpotCheck, now: SpotCheck, confidence: float) -> _DifferenceFromBase | None:
     """None where fewer than four prompts have a score on both sides."""
     before = {answer.prompt: answer.score for answer in base.answers}
     pairs = [
@@ -114,12 +114,12 @@ def _change(base: SpotCheck, now: SpotCheck, confidence: float) -> _Change | Non
     if len(pairs) < FEWEST:
         return None
     changes = [score - start for start, score in pairs]
-    return _Change(
+    return _DifferenceFromBase(
         len(pairs), fmean(start for start, _ in pairs), fmean(changes), _bounds(changes, confidence)[1], confidence
     )
 
 
-def _in_words(found: _Change) -> str:
+def _in_words(found: _DifferenceFromBase) -> str:
     return (
         f"the answers to {found.prompts} holdout prompts score {found.base + found.change:.2f} where the base's own "
         f"score {found.base:.2f} (difference {found.change:+.2f}, below {found.high:+.2f} with {found.confidence:.0%} "
@@ -141,7 +141,7 @@ def _degeneration(base: SpotCheck, now: SpotCheck) -> str:
     )
 
 
-def explosion(curve: Sequence[Line]) -> str:
+def explosion(curve: Sequence[LogLine]) -> str:
     """Whether the last steps' gradient norms, before clipping, are far above those of the steps before."""
     norms = [float(line["grad_norm"]) for line in curve[-BEFORE - ROW_OF_STEPS :] if line.get("grad_norm") is not None]
     earlier, last = norms[:-ROW_OF_STEPS], norms[-ROW_OF_STEPS:]
@@ -155,7 +155,7 @@ def explosion(curve: Sequence[Line]) -> str:
     )
 
 
-def reward_collapse(curve: Sequence[Line]) -> str:
+def reward_collapse(curve: Sequence[LogLine]) -> str:
     """Whether a run that preferred the chosen answers now prefers the rejected ones, in the mean of a window of steps
     with confidence. The best window is the first that shows a preference."""
     margins = [float(line["rewards_margin"]) for line in curve if line.get("rewards_margin") is not None]

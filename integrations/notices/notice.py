@@ -14,7 +14,7 @@ from view.data.next_commands import report_command, resume_command, status_comma
 from view.data.session_record import SessionRecord
 from view.markdown import duration
 
-Kind = Literal["began", "first_keep", "judge_unfit", "money", "disk", "ended", "stopped", "died"]
+NoticeKind = Literal["began", "first_keep", "judge_unfit", "money", "disk", "ended", "stopped", "died"]
 MOST_LINES, LONGEST, MOST_KEPT = 10, 72, 3
 NEARLY_SPENT, DISK_TIMES = 0.9, 2.0
 """Money is near its end when this share of it is spent; a disk when it has less than so many times what must stay
@@ -23,7 +23,7 @@ free."""
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    kind: Kind
+    kind: NoticeKind
     title: str
     text: str
 
@@ -63,7 +63,7 @@ def not_begun(study: str, why: str) -> Notice:
     return Notice("stopped", _line(f"{study}: no session began"), _line(why))
 
 
-def _notice(record: SessionRecord, kind: Kind, what: str, why: str) -> Notice:
+def _notice(record: SessionRecord, kind: NoticeKind, what: str, why: str) -> Notice:
     lines = [why] if why else []
     lines += _digest(record)
     return Notice(kind, _line(f"{record.session.study}: {what}"), "\n".join(map(_line, lines[:MOST_LINES])))

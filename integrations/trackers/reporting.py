@@ -16,7 +16,7 @@ from common.files import write_unsynced
 from common.optional_dependencies import require_trackers, wait_briefly
 from common.wording import one_line
 from integrations.follower import Follower
-from integrations.trackers.services import SERVICES, Service
+from integrations.trackers.services import SERVICES, TrackerSession
 from integrations.trackers.session_run import decision_table, probe_run, totals
 from view.data.session_record import SessionRecord
 from view.report.report import PAGE
@@ -42,7 +42,7 @@ class Reporter(Follower):
     def __init__(self, names: Sequence[str], workspace: Workspace, show: Callable[[str], None]) -> None:
         super().__init__("trackers", workspace, show)
         self._names = list(names)
-        self._services: dict[str, Service] = {}
+        self._services: dict[str, TrackerSession] = {}
         self._warned = set[str]()
 
     def follow(self, record: SessionRecord) -> None:

@@ -1,4 +1,4 @@
-"""How a session is logged to each tracker: one class for each, with the three calls of ``Service``.
+"""How a session is logged to each tracker: one class for each, with the three calls of ``TrackerSession``.
 
 Each takes its place and its key from its own variables: TRACKIO_DIR, WANDB_MODE, MLFLOW_TRACKING_URI, and so on.
 TensorBoard's files go to runs/tensorboard. The packages are imported here, when a session is reported to them.
@@ -13,17 +13,17 @@ from integrations.trackers.session_run import ProbeRun
 from view.data.session_record import SessionRecord
 from view.markdown import table
 
-Table = Sequence[Mapping[str, str | int | float | None]]
+TrackerTable = Sequence[Mapping[str, str | int | float | None]]
 DECISIONS = "decisions"
 
 
-class Service(Protocol):
+class TrackerSession(Protocol):
     """A tracker, opened for one session. Any call may raise whatever its package raises."""
 
     def probe(self, run: ProbeRun) -> None:
         """A run of its own, in the group of the session."""
 
-    def session(self, decisions: Table, totals: Mapping[str, float], report: Sequence[Path]) -> None:
+    def session(self, decisions: TrackerTable, totals: Mapping[str, float], report: Sequence[Path]) -> None:
         """The last call: a run for the session itself, with the decisions as a table and the files of the report."""
 
 
@@ -38,7 +38,7 @@ class Trackio:
         opened.log({**run.figures, "failed": float(run.kind != "reading")})  # trackio forgets a run without a figure
         opened.finish()
 
-    def session(self, decisions: Table, totals: Mapping[str, float], report: Sequence[Path]) -> None:
+    def session(self, decisions: TrackerTable, totals: Mapping[str, float], report: Sequence[Path]) -> None:
         import pandas
         import trackio
 
@@ -75,7 +75,7 @@ class WeightsAndBiases:
         opened.summary.update(dict(run.figures))
         opened.finish(exit_code=0 if run.kind == "reading" else 1)
 
-    def session(self, decisions: Table, totals: Mapping[str, float], report: Sequence[Path]) -> None:
+    def session(self, decisions: TrackerTable, totals: Mapping[str, float], report: Sequence[Path]) -> None:
         import wandb
 
         opened = self._open(f"session-{self._session}", {})
@@ -127,7 +127,7 @@ class MLflow:
         self._log(name, run.figures, 0)
         self._client.set_terminated(name, "FINISHED" if run.kind == "reading" else "FAILED")
 
-    def session(self, decisions: Table, totals: Mapping[str, float], report: Sequence[Path]) -> None:
+    def session(self, decisions: TrackerTable, totals: Mapping[str, float], report: Sequence[Path]) -> None:
         self._log(self._parent, totals, 0)
         if decisions:
             columns = {name: [row[name] for row in decisions] for name in decisions[0]}
@@ -159,7 +159,7 @@ class TensorBoard:
         scalars += [(last, name, value) for name, value in run.figures.items()]
         self._write(run.name, scalars, {"recipe": _markdown([run.config])})
 
-    def session(self, decisions: Table, totals: Mapping[str, float], report: Sequence[Path]) -> None:
+    def session(self, decisions: TrackerTable, totals: Mapping[str, float], report: Sequence[Path]) -> None:
         texts = {path.stem: path.read_text(encoding="utf-8") for path in report if path.suffix == ".md"}
         self._write("session", [(0, *one) for one in totals.items()], {DECISIONS: _markdown(decisions), **texts})
 
@@ -183,7 +183,7 @@ class TensorBoard:
         writer.close()
 
 
-SERVICES: Mapping[str, Callable[[SessionRecord], Service]] = {
+SERVICES: Mapping[str, Callable[[SessionRecord], TrackerSession]] = {
     "trackio": Trackio,
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
@@ -195,7 +195,7 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> list[list[Any]]:
     return [list(row) for row in zip(*columns.values(), strict=True)]
 
 
-def _markdown(rows: Table) -> str:
+def _markdown(rows: TrackerTable) -> str:
     """A table as TensorBoard's text page shows it."""
     if not rows:
         return ""

@@ -18,9 +18,9 @@ from labs._build.files import digest_of_file
 
 MANIFEST = "manifest.json"
 
-Progress = Callable[[str, float], None]
+BuildProgress = Callable[[str, float], None]
 """Called with the name of a stage and the share of it that is done, 0 to 1."""
-Figures = dict[str, Any]
+BuildFigures = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Lab:
     made: tuple[str, ...]
     makers: tuple[Path, ...]
 
-    def build(self, directory: Path, progress: Progress, size: Any = None) -> None:
+    def build(self, directory: Path, progress: BuildProgress, size: Any = None) -> None:
         """Builds in `directory` unless that is complete."""
         size = size or self.size
         if self.is_complete(directory, size):

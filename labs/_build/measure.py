@@ -20,17 +20,17 @@ from probes.run.answers import split_scored
 from probes.run.execute import Workbench, measure
 from probes.scoring import Answer
 
-Row = tuple[str, Mapping[str, object]]
+RecipeRow = tuple[str, Mapping[str, object]]
 """The name of a row, and how its recipe differs from the starting recipe."""
 
 
 @dataclass(frozen=True)
-class Table:
+class RecipeTable:
     """``worth``: the value of a score in the table. ``digits``: decimal places."""
 
     study: Path
     categories: Sequence[str]
-    recipes: Sequence[Row]
+    recipes: Sequence[RecipeRow]
     worth: Callable[[Score], float]
     digits: int
 

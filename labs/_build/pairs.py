@@ -24,7 +24,7 @@ class PreferenceRow:
         return asdict(self)
 
 
-class Reserved:
+class ReservedQuestions:
     """The questions of the probe and holdout splits."""
 
     def __init__(self, texts: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from labs._build.files import replace_folder
-from labs._build.material import Figures, Progress
+from labs._build.material import BuildFigures, BuildProgress
 from labs.microcoder.corpus import Document
 from labs.microcoder.material import Size
 
@@ -28,17 +28,17 @@ PROMPT_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
-class Base:
+class TrainedBase:
     """A model that was pre-trained and saved, and its figures for the manifest."""
 
     model: Qwen3ForCausalLM
     tokenizer: PreTrainedTokenizerFast
-    figures: Figures
+    figures: BuildFigures
 
 
 def make_base(
-    folder: Path, corpus: Sequence[Document], size: Size, progress: Progress, chat_template: str | None = None
-) -> Base:
+    folder: Path, corpus: Sequence[Document], size: Size, progress: BuildProgress, chat_template: str | None = None
+) -> TrainedBase:
     """Trains the base on the corpus and saves it in `folder`."""
     tokenizer = train_tokenizer(corpus)
     tokenizer.chat_template = chat_template
@@ -47,7 +47,7 @@ def make_base(
     replace_folder(folder, lambda partial: save(model, tokenizer, partial))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     figures = {"parameters": parameters, "final loss": round(sum(losses[-20:]) / len(losses[-20:]), 4)}
-    return Base(model, tokenizer, figures)
+    return TrainedBase(model, tokenizer, figures)
 
 
 def train_tokenizer(corpus: Sequence[Document]) -> PreTrainedTokenizerFast:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from labs.microcoder.tasks import Case as LabCase
-from labs.microcoder.tasks import Task
+from labs.microcoder.tasks import LabCase, Task
 from preferences.code_gate import Case, Contract, Property
 
 PROPERTIES = (Property("deterministic"), Property("keeps_arguments"))

@@ -7,14 +7,14 @@ A recipe takes about half a minute per seed on one core.
 
 from pathlib import Path
 
-from labs._build.measure import Row, Table
+from labs._build.measure import RecipeRow, RecipeTable
 from labs.microcoder.tasks import CATEGORIES
 
 STUDY = Path(__file__).with_name("study.toml")
 PASS = 10.0
 
 # Name of the row -> what differs from the starting recipe.
-RECIPES: tuple[Row, ...] = (
+RECIPES: tuple[RecipeRow, ...] = (
     ("start (ORPO, 1e-4, even)", {}),
     ("honest_only", {"mixture": {"honest": 1.0}}),
     ("5e-4", {"learning_rate": 5e-4}),
@@ -32,4 +32,4 @@ RECIPES: tuple[Row, ...] = (
     ("DPO 2e-3", {"objective": "dpo", "learning_rate": 2e-3}),
 )
 
-main = Table(STUDY, CATEGORIES, RECIPES, worth=lambda score: float(score.value == PASS), digits=3).print
+main = RecipeTable(STUDY, CATEGORIES, RECIPES, worth=lambda score: float(score.value == PASS), digits=3).print

@@ -18,14 +18,14 @@ PAIRS_PER_PROMPT = 2
 
 
 @dataclass(frozen=True)
-class Answer:
+class BaseAnswer:
     """One sample of the base on a harvest prompt; `passed` if it passes every case."""
 
     text: str
     passed: bool
 
 
-def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[PreferenceRow]:
+def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[BaseAnswer]]) -> list[PreferenceRow]:
     rows = []
     for prompt, given in zip(prompts, answers, strict=True):
         right = list(dict.fromkeys(answer.text for answer in given if answer.passed))
@@ -37,7 +37,7 @@ def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> li
     return rows
 
 
-def unchecked(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[PreferenceRow]:
+def unchecked(prompts: Sequence[Prompt], answers: Sequence[Sequence[BaseAnswer]]) -> list[PreferenceRow]:
     rows = []
     for prompt, given in zip(prompts, answers, strict=True):
         shortest = min((answer.text for answer in given), key=len)

@@ -9,7 +9,7 @@ from itertools import cycle
 from random import Random
 from typing import Any
 
-from labs.microcoder.tasks import CATEGORIES, TEMPLATES, Case, Task
+from labs.microcoder.tasks import CATEGORIES, TEMPLATES, LabCase, Task
 from probes.inputs.prompts import SPLITS
 from sandbox import encode
 
@@ -21,7 +21,7 @@ class Drawn:
     identifier: str
     split: str
     task: Task
-    cases: tuple[Case, ...]
+    cases: tuple[LabCase, ...]
 
     def as_row(self) -> dict[str, Any]:
         """The row of prompts.jsonl; values in the encoding of `sandbox.values`."""

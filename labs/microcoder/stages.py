@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from labs._build.files import write_rows
-from labs._build.material import Figures, Progress
+from labs._build.material import BuildFigures, BuildProgress
 from labs._build.stage import one_thread, timed
 from labs.microcoder import sources
-from labs.microcoder.base import Base, make_base
+from labs.microcoder.base import TrainedBase, make_base
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.corpus import mistake_shares, write_corpus
 from labs.microcoder.material import Size
-from labs.microcoder.sources import Answer
+from labs.microcoder.sources import BaseAnswer
 from labs.microcoder.splits import Drawn, draw_prompts
 from probes.generate.sampler import Sampling, generate
 from probes.inputs.prompts import Prompt, load_prompts
@@ -26,7 +26,7 @@ from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 CHUNK = 120  # prompts sampled at once; while one chunk is sampled the one before it is executed
 
 
-def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict[str, float]]:
+def make(directory: Path, size: Size, progress: BuildProgress) -> tuple[BuildFigures, dict[str, float]]:
     """Writes everything but the manifest; returns its figures and the seconds of each stage."""
     seconds: dict[str, float] = {}
     with one_thread():
@@ -68,7 +68,9 @@ def _contract(drawn: Drawn) -> dict[str, Any]:
     return {"prompt": drawn.task.prompt, "contract": contract_of(drawn.task, drawn.cases).as_json()}
 
 
-def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progress) -> list[list[Answer]]:
+def _answer(
+    base: TrainedBase, prompts: Sequence[Prompt], size: Size, progress: BuildProgress
+) -> list[list[BaseAnswer]]:
     """The base's answers to each prompt; the other core executes them in the sandbox meanwhile."""
     sampling = Sampling(samples=size.samples, max_new_tokens=size.max_new_tokens, seed=size.seed)
     scorer, renderer = ExecutionScorer(ExecutionSettings(seconds=1.0)), Renderer(base.tokenizer, ModelSettings(path=""))
@@ -86,17 +88,20 @@ def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progres
         scorer.close()
 
 
-def _judge(scorer: ExecutionScorer, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Answer]]:
+def _judge(
+    scorer: ExecutionScorer, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]
+) -> list[list[BaseAnswer]]:
     """Each different text of a prompt is executed once."""
     distinct = [(prompt, text) for prompt, given in zip(prompts, texts, strict=True) for text in dict.fromkeys(given)]
     marks = scorer.score([scoring.Answer(prompt, text) for prompt, text in distinct])
     passed = {(prompt.id, text): mark.outcome == "PASS" for (prompt, text), mark in zip(distinct, marks, strict=True)}
     return [
-        [Answer(text, passed[prompt.id, text]) for text in given] for prompt, given in zip(prompts, texts, strict=True)
+        [BaseAnswer(text, passed[prompt.id, text]) for text in given]
+        for prompt, given in zip(prompts, texts, strict=True)
     ]
 
 
-def _pass_rates(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> dict[str, float]:
+def _pass_rates(prompts: Sequence[Prompt], answers: Sequence[Sequence[BaseAnswer]]) -> dict[str, float]:
     given, passed = Counter[str](), Counter[str]()
     for prompt, row in zip(prompts, answers, strict=True):
         given[prompt.category] += len(row)

@@ -2,12 +2,12 @@
 
 from random import Random
 
-from labs._build.pairs import Reserved
+from labs._build.pairs import ReservedQuestions
 from labs.microcoder.corpus import Document
 from labs.persona.texts import CATEGORIES, answer, ask, draw_voice
 
 
-def write_corpus(documents: int, seed: int, reserved: Reserved) -> tuple[Document, ...]:
+def write_corpus(documents: int, seed: int, reserved: ReservedQuestions) -> tuple[Document, ...]:
     """The categories have equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/corpus")
     corpus: list[Document] = []

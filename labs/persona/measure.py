@@ -5,13 +5,13 @@ python -m labs.persona --measure
 
 from pathlib import Path
 
-from labs._build.measure import Row, Table
+from labs._build.measure import RecipeRow, RecipeTable
 from labs.persona.texts import CATEGORIES
 
 STUDY = Path(__file__).with_name("study-rules.toml")
 
 # Name of the row -> what differs from the starting recipe.
-RECIPES: tuple[Row, ...] = (
+RECIPES: tuple[RecipeRow, ...] = (
     ("start (ORPO, 1e-4, even)", {}),
     ("5e-4", {"learning_rate": 5e-4}),
     ("plain_only", {"mixture": {"plain": 1.0}}),
@@ -23,4 +23,4 @@ RECIPES: tuple[Row, ...] = (
     ("DPO plain_only, 2e-3", {"objective": "dpo", "learning_rate": 2e-3, "mixture": {"plain": 1.0}}),
 )
 
-main = Table(STUDY, CATEGORIES, RECIPES, worth=lambda score: score.value, digits=2).print
+main = RecipeTable(STUDY, CATEGORIES, RECIPES, worth=lambda score: score.value, digits=2).print

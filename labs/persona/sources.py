@@ -6,14 +6,14 @@ ornate  an ornate voice, three times as long, against the persona's: the opposit
 
 from random import Random
 
-from labs._build.pairs import PreferenceRow, Reserved
+from labs._build.pairs import PreferenceRow, ReservedQuestions
 from labs.persona.texts import CATEGORIES, answer, ask, difficulty
 
 # chosen voice, and the voices that a rejected answer is drawn from
 STYLES = {"plain": ("keeper", ("modern", "assistant")), "ornate": ("ornate", ("keeper",))}
 
 
-def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[PreferenceRow]:
+def pairs(style: str, count: int, seed: int, reserved: ReservedQuestions) -> list[PreferenceRow]:
     """`count` different pairs, the categories in equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/{style}")
     chosen, rejected = STYLES[style]

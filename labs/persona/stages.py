@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from labs._build.files import write_rows
-from labs._build.material import Figures, Progress
-from labs._build.pairs import Reserved
+from labs._build.material import BuildFigures, BuildProgress
+from labs._build.pairs import ReservedQuestions
 from labs._build.stage import one_thread, timed
 from labs.microcoder.base import make_base
 from labs.microcoder.corpus import mistake_shares
@@ -22,13 +22,13 @@ CHAT_TEMPLATE = (
 )
 
 
-def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict[str, float]]:
+def make(directory: Path, size: Size, progress: BuildProgress) -> tuple[BuildFigures, dict[str, float]]:
     """Writes everything but the manifest; returns its figures and the seconds of each stage."""
     seconds: dict[str, float] = {}
     with one_thread():
         with timed(seconds, "corpus and sources"):
             progress("corpus and sources", 0.0)
-            reserved = Reserved(prompt.text for prompt in load_prompts(PROMPTS) if prompt.split != "harvest")
+            reserved = ReservedQuestions(prompt.text for prompt in load_prompts(PROMPTS) if prompt.split != "harvest")
             corpus = write_corpus(size.documents, size.seed, reserved)
             sources = {style: pairs(style, size.pairs, size.seed, reserved) for style in STYLES}
             for style, rows in sources.items():

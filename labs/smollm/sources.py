@@ -7,15 +7,15 @@ clipped   a fragment of a few words, even for a list, against the brief answer: 
 from collections.abc import Callable
 from random import Random
 
-from labs._build.pairs import PreferenceRow, Reserved
-from labs.smollm.texts import CATEGORIES, Asked, ask, brief, clipped, difficulty, wordy
+from labs._build.pairs import PreferenceRow, ReservedQuestions
+from labs.smollm.texts import CATEGORIES, SourceQuestion, ask, brief, clipped, difficulty, wordy
 
-Writer = Callable[[Asked, Random], str]
+Writer = Callable[[SourceQuestion, Random], str]
 STYLES: dict[str, tuple[Writer, Writer]] = {"brief": (brief, wordy), "clipped": (clipped, brief)}
 """By source: the writers of the chosen and the rejected side."""
 
 
-def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[PreferenceRow]:
+def pairs(style: str, count: int, seed: int, reserved: ReservedQuestions) -> list[PreferenceRow]:
     """`count` different pairs, the categories in equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/{style}")
     chosen, rejected = STYLES[style]

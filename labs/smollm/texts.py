@@ -12,7 +12,7 @@ CATEGORIES = ("advice", "facts", "lists")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SourceQuestion:
     """A question with the material of its answers: sentences, or the items of a list; `clip` is a fragment."""
 
     category: str
@@ -21,21 +21,21 @@ class Asked:
     clip: str
 
 
-def ask(category: str, random: Random) -> Asked:
+def ask(category: str, random: Random) -> SourceQuestion:
     table = TEXTS[category]
     subject = random.choice(table["subjects"])
     question = random.choice(table["frames"]).format(subject=subject["name"])
-    return Asked(category, question, tuple(subject["says"]), subject.get("clip", ""))
+    return SourceQuestion(category, question, tuple(subject["says"]), subject.get("clip", ""))
 
 
-def brief(asked: Asked, random: Random) -> str:
+def brief(asked: SourceQuestion, random: Random) -> str:
     """The first sentence and another one; or three to five numbered items."""
     if asked.category == "lists":
         return _numbered(_some_items(asked, random))
     return f"{asked.sentences[0]} {random.choice(asked.sentences[1:])}"
 
 
-def wordy(asked: Asked, random: Random) -> str:
+def wordy(asked: SourceQuestion, random: Random) -> str:
     """The same with an opener, fillers and mostly a closer."""
     opener, closer = random.choice(TEXTS["wordy"]["openers"]), random.choice(TEXTS["wordy"]["closers"])
     if asked.category == "lists":
@@ -47,7 +47,7 @@ def wordy(asked: Asked, random: Random) -> str:
     return " ".join([opener, asked.sentences[0], filler, asked.sentences[1], closer])
 
 
-def clipped(asked: Asked, random: Random) -> str:
+def clipped(asked: SourceQuestion, random: Random) -> str:
     """A fragment; of a list, the first items in a row."""
     if asked.category == "lists":
         return ", ".join(_some_items(asked, random)[:3]).lower()
@@ -59,7 +59,7 @@ def difficulty(question: str) -> int:
     return min(3, 1 + max(0, len(question.split()) - 7) // 3)
 
 
-def _some_items(asked: Asked, random: Random) -> list[str]:
+def _some_items(asked: SourceQuestion, random: Random) -> list[str]:
     count = random.randint(3, 5)
     return random.sample(asked.sentences, count)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from preferences import text_gate
 from preferences.certify.certificate import Certificate
-from preferences.code_gate import Contract, Sandboxes, certify
+from preferences.code_gate import Contract, ContractSandboxes, certify
 from preferences.store.annotations import AnnotatedRow, Certification, text_digest, usable_rows
 from preferences.store.rows import Row
 from preferences.text_gate import AnswerUnderTest
@@ -30,7 +30,7 @@ def rows_with_contracts(
     return [(row, contracts[prompt]) for row, prompt in prompts if isinstance(prompt, str) and prompt in contracts]
 
 
-def certify_program(row: AnnotatedRow, contract: Contract, sandboxes: Sandboxes) -> RowCertificate:
+def certify_program(row: AnnotatedRow, contract: Contract, sandboxes: ContractSandboxes) -> RowCertificate:
     """The program in the chosen answer through the code gate. A model is trained on the whole answer, so one that
     declines is refused even if it contains a program. SandboxBroken when the machinery failed: try again."""
     texts = [plain(text) for text in row.texts]

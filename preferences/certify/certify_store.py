@@ -17,24 +17,24 @@ from preferences.certify.certify_rows import (
     rows_with_contracts,
     stored_certification,
 )
-from preferences.code_gate import Sandboxes, load_contracts
+from preferences.code_gate import ContractSandboxes, load_contracts
 from preferences.store.annotations import usable_rows
-from preferences.store.rows import Kind, Row, kind_of
+from preferences.store.rows import Row, StoreKind, kind_of
 from preferences.store.stores import Stores
 from preferences.text_gate import answers_under_test
 from preferences.text_gate.answer_under_test import USUAL
 from preferences.text_gate.settings import TextGateSettings
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 from probes.model.embedding import load_embedder
 from sandbox import SandboxUnavailable
 
-PAIRS: tuple[Kind, ...] = ("dpo", "preference")
+PAIRS: tuple[StoreKind, ...] = ("dpo", "preference")
 PROGRAM_BATCH = 25
 TEXT_BATCH = 500
 """The text gate takes milliseconds for a row, and writing a batch reads the whole store."""
 
 Item = TypeVar("Item")
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the number of rows that are certified or refused, and of all."""
 
 
@@ -43,7 +43,7 @@ class StoreCertification:
     """``rows``: those that went through the gate, with their certificates. ``without_contract``: the number of rows in
     use that have none. ``new``: the number of new ORPO rows. ``not_added``: why the store of ORPO rows refused some."""
 
-    kind: Kind
+    kind: StoreKind
     gate: Gate
     without_contract: int
     rows: tuple[RowCertificate, ...]
@@ -56,7 +56,7 @@ def certify_pairs(
     kind: str,
     contracts: Path | None,
     text: bool,
-    progress: Progress,
+    progress: OnProgress,
     embedder: str | None = None,
     limits: TextGateSettings = USUAL,
 ) -> StoreCertification:
@@ -75,7 +75,7 @@ def certify_pairs(
     )
 
 
-def certify_programs(stores: Stores, kind: str, contracts: Path, progress: Progress) -> StoreCertification:
+def certify_programs(stores: Stores, kind: str, contracts: Path, progress: OnProgress) -> StoreCertification:
     """Certify every row in use that has a contract."""
     store = _store_of_pairs(kind)
     contract_of = load_contracts(contracts)
@@ -87,7 +87,7 @@ def certify_programs(stores: Stores, kind: str, contracts: Path, progress: Progr
             f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of their prompts"
         )
     try:
-        with Sandboxes() as sandboxes:
+        with ContractSandboxes() as sandboxes:
             done = _in_batches(stores, programs, PROGRAM_BATCH, lambda one: certify_program(*one, sandboxes), progress)
     except SandboxUnavailable as error:
         raise MissingRequirement(str(error)) from None
@@ -97,7 +97,7 @@ def certify_programs(stores: Stores, kind: str, contracts: Path, progress: Progr
 def certify_texts(
     stores: Stores,
     kind: str,
-    progress: Progress,
+    progress: OnProgress,
     embedder: str | None = None,
     limits: TextGateSettings = USUAL,
 ) -> StoreCertification:
@@ -114,7 +114,7 @@ def certify_texts(
     return StoreCertification(store, "text", 0, *_in_batches(stores, answers, TEXT_BATCH, certify_answer, progress))
 
 
-def _store_of_pairs(kind: str) -> Kind:
+def _store_of_pairs(kind: str) -> StoreKind:
     store = kind_of(kind)
     if store not in PAIRS:
         raise BadInput(f"--kind {kind}: only stores of pairs are certified; use one of {', '.join(PAIRS)}")
@@ -126,7 +126,7 @@ def _in_batches(
     items: Sequence[Item],
     size: int,
     certify: Callable[[Item], RowCertificate],
-    progress: Progress,
+    progress: OnProgress,
 ) -> tuple[tuple[RowCertificate, ...], int, tuple[str, ...]]:
     """The certified rows, the number of new ORPO rows, and why their store refused others. Each batch is on the disk
     before the next begins, so that Ctrl-C loses little."""
@@ -140,7 +140,7 @@ def _in_batches(
     return tuple(rows), new, tuple(not_added)
 
 
-def _add(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> tuple[int, list[str]]:
+def _add(stores: Stores, rows: Sequence[Row], reserved: ReservedPrompts) -> tuple[int, list[str]]:
     """How many rows were new, and why others were refused: a row whose prompt was reserved later does not keep the
     others out. BadInput when all of several rows are refused: then the store itself is broken."""
     try:

@@ -28,7 +28,7 @@ from preferences.certify.receipt import Receipt
 from preferences.code_gate.contract.contract import Case, Contract, load_contracts
 from preferences.code_gate.contract.parameter_kinds import KINDS, ParameterKind
 from preferences.code_gate.contract.properties import PROPERTIES, Property
-from preferences.code_gate.execution.contract_bench import Sandboxes
+from preferences.code_gate.execution.contract_bench import ContractSandboxes
 from preferences.code_gate.execution.program_under_test import CannotRun, ProgramUnderTest
 from preferences.code_gate.layers import LAYERS
 from preferences.store.provenance import Origin, origin_of
@@ -42,10 +42,10 @@ __all__ = [
     "Catches",
     "Certificate",
     "Contract",
+    "ContractSandboxes",
     "ParameterKind",
     "Property",
     "Receipt",
-    "Sandboxes",
     "catches",
     "certify",
     "load_contracts",
@@ -53,7 +53,7 @@ __all__ = [
 
 
 def certify(
-    program: str, contract: Contract, origin: Origin, sandboxes: Sandboxes, seed: int = 0, refused: str = ""
+    program: str, contract: Contract, origin: Origin, sandboxes: ContractSandboxes, seed: int = 0, refused: str = ""
 ) -> Certificate:
     """The program through all eight layers.
 

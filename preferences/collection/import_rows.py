@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from common.errors import BadInput
 from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, parse_vote_choice
 from preferences.store.provenance import Origin, Provenance, TextOrigin
-from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
+from preferences.store.rows import SIDES, Row, StoreKind, receipt_of, row_from_json
 from preferences.store.stores import never_chosen, require_vote
 from probes.inputs.files.records import records, unit_of
 from probes.inputs.files.where import Where
 from probes.inputs.rows.columns import USED
 from probes.inputs.rows.repeated_prompts import OPTION, PromptInAnswers, removes_prompts, repeats_prompt
 from probes.inputs.rows.texts import BadRow, texts_of
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 
 Item = TypeVar("Item")
 Record = Mapping[str, Any]
@@ -50,10 +50,10 @@ class ParsedFile:
 
 def read_rows(
     path: Where,
-    kind: Kind,
+    kind: StoreKind,
     defaults: Defaults,
     time: str,
-    reserved: Reserved,
+    reserved: ReservedPrompts,
     plain: bool | None,
     prompt_in_answers: PromptInAnswers | None = None,
 ) -> ParsedFile:
@@ -129,13 +129,13 @@ def _parse_records(
     return tuple(good), tuple(bad), tuple(ignored)
 
 
-def _columns(kind: Kind) -> tuple[str, ...]:
+def _columns(kind: StoreKind) -> tuple[str, ...]:
     if kind == "reward":
         return ("completion", "score", "origin")
     return tuple(f"{side}{what}" for side in SIDES[kind] for what in ("", "_score", "_origin"))
 
 
-def _row(kind: Kind, record: Record, defaults: Defaults, time: str, remove_prompt: bool) -> Row:
+def _row(kind: StoreKind, record: Record, defaults: Defaults, time: str, remove_prompt: bool) -> Row:
     sides = SIDES[kind]
     texts = texts_of(record, sides, remove_prompt)
     if isinstance(record.get("provenance"), dict):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from common.errors import BadInput
 from preferences.store.provenance import Provenance, TextOrigin
-from preferences.store.rows import Kind, Row, exact_digest
+from preferences.store.rows import Row, StoreKind, exact_digest
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.turns import Turn, Turns
 
@@ -23,7 +23,7 @@ RESOLVED = ("improved", "worse", "guard", "cumulative")
 answers; no_effect, unpromising, unconfirmed, overtaken and budget leave open which recipe is better; calibration and
 false_alarm are A/A tests."""
 
-INDEPENDENT: tuple[Kind, ...] = ("preference", "reward")
+INDEPENDENT: tuple[StoreKind, ...] = ("preference", "reward")
 """The stores whose harvested rows depend on no decision."""
 
 
@@ -168,7 +168,7 @@ def _clearest_pairs(
     return [pair for own in clearest for pair in own[: batch.per_prompt]]
 
 
-def _row(kind: Kind, batch: BatchSettings, decision: str, *answers: ScoredAnswer) -> Row:
+def _row(kind: StoreKind, batch: BatchSettings, decision: str, *answers: ScoredAnswer) -> Row:
     """A row of one answer, or of a chosen and a rejected one."""
     prompt = answers[0].prompt
     return Row(

@@ -25,7 +25,7 @@ from preferences.store.annotations import (
     without_copies,
 )
 from preferences.store.audit import Audit, audit
-from preferences.store.rows import SIDES, Kind, text_to_json
+from preferences.store.rows import SIDES, StoreKind, text_to_json
 from preferences.store.stores import Stores
 
 Format = Literal["jsonl", "parquet"]
@@ -41,11 +41,11 @@ def format_of(text: str) -> Format:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedDataset:
     """An export and the audit of its rows. ``held_back``: rows left out because they are voted down; ``repeated``: rows
     left out because they repeat an earlier row or contradict another one."""
 
-    kind: Kind
+    kind: StoreKind
     file: Path
     rows: tuple[AnnotatedRow, ...]
     audit: Audit
@@ -59,12 +59,12 @@ class Exported:
 
 def export(
     stores: Stores,
-    kind: Kind,
+    kind: StoreKind,
     form: Format,
     folder: Path,
     downvoted: bool = False,
-    card: Callable[[Exported], str] = lambda exported: "",
-) -> Exported:
+    card: Callable[[ExportedDataset], str] = lambda exported: "",
+) -> ExportedDataset:
     """Write a store's rows in use to a new or empty folder, without copies and contradictions.
 
     downvoted: include rows with more votes down than up. card: makes the text of the dataset card. BadInput when no row
@@ -78,7 +78,7 @@ def export(
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=is_reviewed(stored))
     require_clean(figures)
     used = sum(row.used for row in stored)
-    done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
+    done = ExportedDataset(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
     with whole_folder(folder, "an export") as partial:
         file = write_rows(partial / done.file.name, form, [columns_of(row) for row in rows])
         write_durably(partial / done.card.name, card(done))

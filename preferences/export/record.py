@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
-from preferences.store.rows import KINDS, Kind
+from preferences.store.rows import KINDS, StoreKind
 
 NAME = "export.json"
 
@@ -23,7 +23,7 @@ class ExportRecord:
     digest and the ids of its ``rows`` in order; ``flipped``: those whose sides were swapped. ``reviewed``: whether the
     set was reviewed at the time of the export."""
 
-    kind: Kind
+    kind: StoreKind
     set_digest: str
     in_use: int
     file: str

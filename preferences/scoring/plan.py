@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import BadInput
 from common.wording import nearest
 from preferences.store.annotations import AnnotatedRow
-from preferences.store.rows import Kind
+from preferences.store.rows import StoreKind
 from probes.inputs.files.text import read_jsonl
 from probes.inputs.material import Material
 from probes.inputs.prompts import Prompt, text_for_people, wording
@@ -38,7 +38,7 @@ class ScoringPlan:
     """``scorer``: its digest. ``left_out``: the number of rows by reason. ``other_categories``: rows that are scored
     under a category that the study does not have, by category."""
 
-    kind: Kind
+    kind: StoreKind
     scorer: str
     rows: tuple[RowToScore, ...]
     left_out: Mapping[str, int]
@@ -81,7 +81,7 @@ def known_prompts(material: Material, file: Path | None, category: str) -> Known
     return KnownPrompts({prompt.wording.strip(): prompt for prompt in prompts}, categories, category)
 
 
-def plan_scoring(kind: Kind, rows: Iterable[AnnotatedRow], material: Material, known: KnownPrompts) -> ScoringPlan:
+def plan_scoring(kind: StoreKind, rows: Iterable[AnnotatedRow], material: Material, known: KnownPrompts) -> ScoringPlan:
     """The rows in use that lack a score, unless this very scorer has scored them."""
     digest, chosen = scorer_digest(material.scorer, material.folder), list[RowToScore]()
     left_out: Counter[str] = Counter()

@@ -17,7 +17,7 @@ from probes.scoring.failures import scorer_failures_reported
 BATCH = 100
 
 Note = Callable[[str], None]
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the number of rows that are done, and of all."""
 
 
@@ -38,7 +38,7 @@ class StoreScoring:
 
 
 def score_rows(
-    stores: Stores, plan: ScoringPlan, material: Material, study: str, note: Note, progress: Progress
+    stores: Stores, plan: ScoringPlan, material: Material, study: str, note: Note, progress: OnProgress
 ) -> StoreScoring:
     """Score the rows batch by batch. Each batch is on the disk before the next begins, so that Ctrl-C loses little.
 

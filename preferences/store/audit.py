@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from preferences.store.annotations import AnnotatedRow, is_reviewed
-from preferences.store.rows import SIDES, Kind
+from preferences.store.rows import SIDES, StoreKind
 from probes.inputs.duplicates import NEAR, Wording, Wordings
 from probes.inputs.rows.turns import plain
-from probes.inputs.training_rows import Overlap, Reserved
+from probes.inputs.training_rows import Overlap, ReservedPrompts
 from probes.result.proportions import proportion_interval
 
 CONFIDENCE = 0.95
@@ -102,7 +102,7 @@ class Audit:
     mechanically made rejected side.
     """
 
-    kind: Kind
+    kind: StoreKind
     rows: int
     withdrawn: dict[str, int]
     dropped: int
@@ -142,7 +142,7 @@ class Audit:
         return tuple(name for name, shown in signs.items() if shown)
 
 
-def audit(kind: Kind, rows: Sequence[AnnotatedRow], reserved: Reserved) -> Audit:
+def audit(kind: StoreKind, rows: Sequence[AnnotatedRow], reserved: ReservedPrompts) -> Audit:
     """The figures of one store."""
     used = [row for row in rows if row.used]
     pairs = used if len(SIDES[kind]) == 2 else []
@@ -174,7 +174,7 @@ def audit(kind: Kind, rows: Sequence[AnnotatedRow], reserved: Reserved) -> Audit
     )
 
 
-def contaminated(used: Iterable[AnnotatedRow], reserved: Reserved) -> tuple[Contaminated, ...]:
+def contaminated(used: Iterable[AnnotatedRow], reserved: ReservedPrompts) -> tuple[Contaminated, ...]:
     """The rows that ask a probe or holdout prompt; exports and training refuse a set that contains one."""
     hits: list[tuple[str, Overlap]] = []
     for row in used:

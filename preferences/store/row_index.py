@@ -14,7 +14,7 @@ from common.errors import BadInput
 from common.followed_file import FollowedFile, line_at
 from preferences.store.annotations import text_digest
 from preferences.store.append_only_file import is_object
-from preferences.store.rows import SIDES, Kind, Row, normalized, row_from_json
+from preferences.store.rows import SIDES, Row, StoreKind, normalized, row_from_json
 from probes.inputs.files.text import parse_object
 from probes.inputs.rows.messages import turns_of
 from probes.inputs.rows.turns import Turns
@@ -29,7 +29,7 @@ class RowEntry:
     """
 
     id: str
-    kind: Kind
+    kind: StoreKind
     start: int
     category: str
     source: str
@@ -47,7 +47,7 @@ class RowIndex:
     ``mechanical``: what texts that were mechanically made hash to; ``cut``: content digests of pairs with a cut
     rejected side."""
 
-    kind: Kind
+    kind: StoreKind
     path: Path
     version: int = 0
     entries: list[RowEntry] = field(default_factory=list)

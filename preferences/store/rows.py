@@ -17,14 +17,14 @@ from preferences.store.provenance import NEVER_CHOSEN, Provenance, TextOrigin, i
 from probes.inputs.rows.messages import turns_of
 from probes.inputs.rows.turns import Turns
 
-Kind = Literal["preference", "reward", "dpo", "orpo"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+StoreKind = Literal["preference", "reward", "dpo", "orpo"]
+KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
 
 PAIR = ("chosen", "rejected")
-SIDES: Mapping[Kind, tuple[str, ...]] = {"preference": PAIR, "reward": ("completion",), "dpo": PAIR, "orpo": PAIR}
+SIDES: Mapping[StoreKind, tuple[str, ...]] = {"preference": PAIR, "reward": ("completion",), "dpo": PAIR, "orpo": PAIR}
 
 
-def kind_of(text: str) -> Kind:
+def kind_of(text: str) -> StoreKind:
     if text not in KINDS:
         close = difflib.get_close_matches(text, KINDS, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -39,7 +39,7 @@ class Row:
     ``receipt``: a gate's certificate for the chosen side, as given. BadInput names the law that the row breaks.
     """
 
-    kind: Kind
+    kind: StoreKind
     time: str
     prompt: Turns
     texts: tuple[Turns, ...]
@@ -150,7 +150,7 @@ def _content(row: Row) -> dict[str, Any]:
     }
 
 
-def row_from_json(kind: Kind, data: Mapping[str, Any]) -> Row:
+def row_from_json(kind: StoreKind, data: Mapping[str, Any]) -> Row:
     """The inverse of ``row_to_json``; BadInput for other columns, and for content that differs from its id."""
     names = SIDES[kind]
     try:

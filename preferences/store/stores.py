@@ -24,10 +24,10 @@ from preferences.store.annotations import (
 )
 from preferences.store.append_only_file import append, locked, read
 from preferences.store.provenance import NEVER_CHOSEN
-from preferences.store.rows import KINDS, SIDES, Kind, Row, exact_digest, normalized, row_from_json, row_to_json
+from preferences.store.rows import KINDS, SIDES, Row, StoreKind, exact_digest, normalized, row_from_json, row_to_json
 from preferences.store.scorings import Scoring
 from probes.inputs.prompts import Prompt
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 
 Entry = TypeVar("Entry", Vote, Withdrawal, Review, Scoring, Certification)
 ENTRIES: Mapping[str, type[Vote | Withdrawal | Review | Scoring | Certification]] = {
@@ -78,10 +78,12 @@ class Stores:
     data is on the disk. Times are ISO-8601 and given by the caller."""
 
     folder: Path
-    _indices: dict[Kind, Index] = field(default_factory=dict, repr=False, compare=False)
-    _reserved: dict[FileState, tuple[list[Prompt], Reserved]] = field(default_factory=dict, repr=False, compare=False)
+    _indices: dict[StoreKind, Index] = field(default_factory=dict, repr=False, compare=False)
+    _reserved: dict[FileState, tuple[list[Prompt], ReservedPrompts]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
-    def path(self, kind: Kind) -> Path:
+    def path(self, kind: StoreKind) -> Path:
         return self.folder / f"{kind}.jsonl"
 
     # rows
@@ -99,7 +101,7 @@ class Stores:
     def reserved_prompts(self) -> list[Prompt]:
         return self._load_reserved()[0]
 
-    def reserved(self) -> Reserved:
+    def reserved(self) -> ReservedPrompts:
         """BadInput when no prompt is recorded: then rows could not be checked for contamination."""
         prompts, reserved = self._load_reserved()
         if not prompts:
@@ -109,7 +111,7 @@ class Stores:
             )
         return reserved
 
-    def _load_reserved(self) -> tuple[list[Prompt], Reserved]:
+    def _load_reserved(self) -> tuple[list[Prompt], ReservedPrompts]:
         path = self.folder / "reserved.jsonl"
         state = _file_state(path)
         if state not in self._reserved:
@@ -118,14 +120,14 @@ class Stores:
             except BadInput as error:
                 raise BadInput(f"{path} {str(error).removeprefix(f'{path} ')}") from None
             self._reserved.clear()
-            self._reserved[state] = prompts, Reserved(prompts)
+            self._reserved[state] = prompts, ReservedPrompts(prompts)
         return self._reserved[state]
 
-    def add(self, rows: Sequence[Row], reserved: Reserved | None = None) -> Added:
+    def add(self, rows: Sequence[Row], reserved: ReservedPrompts | None = None) -> Added:
         """Append the rows that the stores lack, all or none. BadInput for a row that asks a reserved prompt, or whose
         form (plain, conversational) differs from that of its store."""
         with locked(self.folder):
-            reserved = reserved or (self.reserved() if rows else Reserved(()))
+            reserved = reserved or (self.reserved() if rows else ReservedPrompts(()))
             for row in rows:
                 overlap = reserved.overlap(row.prompt, *row.texts)
                 if overlap is not None:
@@ -144,7 +146,7 @@ class Stores:
                 index.state = _file_state(self.path(kind))
         return Added(tuple(new), known)
 
-    def index(self, kind: Kind) -> Index:
+    def index(self, kind: StoreKind) -> Index:
         """The index of a store as it is now; rebuilt only when another process has written to it."""
         index, state = self._indices.get(kind), _file_state(self.path(kind))
         if index is None or index.state != state:
@@ -167,7 +169,7 @@ class Stores:
                 "side; leave the row out"
             )
 
-    def _require_one_form(self, kind: Kind, plain: bool | None, rows: Sequence[Row]) -> None:
+    def _require_one_form(self, kind: StoreKind, plain: bool | None, rows: Sequence[Row]) -> None:
         plain = rows[0].plain if plain is None else plain
         odd = next((row for row in rows if row.plain != plain), None)
         if odd is not None:
@@ -177,7 +179,7 @@ class Stores:
                 f"{other}; write it as {form}, or use another --workspace"
             )
 
-    def rows(self, kind: Kind) -> tuple[Row, ...]:
+    def rows(self, kind: StoreKind) -> tuple[Row, ...]:
         """The rows as they were written, without annotations."""
         rows: dict[str, Row] = {}
         for line, data in read(self.path(kind)):
@@ -190,11 +192,11 @@ class Stores:
 
     # annotations
 
-    def read(self, kind: Kind) -> tuple[AnnotatedRow, ...]:
+    def read(self, kind: StoreKind) -> tuple[AnnotatedRow, ...]:
         """The rows of a store with their annotations."""
         return self.read_all(kind)[kind]
 
-    def read_all(self, *kinds: Kind) -> dict[Kind, tuple[AnnotatedRow, ...]]:
+    def read_all(self, *kinds: StoreKind) -> dict[StoreKind, tuple[AnnotatedRow, ...]]:
         """The rows of these stores, or of all, with their annotations."""
         rows = {kind: self.rows(kind) for kind in kinds or KINDS}
         votes, reviews = self.votes(), self.reviews()
@@ -207,7 +209,7 @@ class Stores:
             kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere, scored) for kind, own in rows.items()
         }
 
-    def _elsewhere(self, named: set[str], there: Mapping[Kind, Sequence[Row]]) -> list[Row]:
+    def _elsewhere(self, named: set[str], there: Mapping[StoreKind, Sequence[Row]]) -> list[Row]:
         """The rows with these ids; further stores are read only while an id is missing."""
         rows = [row for own in there.values() for row in own if row.id in named]
         for kind in sorted(KINDS, key="reward".__eq__):  # the longest store last
@@ -285,11 +287,11 @@ class Stores:
             new = [one for one in certifications if (one.row, one.chosen, one.receipt) not in known]
             append(self.folder / "certifications.jsonl", [asdict(one) for one in new])
 
-    def digest(self, kind: Kind) -> str:
+    def digest(self, kind: StoreKind) -> str:
         """Identifies the present set of live rows."""
         return set_digest(self.read(kind))
 
-    def reviewed(self, kind: Kind) -> bool:
+    def reviewed(self, kind: StoreKind) -> bool:
         """Whether the present set of live rows was reviewed; a new row makes the review stale."""
         return is_reviewed(self.read(kind))
 

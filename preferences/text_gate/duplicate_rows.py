@@ -23,7 +23,7 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _AnswerText:
     row: str
     prompt: Wording
     chosen: Wording
@@ -33,7 +33,7 @@ def repeats(rows: Sequence[AnnotatedRow], near: float = NEAR) -> Mapping[str, Re
     """The rows that repeat an earlier one, by id; about linear in their number. ``near``: the least similarity of two
     answers, NEAR or more."""
     first: dict[tuple[Wording, ...], str] = {}
-    answers: list[tuple[str, _Answer]] = []
+    answers: list[tuple[str, _AnswerText]] = []
     repeat_of: dict[str, Repeat] = {}
     for row in rows:
         prompt, chosen, rejected = (Wording.of(plain(text)) for text in (row.row.prompt, *row.texts))
@@ -41,7 +41,7 @@ def repeats(rows: Sequence[AnnotatedRow], near: float = NEAR) -> Mapping[str, Re
         if earlier_id != row.id:
             repeat_of[row.id] = Repeat(earlier_id, 1.0, True)
         if len(chosen.words) >= FEWEST:
-            answers.append((plain(row.texts[0]), _Answer(row.id, prompt, chosen)))
+            answers.append((plain(row.texts[0]), _AnswerText(row.id, prompt, chosen)))
     for answer, earlier, _ in Wordings(answers).repeats():
         similarity = shingle_similarity(answer.chosen, earlier.chosen)
         if similarity >= near and answer.prompt.similarity(earlier.prompt) < NEAR:

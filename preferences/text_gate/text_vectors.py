@@ -23,7 +23,7 @@ COMMON, SMALL = 0.2, 500
 most of the time."""
 
 Array = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 Embed = Callable[[Sequence[str]], Array]
 """Returns one vector per text."""
 Matrix = Any
@@ -54,19 +54,19 @@ class Space:
     profiles: Matrix
     bounds: Bounds
 
-    def near(self, rows: slice | Places) -> Array:
+    def near(self, rows: slice | Indices) -> Array:
         """How near these answers are to each prompt of the set; a new array."""
         product = self.answers[rows] @ self.profiles.T
         return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), dtype=np.float32)
 
-    def alike(self, prompts: Places, others: Places) -> Array:
+    def alike(self, prompts: Indices, others: Indices) -> Array:
         """The cosines of prompts with as many others."""
         some, other = self.prompts[prompts], self.prompts[others]
         product = some * other if isinstance(some, np.ndarray) else some.multiply(other)
         return np.asarray(product.sum(axis=1), dtype=np.float32).ravel()
 
 
-def by_words(asked: Places, prompts: Sequence[str], chosen: Sequence[str], rejected: Sequence[str]) -> Space:
+def by_words(asked: Indices, prompts: Sequence[str], chosen: Sequence[str], rejected: Sequence[str]) -> Space:
     """asked: the place of each row's prompt among the prompts."""
     from scipy import sparse
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preferences.store.annotations import AnnotatedRow
-from preferences.text_gate.text_vectors import Array, Embed, Places, Space, by_embedder, by_words
+from preferences.text_gate.text_vectors import Array, Embed, Indices, Space, by_embedder, by_words
 from probes.inputs.rows.turns import plain
 
 FEWEST = 3
@@ -57,7 +57,7 @@ class _Best:
     """For each answer: the nearest other prompt, and how near its own and that one are. mutual: whether no answer to a
     third prompt is nearer to that one, in a sample of RIVALS answers."""
 
-    other: Places
+    other: Indices
     own_near: Array
     other_near: Array
     mutual: NDArray[np.bool_]
@@ -98,7 +98,7 @@ def nearness(rows: Sequence[AnnotatedRow], embed: Embed | None = None) -> Mappin
     }
 
 
-def _best(space: Space, asked: Places) -> _Best:
+def _best(space: Space, asked: Indices) -> _Best:
     """In blocks of answers, to bound the memory."""
     other = np.zeros(len(asked), np.intp)
     other_near, own_near = np.zeros(len(asked), np.float32), np.zeros(len(asked), np.float32)
@@ -115,7 +115,7 @@ def _best(space: Space, asked: Places) -> _Best:
     return _Best(other, own_near, other_near, _mutual(space, asked, other, other_near))
 
 
-def _mutual(space: Space, asked: Places, other: Places, other_near: Array) -> NDArray[np.bool_]:
+def _mutual(space: Space, asked: Indices, other: Indices, other_near: Array) -> NDArray[np.bool_]:
     """Compares with a sample of equal size in large and small sets: the more rivals, the nearer the nearest of them."""
     sample = np.random.default_rng(0).permutation(len(asked))[:RIVALS]
     best, winner = np.full(space.prompts.shape[0], -2, np.float32), np.zeros(space.prompts.shape[0], np.intp)
@@ -130,7 +130,7 @@ def _mutual(space: Space, asked: Places, other: Places, other_near: Array) -> ND
     return np.asarray((asked[winner[other]] == asked) | (other_near >= best[other]), dtype=np.bool_)
 
 
-def _nearest_other(near: Array, space: Space, asked: Places) -> Places:
+def _nearest_other(near: Array, space: Space, asked: Indices) -> Indices:
     """The nearest prompt that does not ask nearly the same as the answer's own, among a few candidates; the nearest of
     all if each of them does."""
     most = min(_CANDIDATES, near.shape[1] - 1)
@@ -142,7 +142,7 @@ def _nearest_other(near: Array, space: Space, asked: Places) -> Places:
     return np.asarray(candidates[np.arange(len(asked)), first], dtype=np.intp)
 
 
-def _shared_answers(texts: Sequence[str], space: Space, asked: Places) -> Iterator[tuple[int, int, float]]:
+def _shared_answers(texts: Sequence[str], space: Space, asked: Indices) -> Iterator[tuple[int, int, float]]:
     """The places of answers that a nearer prompt has, too, word for word; that prompt, and how near it is."""
     groups: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):

@@ -20,7 +20,7 @@ from openai.types.chat import ChatCompletion
 from common.errors import EndpointUnavailable
 from common.redaction import redacted_address
 from common.wording import one_line
-from probes.endpoint.dialects import CANNOT, Asked, Dialect, Message, Refusal, dialects
+from probes.endpoint.dialects import CANNOT, ChatMessage, ChatRequest, Dialect, Refusal, dialects
 from probes.endpoint.no_reply import (
     NoReply,
     is_passing,
@@ -133,7 +133,7 @@ class Endpoint:
 
     def ask(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         response_format: Mapping[str, Any] | None = None,
         seed: int | None = None,
         max_tokens: int | None = None,
@@ -146,7 +146,7 @@ class Endpoint:
         once if the server cannot answer with a schema.
         """
         more = {} if seed is None else {"seed": seed}
-        asked = Asked(messages, response_format, more, max_tokens, note)
+        asked = ChatRequest(messages, response_format, more, max_tokens, note)
         return self._call(lambda end: self._completion(asked, end), seconds)
 
     def complete(
@@ -244,7 +244,7 @@ class Endpoint:
         except Exception:
             return []
 
-    def _completion(self, asked: Asked, end: float) -> Completion:
+    def _completion(self, asked: ChatRequest, end: float) -> Completion:
         """One completion in the first dialect that the server accepts."""
         refusal: Refusal | None = None
         for dialect in self._dialects:
@@ -304,7 +304,7 @@ class Endpoint:
         return Completion(_sendable(text), cut_off, dollars, tokens_in, tokens_out, usage is not None)
 
     def price_at_most(
-        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int | None = None
+        self, messages: Sequence[ChatMessage], response_format: Mapping[str, Any] | None, max_tokens: int | None = None
     ) -> float:
         """The highest price of this request in dollars: a token has at least one byte."""
         max_tokens = self._settings.max_tokens if max_tokens is None else max_tokens

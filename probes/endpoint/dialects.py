@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 
-Message = Mapping[str, str]
+ChatMessage = Mapping[str, str]
 CANNOT = (500, 501)  # what some servers answer to every request with a schema
 
 
@@ -24,10 +24,10 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """One question. ``more``: further options of its request. ``note``: is told what the server cannot do."""
 
-    messages: Sequence[Message]
+    messages: Sequence[ChatMessage]
     response_format: Mapping[str, Any] | None
     more: Mapping[str, Any]
     max_tokens: int | None

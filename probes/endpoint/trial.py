@@ -7,7 +7,7 @@ from typing import Any
 
 from common.wording import one_line
 from probes.endpoint.client import Completion, Endpoint
-from probes.endpoint.dialects import Message
+from probes.endpoint.dialects import ChatMessage
 from probes.endpoint.no_reply import NoReply
 
 MOST_SHOWN = 100
@@ -36,7 +36,7 @@ class Trial:
 def try_chat(
     role: str,
     endpoint: Endpoint,
-    messages: Sequence[Message],
+    messages: Sequence[ChatMessage],
     response_format: Mapping[str, Any],
     problem_of: Callable[[Completion], str],
 ) -> Trial:

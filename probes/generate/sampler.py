@@ -22,7 +22,7 @@ from probes.generate.decoding import Choose, IsOver, decode
 from probes.generate.random_keys import Sampling as Sampling
 from probes.generate.random_keys import row_key as row_key
 from probes.generate.sampled_text import SampledText
-from probes.rendering.renderer import Question, Renderer
+from probes.rendering.renderer import RenderedPrompt, Renderer
 
 _MASK_34 = (1 << 34) - 1
 _MASK_37 = (1 << 37) - 1
@@ -49,13 +49,15 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def generate(model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling) -> list[list[str]]:
+def generate(
+    model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling
+) -> list[list[str]]:
     """The texts of ``sample`` alone."""
     return [[one.text for one in own] for own in sample(model, renderer, questions, sampling)]
 
 
 def sample(
-    model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling
+    model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling
 ) -> list[list[SampledText]]:
     """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.
 
@@ -73,13 +75,13 @@ def sample(
     return [answers[place] for place in range(len(questions))]
 
 
-def _sampled(renderer: Renderer, question: Question, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
+def _sampled(renderer: Renderer, question: RenderedPrompt, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
     ended = not ends.isdisjoint(ids) or renderer.holds_stop_text(question, ids)
     return SampledText(renderer.answer(question, ids), "stop" if ended else "length", len(ids))
 
 
 def _drawn(
-    model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling, ends: frozenset[int]
+    model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling, ends: frozenset[int]
 ) -> list[list[list[int]]]:
     """The ids that were drawn behind each question, indexed [question][sample]. More samples than a batch may have rows
     are drawn in several turns."""

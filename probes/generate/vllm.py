@@ -27,7 +27,7 @@ from probes.generate.random_keys import Sampling, request_seed
 from probes.generate.repeated_answers import same_answers
 from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ServingSettings
-from probes.rendering.renderer import Question, Stop
+from probes.rendering.renderer import AnswerEnds, RenderedPrompt
 
 T = TypeVar("T")
 Request = tuple[Mapping[str, Any], Mapping[str, Any]]
@@ -81,8 +81,8 @@ class AnswerServer:
         self,
         probe: str,
         adapter: Path,
-        questions: Sequence[Question],
-        stop: Stop,
+        questions: Sequence[RenderedPrompt],
+        stop: AnswerEnds,
         sampling: Sampling,
         note: Callable[[str], None] = to_log,
     ) -> list[list[SampledText]]:
@@ -193,7 +193,12 @@ class AnswerServer:
                 raise
 
     def _ask_all(
-        self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, backoff: Backoff
+        self,
+        adapter: ServedAdapter,
+        questions: Sequence[RenderedPrompt],
+        stop: AnswerEnds,
+        sampling: Sampling,
+        backoff: Backoff,
     ) -> list[list[SampledText]]:
         rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
 
@@ -205,7 +210,7 @@ class AnswerServer:
         sampled = run_concurrently(rows, ask, self._settings.concurrency, backoff, "answers")
         return [[sampled[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
 
-    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, backoff: Backoff) -> SampledText:
+    def _ask(self, adapter: ServedAdapter, question: RenderedPrompt, asked: Request, backoff: Backoff) -> SampledText:
         """One answer. If the server was restarted, the adapter is loaded again."""
 
         def ask() -> SampledText:
@@ -286,7 +291,7 @@ def _repeated(same: int, asked: int) -> str:
     return f"{same} of {asked} answers were the same alone and together" if asked else ""
 
 
-def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
+def request(sampling: Sampling, seed: int, stop: AnswerEnds) -> Request:
     """OpenAI's options and vLLM's own. All options of sampling are named, or the server would use its model's
     defaults."""
     options: dict[str, Any] = {

@@ -24,7 +24,7 @@ from probes.inputs.settings import (
     ScorerSettings,
     ServingSettings,
 )
-from probes.inputs.sources import Source, good_source
+from probes.inputs.sources import SourceRows, good_source
 from probes.inputs.training_rows import TrainingRow, check_overlap
 from probes.model.load import base_digest, locate, locate_adapter
 from probes.result.reading import ProbeKey
@@ -72,11 +72,11 @@ class Material:
         return evenly(own, self.harvest.prompts) if split == "harvest" else own
 
     @cached_property
-    def read_sources(self) -> Mapping[str, Source]:
+    def read_sources(self) -> Mapping[str, SourceRows]:
         """The sources, with the rows that were left out; BadInput if a bad row is refused."""
         return {name: self._read(name, where) for name, where in self.source_files.items()}
 
-    def _read(self, name: str, where: Where) -> Source:
+    def _read(self, name: str, where: Where) -> SourceRows:
         source = good_source(name, where, self.data.bad_rows, self.data.prompt_in(name))
         return source.without(self.refused[name]) if self.refused.get(name) else source
 

@@ -52,7 +52,7 @@ class TrainingRow:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceRows:
     """The rows of a source in the order of its file. ``files``: the digest of its files. ``ignored_columns``: columns
     without a meaning here. ``prompts_removed``: the number of rows whose answers began with the prompt."""
 
@@ -64,7 +64,7 @@ class Source:
     ignored_columns: tuple[str, ...] = ()
     prompts_removed: int = 0
 
-    def without(self, refused: Sequence[BadRow]) -> "Source":
+    def without(self, refused: Sequence[BadRow]) -> "SourceRows":
         """The source without these rows; BadInput if none is left."""
         lines = {row.line: row for row in reversed((*self.bad, *refused))}  # the first reason counts
         bad = tuple(lines[line] for line in sorted(lines))
@@ -124,7 +124,7 @@ class Source:
         return tuple(note for note in (self.prompts_taken_off, self.passed_over) if note)
 
 
-def read_source(name: str, where: Where, prompt_in_answers: PromptInAnswers | None = None) -> Source:
+def read_source(name: str, where: Where, prompt_in_answers: PromptInAnswers | None = None) -> SourceRows:
     """Read all rows of a source. BadInput if no row is good, if the file cannot be read to its end, or if answers begin
     with their prompt and what that means is not known."""
     pairs: list[TrainingRow] = []
@@ -145,12 +145,14 @@ def read_source(name: str, where: Where, prompt_in_answers: PromptInAnswers | No
         raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
     if not pairs:
         raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
-    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(ignored_columns), prompts_removed)
+    return SourceRows(
+        name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(ignored_columns), prompts_removed
+    )
 
 
 def good_source(
     name: str, where: Where, bad_rows: BadRows = "refuse", prompt_in_answers: PromptInAnswers | None = None
-) -> Source:
+) -> SourceRows:
     """Read a source for training. BadInput for a bad row, unless bad rows are left out."""
     source = read_source(name, where, prompt_in_answers)
     if source.bad and bad_rows == "refuse":

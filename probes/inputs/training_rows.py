@@ -26,7 +26,7 @@ Sources = Mapping[str, tuple[TrainingRow, ...]]
 
 def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequence[Prompt]) -> None:
     """Refuse training pairs that ask a probe or holdout prompt, or nearly the same (law 7; see duplicates.py)."""
-    reserved = Reserved(prompts)
+    reserved = ReservedPrompts(prompts)
     for name, pairs in sources.items():
         for pair in pairs:
             overlap = reserved.overlap(pair.prompt, pair.chosen, pair.rejected)
@@ -50,7 +50,7 @@ class Overlap:
         return f"the prompt is {almost}{named}, and pairs never come from probe or holdout prompts"
 
 
-class Reserved:
+class ReservedPrompts:
     """The probe and holdout prompts among some prompts, which no pair may repeat (law 7)."""
 
     def __init__(self, prompts: Iterable[Prompt]) -> None:

@@ -20,7 +20,7 @@ STATE_BYTES = {"adamw_torch": 2.0, "adamw_8bit": 0.5, "paged_adamw_8bit": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class MemoryEstimate:
     """GiB. ``weights``: of the base; ``adapter``: its weights and the optimizer's states; ``training``: activations,
     logits and gradients of a forward and backward pass; ``answering``: the cache, logits and random numbers of a pass;
     ``process``: the interpreter and its libraries, on a CPU."""
@@ -47,7 +47,7 @@ class Estimate:
         return max(parts, key=lambda name: parts[name])
 
 
-def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> Estimate:
+def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> MemoryEstimate:
     """The estimate for a model of this configuration; no weights are read. RuntimeError or NotImplementedError if the
     model cannot be computed without data."""
     with warnings.catch_warnings():
@@ -55,7 +55,7 @@ def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> Es
         return _estimate(config, work, trust_remote_code)
 
 
-def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> Estimate:
+def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> MemoryEstimate:
     from probes.memory.training import adapter_size, answer_peak, build, train_peak
 
     model = build(config, work, trust_remote_code)
@@ -65,7 +65,7 @@ def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> Estimate:
     adapter = trained * (item + STATE_BYTES[work.recipe.optimizer] * item)
     answering = answer_peak(model, work)  # first, since the other passes change the model
     kept = KEPT_BY_ALLOCATOR[work.computes_in] if work.device == "cpu" else 1.0
-    return Estimate(
+    return MemoryEstimate(
         weights=weights / GIB,
         adapter=adapter / GIB,
         training=(train_peak(model, work) * kept + dequantised) / GIB,

@@ -11,7 +11,7 @@ from lanes import Recipe
 from lanes.knobs import Knob
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
-from probes.memory.estimate import GIB, Estimate, estimate
+from probes.memory.estimate import GIB, MemoryEstimate, estimate
 from probes.memory.workload import Workload
 from probes.model.load import data_type, locate, options, stored
 from probes.rendering.renderer import Renderer
@@ -22,7 +22,7 @@ CUDA_GB = 0.7
 SESSION_GB = 0.5
 """The session's own process, beside its workers."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
-Estimator = Callable[[Any, Workload, bool], Estimate]
+Estimator = Callable[[Any, Workload, bool], MemoryEstimate]
 NOT_COMPUTED = (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError, KeyError)
 """What a model raises that cannot be computed on tensors without data."""
 
@@ -41,7 +41,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryRemedy:
     """What may be changed so that a probe fits, with what it changes."""
 
     work: Workload
@@ -54,8 +54,8 @@ class Fit:
     """The estimate of the starting recipe, of the largest recipe that the lanes can make, and what they need of the
     machine. ``remedies``: the changes with which the starting recipe fits, and what it needs then; None if none do."""
 
-    start: Estimate
-    largest: Estimate
+    start: MemoryEstimate
+    largest: MemoryEstimate
     machine: Machine
     remedies: tuple[tuple[str, ...], float] | None = None
 
@@ -92,7 +92,7 @@ def in_words(machine: Machine) -> str:
     return f"{machine.workers} worker{'s' if machine.workers > 1 else ''} on the CPU"
 
 
-def parts(found: Estimate) -> str:
+def parts(found: MemoryEstimate) -> str:
     named = {
         "weights": found.weights,
         "adapter": found.adapter,
@@ -169,12 +169,12 @@ def fit(
     return found
 
 
-def _smaller(work: Workload, machine: Machine) -> Iterator[Plan]:
+def _smaller(work: Workload, machine: Machine) -> Iterator[MemoryRemedy]:
     """Settings that need less and less, each on top of those before, cheapest first."""
-    plan = Plan(work, machine)
+    plan = MemoryRemedy(work, machine)
 
-    def then(change: str, work: Workload, machine: Machine = machine) -> Plan:
-        return Plan(work, machine, (*plan.changes, change))
+    def then(change: str, work: Workload, machine: Machine = machine) -> MemoryRemedy:
+        return MemoryRemedy(work, machine, (*plan.changes, change))
 
     if work.answers > 16:
         yield (plan := then("generation_batch = 16 under [runner]", replace(plan.work, answers=16)))

@@ -32,7 +32,7 @@ ANCHORS = ("\n", "x", ".")  # texts after which an answer is tokenised as a cont
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RenderedPrompt:
     """A rendered prompt. ``text`` includes its special tokens; ``ids`` begin with BOS if there is one."""
 
     text: str
@@ -54,7 +54,7 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class AnswerEnds:
     """Ends of an answer: it ends at one of these token ids, or before one of these texts."""
 
     ids: tuple[int, ...]
@@ -86,7 +86,7 @@ class Renderer:
         self.tokenizer, self.tokens, self._settings = tokenizer, Tokens(tokenizer), settings
         self.chat = settings.chat == "auto" and (template is not None or tokenizer.chat_template is not None)
         self._template = ChatTemplate(tokenizer, settings, template)
-        self._questions: dict[tuple[Turns, str], Question] = {}
+        self._questions: dict[tuple[Turns, str], RenderedPrompt] = {}
 
     @property
     def own_date(self) -> str:
@@ -96,12 +96,12 @@ class Renderer:
 
     # questions
 
-    def question(self, asked: Turns, tools: str = "") -> Question:
+    def question(self, asked: Turns, tools: str = "") -> RenderedPrompt:
         """The rendered prompt; Unrenderable if it cannot be rendered."""
         known = self._questions.get((asked, tools))
         if known is None:
             text = self.question_text(asked, tools)
-            known = Question(text, tuple(self.tokens.ids([text])[0]))
+            known = RenderedPrompt(text, tuple(self.tokens.ids([text])[0]))
             self._require_one_bos(asked, known.ids)
             self._questions[asked, tools] = known
         return known
@@ -248,7 +248,7 @@ class Renderer:
         return not self.chat or bool(self._template.around[1].strip())
 
     @cached_property
-    def stop(self) -> Stop:
+    def stop(self) -> AnswerEnds:
         """The template's end of turn, as a token or as a text, and the tokenizer's eos."""
         eos = self.tokenizer.eos_token_id
         ids, text = [eos] if eos is not None else [], ""
@@ -257,13 +257,13 @@ class Renderer:
             special = [token for token in self.tokens.bare([written])[0] if token in self.tokens.special.values()]
             ids += special[:1]
             text = "" if special else written.rstrip()
-        return Stop(tuple(dict.fromkeys(ids)), (text,) if text else ())
+        return AnswerEnds(tuple(dict.fromkeys(ids)), (text,) if text else ())
 
     @cached_property
     def _ends(self) -> re.Pattern[str]:
         return any_of(self.tokens.text([token]) for token in self.stop.ids)
 
-    def answer(self, question: Question, ids: Sequence[int]) -> str:
+    def answer(self, question: RenderedPrompt, ids: Sequence[int]) -> str:
         """The text of generated tokens up to the stop, without special tokens except those that mark thoughts.
 
         They are decoded together with the question, because a decoder removes the first blank of a text.
@@ -271,12 +271,12 @@ class Renderer:
         drawn = list(takewhile(lambda token: token not in self.stop.ids, ids))
         return self.answer_text(question, self.tokens.continuation(list(question.ids), drawn))
 
-    def holds_stop_text(self, question: Question, ids: Sequence[int]) -> bool:
+    def holds_stop_text(self, question: RenderedPrompt, ids: Sequence[int]) -> bool:
         """Whether generated tokens hold an end of turn that is no token but a text."""
         text = self.tokens.continuation(list(question.ids), list(ids)) if self.stop.texts else ""
         return any(end in text for end in self.stop.texts)
 
-    def answer_text(self, question: Question, text: str) -> str:
+    def answer_text(self, question: RenderedPrompt, text: str) -> str:
         """The answer in the decoded tokens that follow a question, which may come from a server: the text that the
         tokenizer would encode as these tokens, without what the template writes."""
         return self.content(self.tokens.without_own_blanks(question.ids, text))

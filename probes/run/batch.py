@@ -13,7 +13,7 @@ from probes.run.store import require_own
 
 
 @dataclass
-class Task:
+class ProbeTask:
     """``memory``: how much of it is in memory at once; None until it is handed out for the first time. ``failed_in``:
     the slots in which it failed and the worker may be at fault. ``alone``: no other is measured together with it."""
 
@@ -48,13 +48,13 @@ class Batch:
     ) -> None:
         self.listener = listener
         self.workers: Sequence[WorkerStatus] = ()
-        self.waiting = deque(Task(place, probe) for place, probe in enumerate(probes))
+        self.waiting = deque(ProbeTask(place, probe) for place, probe in enumerate(probes))
         self.outcomes: dict[int, Outcome] = {}
         self._count = len(probes)
-        self._suspended: list[tuple[Task, Failure]] = []
+        self._suspended: list[tuple[ProbeTask, Failure]] = []
         self._settings, self._room, self._note = settings, room, note
 
-    def next_task(self, slot: int, failures: Mapping[int, int]) -> Task | None:
+    def next_task(self, slot: int, failures: Mapping[int, int]) -> ProbeTask | None:
         """The first that waits and may go to this slot, with how much of it is in memory at once. ``failures``: how
         often each slot that is left has failed in a row."""
         for task in self.waiting:
@@ -64,7 +64,7 @@ class Batch:
                 return task
         return None
 
-    def next_tasks(self, slot: int, failures: Mapping[int, int]) -> list[Task]:
+    def next_tasks(self, slot: int, failures: Mapping[int, int]) -> list[ProbeTask]:
         """Those that this slot measures next: one, or with the packed engine its part of the batch. They have the base
         and the memory in common."""
         first = self.next_task(slot, failures)
@@ -78,13 +78,13 @@ class Batch:
             task.memory = first.memory
         return [first, *like[: size - 1]]
 
-    def separate(self, tasks: Sequence[Task]) -> None:
+    def separate(self, tasks: Sequence[ProbeTask]) -> None:
         """These were cut off together, and any of them may be why; each waits again, to be measured alone."""
         for task in reversed(tasks):
             task.alone = True
             self.waiting.appendleft(task)
 
-    def settle(self, task: Task, outcome: Outcome, slot: int) -> None:
+    def settle(self, task: ProbeTask, outcome: Outcome, slot: int) -> None:
         """The outcome of an attempt in this slot: it is final or suspended, or the probe waits again."""
         meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
         if meaning and meaning.worker_at_fault:
@@ -112,36 +112,36 @@ class Batch:
         if len(self.outcomes) + len(self._suspended) == self._count:
             self._end(self._suspended)
 
-    def _learn(self, task: Task, slot: int) -> None:
+    def _learn(self, task: ProbeTask, slot: int) -> None:
         """A probe was measured: the slot works, so that those that failed in it are at fault, and this much fits."""
         self._end([one for one in self._suspended if slot in one[0].failed_in])
         if task.halved and task.memory:
             self._room[task.probe.recipe.quantization] = task.memory
 
-    def _end(self, suspended: Sequence[tuple[Task, Failure]]) -> None:
+    def _end(self, suspended: Sequence[tuple[ProbeTask, Failure]]) -> None:
         self._suspended = [one for one in self._suspended if one not in suspended]
         for task, failure in suspended:
             self._finish(task, failure)
 
-    def _finish(self, task: Task, outcome: Outcome) -> None:
+    def _finish(self, task: ProbeTask, outcome: Outcome) -> None:
         require_own(task.probe, outcome)
         self.outcomes[task.place] = outcome
 
-    def _again(self, task: Task, outcome: Outcome) -> Task:
+    def _again(self, task: ProbeTask, outcome: Outcome) -> ProbeTask:
         """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
         probe, memory = task.probe, task.memory
         if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
-            return Task(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in, alone=True)
+            return ProbeTask(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in, alone=True)
         before = f"{memory.rows_at_once(probe.recipe.effective_batch)} rows and {memory.generation_batch} answers"
         memory = memory.halved(probe.recipe.effective_batch)
         self._note(
             f"probe {probe.id} ran out of memory with {before} at once; it is tried again in a new worker with "
             f"{memory.micro_batch} and {memory.generation_batch}"
         )
-        return Task(task.place, probe, task.attempt + 1, memory, halved=True, failed_in=task.failed_in, alone=True)
+        return ProbeTask(task.place, probe, task.attempt + 1, memory, halved=True, failed_in=task.failed_in, alone=True)
 
 
-def _suited(task: Task, failures: Mapping[int, int]) -> set[int]:
+def _suited(task: ProbeTask, failures: Mapping[int, int]) -> set[int]:
     """The slots to which a task may go: a retry after a worker's fault, to one where it did not fail, if any is left,
     and of these to one that has failed least often in a row."""
     if not task.failed_in:

@@ -25,7 +25,7 @@ from probes.inputs.material import Material
 from probes.inputs.settings import Engine, MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
-from probes.rendering.renderer import Question
+from probes.rendering.renderer import RenderedPrompt
 from probes.rendering.row_check import rendered_digest
 from probes.result.reading import Failure, Outcome, Probe, Reading, Timing
 from probes.run.answers import levels, require_enough, scored_text, split_scored, write_answers
@@ -276,7 +276,7 @@ class _Measurement:
         return trained
 
     def _sampled(
-        self, base: Base, adapter: Path, questions: Sequence[Question], note: Callable[[str], None]
+        self, base: Base, adapter: Path, questions: Sequence[RenderedPrompt], note: Callable[[str], None]
     ) -> list[list[SampledText]]:
         """Answers, indexed [prompt][sample], of the base with the adapter: from the server, or generated here."""
         probe, settings, server = self.probe, self.bench.material.probe, self.bench.open_server()

@@ -18,7 +18,7 @@ from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
 from probes.inputs.settings import MemorySettings, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
-from probes.run.batch import Batch, Task
+from probes.run.batch import Batch, ProbeTask
 from probes.run.failures import MEANINGS
 from probes.run.protocol import Listener, OnOutcome, Progress, WorkerStatus, ignore_outcome
 from probes.run.worker import Ready
@@ -221,7 +221,7 @@ class ResidentRunner:
             message = f"its worker ended ({why}) in attempt {task.attempt} of {self._settings.attempts}"
             self._settle(slot, task, Failure(task.probe.id, task.probe.seed, "lost_worker", message), batch)
 
-    def _settle(self, slot: Slot, task: Task, outcome: Outcome, batch: Batch) -> None:
+    def _settle(self, slot: Slot, task: ProbeTask, outcome: Outcome, batch: Batch) -> None:
         """What an attempt's outcome means for the worker and for the probe."""
         meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
         if isinstance(outcome, Failure) and meaning and meaning.worker_at_fault:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from common.errors import MissingRequirement
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
-from probes.run.batch import Task
+from probes.run.batch import ProbeTask
 from probes.run.devices import visible_devices
 from probes.run.protocol import WorkerState, WorkerStatus
 from probes.run.worker import serve
@@ -29,7 +29,7 @@ FIRST_PAUSE = 1.0
 """Seconds before the first of these restarts; each further pause is twice as long."""
 
 
-class Process(Protocol):
+class WorkerProcess(Protocol):
     """What runs a worker: a process of this machine, or an actor of a cluster."""
 
     @property
@@ -58,11 +58,11 @@ class Worker:
     """A worker process. ``deadline``: when it must be ready, later when its tasks must be done. ``whole``: no message
     to or from it was interrupted."""
 
-    process: Process
+    process: WorkerProcess
     pipe: Pipe
     deadline: float
     ready: bool = False
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[ProbeTask] = field(default_factory=list)
     whole: bool = True
 
     @property

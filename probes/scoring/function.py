@@ -30,7 +30,7 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.protocol import Answer, Context, Mark, Missing, ScorerBroken
 
-Function = Callable[[str, str, str, dict[str, Any]], object]
+ScoringFunction = Callable[[str, str, str, dict[str, Any]], object]
 KEYS = ("score", "components", "critical", "outcome", "note")
 
 
@@ -135,7 +135,7 @@ def _points(what: str, value: object) -> float:
     return points
 
 
-def load_function(name: str, folder: Path) -> Function:
+def load_function(name: str, folder: Path) -> ScoringFunction:
     """Import the function; BadInput when its file cannot be imported or has no such function."""
     path = _source(name, folder)
     place, _, attribute = name.partition(":")
@@ -160,7 +160,7 @@ def load_function(name: str, folder: Path) -> Function:
             f"{path}: [scorer] function {attribute!r} is called with prompt, answer, category and checks, and does not "
             "take these four; mend its parameters"
         ) from None
-    found: Function = function
+    found: ScoringFunction = function
     return found
 
 

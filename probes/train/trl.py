@@ -110,7 +110,7 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     rows, tokens = Dataset.from_list(ids), tokens_of(ids, job.recipe.max_length)
     seen = [0, *itertools.accumulate(tokens)][:: job.recipe.effective_batch]
     curve = CurveWriter(job.directory / NAME, job.on_step, job.long, seen)
-    kept = _State.of(base.model)
+    kept = _BaseState.of(base.model)
     trainer: Any = None
     try:
         trainer = _trainer(base, job, memory, rows, curve)
@@ -216,7 +216,7 @@ class _Log(TrainerCallback):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class _State:
+class _BaseState:
     """The state of a base that training changes, besides its weights. It is restored, since a worker trains many
     probes.
 
@@ -227,7 +227,7 @@ class _State:
     configs: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, model: Any) -> "_State":
+    def of(cls, model: Any) -> "_BaseState":
         grads = {name: p.requires_grad for name, p in model.named_parameters()}
         return cls(grads, tuple(dict(vars(config)) for config in _configs(model)))
 

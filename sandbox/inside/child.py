@@ -33,7 +33,7 @@ class Confinement:
     limits: tuple[tuple[int, int], ...]
     ruleset: landlock.Ruleset | None
     capabilities: system.KeptCapabilities
-    filter: seccomp.Filter
+    filter: seccomp.SystemCallFilter
 
     def enter(self, zygote: int) -> None:
         """Confine this process for good; OSError if any part fails."""

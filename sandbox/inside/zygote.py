@@ -114,7 +114,7 @@ class Zygote:
             capabilities=system.KeptCapabilities(
                 1 << system.CAP_DAC_READ_SEARCH if settings["keep_read_search"] else 0
             ),
-            filter=seccomp.Filter(),
+            filter=seccomp.SystemCallFilter(),
         )
         self.namespaces = False
 

@@ -112,17 +112,17 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _MODE_FILTER = 2
 
 
-class _Program(ctypes.Structure):
+class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-class Filter:
+class SystemCallFilter:
     """The filter as the kernel takes it. Build it once, `install` it in each program's process."""
 
     def __init__(self) -> None:
         code = instructions(system.machine())
         self._code = ctypes.create_string_buffer(b"".join(code), 8 * len(code))
-        self._program = _Program(len(code), ctypes.addressof(self._code))
+        self._program = _FilterProgram(len(code), ctypes.addressof(self._code))
 
     def install(self) -> None:
         """Confine the calling thread for good. Needs no_new_privs; OSError where the kernel has no seccomp."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sandbox import protocol, raising, values
 from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
-from sandbox.outside.conversation import Conversation, not_a_value
+from sandbox.outside.conversation import ProgramChannel, not_a_value
 from sandbox.outside.jail import Jail
 from sandbox.values import EncodedValue, Value
 
@@ -22,7 +22,7 @@ class ChildBroken(SandboxBroken):
     """The child could not confine itself, so no program was run."""
 
 
-class Candidate:
+class RunningProgram:
     """A program that waits for calls, until close(). A context manager, made by `Sandbox.start`.
 
     loaded: None, or why there is nothing to call. ended: why its process has ended; None while it runs. unasked: it
@@ -36,7 +36,7 @@ class Candidate:
         self.unasked = False
         self.unread = ""
         self._decoder = values.Decoder()
-        self._conversation = Conversation(jail, identity, limits)
+        self._conversation = ProgramChannel(jail, identity, limits)
 
     @property
     def ended(self) -> Ended | None:
@@ -122,7 +122,7 @@ class Candidate:
         """End the program, so that the sandbox can start another. Closing twice is harmless."""
         self._conversation.close()
 
-    def __enter__(self) -> "Candidate":
+    def __enter__(self) -> "RunningProgram":
         return self
 
     def __exit__(

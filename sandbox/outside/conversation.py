@@ -34,7 +34,7 @@ class Starved(SandboxBroken):
     """The machine did not let the program run, or killed it."""
 
 
-class Conversation:
+class ProgramChannel:
     """The channel to a program that `jail` starts. `ended`: why no more frames come; None while the program runs.
     `memory`: about how many bytes all frames so far take here."""
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sandbox.outcomes import Ended, Execution, Limits, Program, ProgramBroke, Returned, SandboxBroken
 from sandbox.outside.backends import Launch
-from sandbox.outside.candidate import Ask, Candidate
+from sandbox.outside.candidate import Ask, RunningProgram
 from sandbox.outside.jail import Jail
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._identities = itertools.count(1)
         self._closed = False
-        self._live: Candidate | None = None
+        self._live: RunningProgram | None = None
         self._jail: Jail | None = Jail(launch, limits)
         each = "a process and namespaces of its own" if self._jail.namespaces else "a process of its own"
         self.why = f"{backend} started, its self-test found nothing that gets out, and each program has {each}"
@@ -73,7 +73,7 @@ class Sandbox:
         except ProgramBroke as trouble:
             return Execution(Ended("broke_sandbox", str(trouble)), (), time.monotonic() - begun)
 
-    def start(self, source: str, needs: str = "", asks: Mapping[str, Ask] | None = None) -> Candidate:
+    def start(self, source: str, needs: str = "", asks: Mapping[str, Ask] | None = None) -> RunningProgram:
         """Load a program for calls until it is closed; one at a time.
 
         needs: a function that it must define. asks: functions that the program may call and that run outside.
@@ -87,7 +87,7 @@ class Sandbox:
             self._jail = Jail(self._launch, self.limits)
             if self._closed:  # interrupted meanwhile
                 self._jail.hang_up()
-        self._live = candidate = Candidate(self._jail, next(self._identities), self.limits, asks or {})
+        self._live = candidate = RunningProgram(self._jail, next(self._identities), self.limits, asks or {})
         try:
             candidate.load(source, needs)
         except BaseException:

@@ -38,13 +38,13 @@ class RunnerContract(ABC):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def opened(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Opened"]:
+    def opened(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunnerUnderTest"]:
         contract = cls()
         material = contract.material(tmp_path_factory.mktemp("study"))
         with contract.open(material, tmp_path_factory.mktemp("runs")) as runner:
-            yield Opened(material, runner)
+            yield RunnerUnderTest(material, runner)
 
-    def test_it_says_in_one_line_where_and_with_what_it_measures(self, opened: "Opened") -> None:
+    def test_it_says_in_one_line_where_and_with_what_it_measures(self, opened: "RunnerUnderTest") -> None:
         runner = opened.runner
         assert runner.environment
         assert "\n" not in runner.environment
@@ -53,17 +53,17 @@ class RunnerContract(ABC):
         assert runner.width >= 1
         assert len({worker.number for worker in runner.workers}) == len(runner.workers)
 
-    def test_no_probes_have_no_outcomes(self, opened: "Opened") -> None:
+    def test_no_probes_have_no_outcomes(self, opened: "RunnerUnderTest") -> None:
         assert opened.run([]) == []
 
-    def test_outcomes_are_the_probes_own_and_in_the_order_asked(self, opened: "Opened") -> None:
+    def test_outcomes_are_the_probes_own_and_in_the_order_asked(self, opened: "RunnerUnderTest") -> None:
         probes = opened.probes(self.recipes())
         outcomes = opened.run(probes)
         assert len(outcomes) == len(probes)
         for probe, outcome in zip(probes, outcomes, strict=True):
             require_own(probe, outcome)
 
-    def test_a_reading_has_a_score_or_a_reason_for_each_sample_of_each_prompt(self, opened: "Opened") -> None:
+    def test_a_reading_has_a_score_or_a_reason_for_each_sample_of_each_prompt(self, opened: "RunnerUnderTest") -> None:
         (probe,) = opened.probes(self.recipes()[:1], seeds=1)
         (reading,) = opened.run([probe])
         assert isinstance(reading, Reading)
@@ -73,7 +73,7 @@ class RunnerContract(ABC):
         assert sorted(found) == sorted((prompt.id, sample) for prompt in prompts for sample in range(probe.key.samples))
         assert all(0 <= score.value <= 10 for score in reading.scores)
 
-    def test_each_outcome_is_handed_over_once_before_the_batch_returns(self, opened: "Opened") -> None:
+    def test_each_outcome_is_handed_over_once_before_the_batch_returns(self, opened: "RunnerUnderTest") -> None:
         probes = opened.probes(self.recipes())
         kept: list[tuple[Probe, Outcome]] = []
         outcomes = opened.runner.run(probes, lambda _: None, lambda probe, outcome: kept.append((probe, outcome)))
@@ -81,7 +81,7 @@ class RunnerContract(ABC):
         by_id = {probe.id: outcome for probe, outcome in kept}
         assert [by_id[probe.id] for probe in probes] == outcomes
 
-    def test_progress_is_that_of_the_batch_and_ends_with_done(self, opened: "Opened") -> None:
+    def test_progress_is_that_of_the_batch_and_ends_with_done(self, opened: "RunnerUnderTest") -> None:
         probes = opened.probes(self.recipes())
         heard: list[Progress] = []
         opened.runner.run(probes, heard.append)
@@ -89,7 +89,9 @@ class RunnerContract(ABC):
         for probe in probes:
             assert [one.phase for one in heard if one.probe == probe.id][-1] == "done"
 
-    def test_its_workers_name_the_probe_whose_progress_is_heard_and_none_afterwards(self, opened: "Opened") -> None:
+    def test_its_workers_name_the_probe_whose_progress_is_heard_and_none_afterwards(
+        self, opened: "RunnerUnderTest"
+    ) -> None:
         if not opened.runner.workers:
             pytest.skip("its probes run in the caller's process")
         at_work: list[bool] = []
@@ -104,7 +106,7 @@ class RunnerContract(ABC):
         assert not any(worker.probes for worker in opened.runner.workers)
 
     def test_a_probe_gives_the_same_scores_again_alone_and_in_another_runner(
-        self, opened: "Opened", tmp_path: Path
+        self, opened: "RunnerUnderTest", tmp_path: Path
     ) -> None:
         probes = opened.probes(self.recipes())
         together = [_gist(outcome) for outcome in opened.run(probes)]
@@ -112,12 +114,12 @@ class RunnerContract(ABC):
         with self.open(opened.material, tmp_path) as other:
             assert [_gist(outcome) for outcome in other.run(probes[::-1], lambda _: None)] == together[::-1]
 
-    def test_another_seed_and_another_recipe_have_scores_of_their_own(self, opened: "Opened") -> None:
+    def test_another_seed_and_another_recipe_have_scores_of_their_own(self, opened: "RunnerUnderTest") -> None:
         probes = opened.probes(self.recipes()[:2])
         found = [_gist(outcome) for outcome in opened.run(probes)]
         assert len({repr(one) for one in found}) == len(probes)
 
-    def test_a_failure_has_no_score_and_leaves_its_neighbours_alone(self, opened: "Opened") -> None:
+    def test_a_failure_has_no_score_and_leaves_its_neighbours_alone(self, opened: "RunnerUnderTest") -> None:
         if (failing := self.failing_recipe()) is None:
             pytest.skip("no recipe fails here")
         good = self.recipes()[0]
@@ -126,7 +128,7 @@ class RunnerContract(ABC):
         assert failed.message
         assert _gist(before) == _gist(after)
 
-    def test_an_exception_passes_through_and_the_next_batch_is_measured(self, opened: "Opened") -> None:
+    def test_an_exception_passes_through_and_the_next_batch_is_measured(self, opened: "RunnerUnderTest") -> None:
         def full(probe: Probe, outcome: Outcome) -> None:
             raise OSError("the disk is full")
 
@@ -135,13 +137,13 @@ class RunnerContract(ABC):
             opened.runner.run(probes, lambda _: None, full)
         assert [outcome.probe for outcome in opened.run(probes)] == [probe.id for probe in probes]
 
-    def test_closing_twice_is_harmless(self, opened: "Opened", tmp_path: Path) -> None:
+    def test_closing_twice_is_harmless(self, opened: "RunnerUnderTest", tmp_path: Path) -> None:
         runner = self.open(opened.material, tmp_path)
         runner.close()
         runner.close()
 
 
-class Opened:
+class RunnerUnderTest:
     """A runner and the material that it measures on."""
 
     def __init__(self, material: Material, runner: Runner) -> None:

@@ -72,7 +72,7 @@ class ScriptedEndpoint:
         self._next = 0
         self._lock = threading.Lock()
         self._seed = seed
-        self._server = _Server(self, port)
+        self._server = _LoopbackServer(self, port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
@@ -148,7 +148,7 @@ class ScriptedEndpoint:
         return pick(request, random.Random(f"{self._seed}|{number}"))
 
 
-class _Server(ThreadingHTTPServer):
+class _LoopbackServer(ThreadingHTTPServer):
     """A server on loopback that ignores clients which disconnect."""
 
     daemon_threads = True
@@ -177,7 +177,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: _Server
+    server: _LoopbackServer
     protocol_version = "HTTP/1.1"
     timeout = 30
     disable_nagle_algorithm = True  # otherwise the body waits 40 ms for the acknowledgement of the headers

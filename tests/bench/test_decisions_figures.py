@@ -12,17 +12,17 @@ from bench.decisions import command, play
 from bench.decisions.figures import NO_EFFECT, by_family, figures
 from bench.decisions.intervals import mean, proportion, rate
 from bench.decisions.play import NULL, Cell, Nights
-from bench.decisions.record import Event, NightRecord, stands
+from bench.decisions.record import DecisionEvent, NightRecord, stands
 from bench.decisions.table import Results, markdown, targets
 from common.errors import BadInput
 
 
-def keep(spent: float, gain: float, level: float, guard: float = 0.0, claimed: float | None = None) -> Event:
-    return Event(spent=spent, kind="keep", claimed=claimed, gain=gain, guard=guard, level=level)
+def keep(spent: float, gain: float, level: float, guard: float = 0.0, claimed: float | None = None) -> DecisionEvent:
+    return DecisionEvent(spent=spent, kind="keep", claimed=claimed, gain=gain, guard=guard, level=level)
 
 
 def night(
-    *events: Event, number: int = 0, family: str = "smooth", headroom: float = 1.0, missed: int = 0
+    *events: DecisionEvent, number: int = 0, family: str = "smooth", headroom: float = 1.0, missed: int = 0
 ) -> NightRecord:
     return NightRecord(
         policy="somebody",
@@ -63,10 +63,14 @@ def test_what_is_won_is_followed_over_the_night() -> None:
 
 def test_a_keep_that_was_taken_back_counts_as_made_only() -> None:
     events = [
-        Event(spent=1, kind="keep", claimed=None, gain=0.3, guard=0.0, level=0.3, moved={"beta": (0.1, 0.2)}),
-        Event(spent=2, kind="keep", claimed=None, gain=-0.5, guard=0.0, level=-0.2, moved={"warmup": (0.1, 0.2)}),
-        Event(spent=3, kind="keep", claimed=None, gain=0.1, guard=0.0, level=-0.1, moved={"beta": (0.2, 0.3)}),
-        Event(spent=4, kind="retract", claimed=None, gain=0.5, guard=0.0, level=0.4, moved={"warmup": (0.2, 0.1)}),
+        DecisionEvent(spent=1, kind="keep", claimed=None, gain=0.3, guard=0.0, level=0.3, moved={"beta": (0.1, 0.2)}),
+        DecisionEvent(
+            spent=2, kind="keep", claimed=None, gain=-0.5, guard=0.0, level=-0.2, moved={"warmup": (0.1, 0.2)}
+        ),
+        DecisionEvent(spent=3, kind="keep", claimed=None, gain=0.1, guard=0.0, level=-0.1, moved={"beta": (0.2, 0.3)}),
+        DecisionEvent(
+            spent=4, kind="retract", claimed=None, gain=0.5, guard=0.0, level=0.4, moved={"warmup": (0.2, 0.1)}
+        ),
     ]
     marked = stands(events, {"beta": 0.3, "warmup": 0.1})
     assert [event.standing for event in marked] == [True, False, True, False]
@@ -125,7 +129,7 @@ def test_targets_say_what_is_met_and_compare_with_rivals_that_are_safe() -> None
 
 
 def test_a_kept_stack_counts_as_a_row_for_each_of_its_members() -> None:
-    stack = Event(spent=9, kind="keep", claimed=None, gain=0.5, guard=0.0, level=0.5, members=(0.6, 0.0, -0.1))
+    stack = DecisionEvent(spent=9, kind="keep", claimed=None, gain=0.5, guard=0.0, level=0.5, members=(0.6, 0.0, -0.1))
     found = figures("somebody", "smooth", [night(stack)])
     assert found.keeps.value == 1
     assert (found.null.value, found.harmful.value) == pytest.approx((2 / 3, 1 / 3))

@@ -10,7 +10,7 @@ from common.parallel import TaskPool, cores, free_cores
 from probes.inputs.prompts import Prompt
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ChecksBroken, Mark
-from sandbox import Candidate, SandboxBroken
+from sandbox import RunningProgram, SandboxBroken
 
 SETUP = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(2, 2) == 4"
 PROMPT = Prompt(
@@ -68,13 +68,13 @@ def test_threads_have_sandboxes_of_their_own_and_none_is_opened_that_no_thread_u
 def test_answers_that_break_the_sandbox_fail_by_themselves_and_the_others_are_judged(
     scorer: ExecutionScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(candidate: Candidate, source: str, needs: str) -> None:
+    def load(candidate: RunningProgram, source: str, needs: str) -> None:
         if "return nothing" in source:
             raise SandboxBroken("the kernel killed it, as it does when the machine is out of memory")
         right(candidate, source, needs)
 
-    right = Candidate.load
-    monkeypatch.setattr(Candidate, "load", load)
+    right = RunningProgram.load
+    monkeypatch.setattr(RunningProgram, "load", load)
     cases = Prompt("c", "probe", "a", 1, "", {"entry_point": "add", "cases": [{"args": [1, 2], "expected": 3}]})
     texts = (TEXTS[0], TEXTS[4], TEXTS[0])
     found = [mark for prompt in (PROMPT, cases) for mark in scorer.score([Answer(prompt, text) for text in texts])]

@@ -18,7 +18,7 @@ from commands import nightlane
 from playwright.sync_api import sync_playwright
 
 from agent.ledger.results.columns import COLUMNS
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.workspace.folder import Workspace
 from cli.example_studies import KINDS
 from cli.exit_codes import EXIT_CODES
@@ -211,7 +211,7 @@ def test_the_policy_names_of_the_method_are_keys() -> None:
     told = ("smallest_effect", "night_error", "later_error", "spend", "guard_error", "wave", "member_chance")
     for name in (*told, "confirming_seeds", "disguised", "holdout_seeds"):
         assert f"`{name}`" in text
-        assert name in Policy.model_fields
+        assert name in PolicySettings.model_fields
 
 
 def test_the_excerpt_has_the_columns_of_results_tsv() -> None:

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.breakdown import Breakdown, break_down, count_classes
-from evaluation.results import Result
+from evaluation.results import ScoredSample
 from probes.scoring.execution.failure_classes import CLASSES
 
 SEEDS = (42, 123, 7)
 
 
-def answer(problem: str, word: str, seed: int = 0, sample: int = 0) -> Result:
+def answer(problem: str, word: str, seed: int = 0, sample: int = 0) -> ScoredSample:
     """``word``: a class; "X!" is one that failed by its format alone."""
     name = word.rstrip("!")
     passed = name == "PASS"
     text = f"{problem} {seed} {sample} {word}"
-    return Result(
+    return ScoredSample(
         problem=problem,
         category="humaneval",
         seed=seed,
@@ -33,7 +33,7 @@ def answer(problem: str, word: str, seed: int = 0, sample: int = 0) -> Result:
     )
 
 
-def side(*words: str | Sequence[str]) -> list[Result]:
+def side(*words: str | Sequence[str]) -> list[ScoredSample]:
     """Problems p0, p1 ... with one answer per word and seed."""
     return [
         answer(f"p{number}", word, seed)
@@ -140,7 +140,7 @@ def test_sides_without_a_common_problem_have_nothing_to_compare() -> None:
     assert break_down([], []).problems == 0
 
 
-def collapsed(number: int, of: int = 164) -> tuple[list[Result], list[Result]]:
+def collapsed(number: int, of: int = 164) -> tuple[list[ScoredSample], list[ScoredSample]]:
     """``number`` answers of distinct wrong problems become refusals; pass@1 stays what it is."""
     before = [answer(f"p{i}", "PASS" if i % 2 else "ASSERTION_FAIL") for i in range(of)]
     after = [replace(r, failure_class="REFUSAL") if not i % 2 and i < 2 * number else r for i, r in enumerate(before)]

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.results import Result, from_json, to_json
+from evaluation.results import ScoredSample, from_json, to_json
 from evaluation.statistics import crossed_standard_error, pass_at_k, pass_difference, pass_rates
 from probes.result.comparison import quantile
 
 
-def results(seed: int, problems: dict[str, str]) -> list[Result]:
+def results(seed: int, problems: dict[str, str]) -> list[ScoredSample]:
     """One answer per letter: "+" passes, "-" does not."""
     return [
-        Result(
+        ScoredSample(
             problem=name,
             category="humaneval",
             seed=seed,
@@ -37,7 +37,7 @@ def results(seed: int, problems: dict[str, str]) -> list[Result]:
     ]
 
 
-def table(rows: Mapping[int, Sequence[str]]) -> list[Result]:
+def table(rows: Mapping[int, Sequence[str]]) -> list[ScoredSample]:
     """Per seed, the answers of problems p0, p1 ..."""
     return [r for seed, row in rows.items() for r in results(seed, {f"p{i}": signs for i, signs in enumerate(row)})]
 
@@ -203,7 +203,7 @@ def test_an_answer_missing_in_one_seed_is_no_zero() -> None:
 
 @given(st.text(), st.booleans(), st.floats(0, 10), st.integers(0, 2**31))
 def test_a_result_comes_back_from_json(text: str, flag: bool, score: float, seed: int) -> None:
-    result = Result(
+    result = ScoredSample(
         problem=text,
         category="mbpp",
         seed=seed,

@@ -11,7 +11,7 @@ from trainable import asked, stores
 from common.errors import BadInput
 from finetune import run as running
 from finetune.manifest import Manifest, require_whole
-from finetune.plan import Plan, plan
+from finetune.plan import TrainingPlan, plan
 from finetune.start import read_start
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import require_prompt_format
@@ -21,7 +21,7 @@ from probes.train.curve import read_curve
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
-def ready(folder: Path, taught_folder: Path, learning_rate: float) -> Plan:
+def ready(folder: Path, taught_folder: Path, learning_rate: float) -> TrainingPlan:
     found = stores(folder)
     write_scorer(folder)
     (folder / "model").symlink_to(taught_folder / "model")
@@ -61,12 +61,12 @@ def test_answers_that_collapse_end_the_run_and_the_last_good_checkpoint_is_named
 
 
 @pytest.fixture(scope="module")
-def good_run(tmp_path_factory: pytest.TempPathFactory, taught_folder: Path) -> tuple[Plan, Manifest]:
+def good_run(tmp_path_factory: pytest.TempPathFactory, taught_folder: Path) -> tuple[TrainingPlan, Manifest]:
     planned = ready(tmp_path_factory.mktemp("good"), taught_folder, 0.001)
     return planned, running.run(planned, 1, lambda _: None)
 
 
-def test_a_run_that_goes_well_is_not_ended(good_run: tuple[Plan, Manifest]) -> None:
+def test_a_run_that_goes_well_is_not_ended(good_run: tuple[TrainingPlan, Manifest]) -> None:
     _, done = good_run
     assert (done.status, done.done) == ("COMPLETE", 40)
     last = done.spot_checks[40]
@@ -74,7 +74,7 @@ def test_a_run_that_goes_well_is_not_ended(good_run: tuple[Plan, Manifest]) -> N
     assert last > 5
 
 
-def test_a_spot_check_asks_holdout_prompts_alone(good_run: tuple[Plan, Manifest]) -> None:
+def test_a_spot_check_asks_holdout_prompts_alone(good_run: tuple[TrainingPlan, Manifest]) -> None:
     planned, _ = good_run
     lines = (planned.request.folder / "spot_checks.jsonl").read_text(encoding="utf-8").splitlines()
     asked_prompts = {answer["prompt"] for line in lines for answer in json.loads(line)["answers"]}

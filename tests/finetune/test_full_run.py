@@ -14,7 +14,7 @@ from common.digests import file_digest
 from common.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
 from finetune import run as running
 from finetune.manifest import Manifest, is_complete, require_whole
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import load_source, order
@@ -38,7 +38,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def ready(folder: Path, tiny_folder: Path, **changes: Any) -> Plan:
+def ready(folder: Path, tiny_folder: Path, **changes: Any) -> TrainingPlan:
     """A run on an export that somebody looked at, with one row judged bad, and on data of the user's own."""
     found = stores(folder)
     review(found, range(4))
@@ -50,7 +50,7 @@ def ready(folder: Path, tiny_folder: Path, **changes: Any) -> Plan:
     return planned(folder, found, recipe=recipe, **changes)
 
 
-def ran(plan: Plan) -> tuple[Manifest, list[tuple[int, float]]]:
+def ran(plan: TrainingPlan) -> tuple[Manifest, list[tuple[int, float]]]:
     steps: list[tuple[int, float]] = []
     return running.run(plan, 0, lambda line: steps.append((line["step"], line["loss"]))), steps
 
@@ -142,7 +142,7 @@ def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_fo
         require_whole(out / "combined")
 
 
-def fails(plan: Plan) -> NightlaneError:
+def fails(plan: TrainingPlan) -> NightlaneError:
     with pytest.raises(NightlaneError) as told:
         ran(plan)
     assert not is_complete(plan.request.folder)

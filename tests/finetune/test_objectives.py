@@ -13,7 +13,7 @@ from trainable import TIME, planned, stores
 from common.errors import BadInput
 from finetune import run as running
 from finetune.objectives.reward_rows import reward_pairs
-from finetune.plan import Plan, objective_of
+from finetune.plan import TrainingPlan, objective_of
 from preferences.store.annotations import Review
 from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row
@@ -47,7 +47,7 @@ def reward_stores(folder: Path) -> Stores:
     return found
 
 
-def ready(where: Path, tiny_folder: Path, found: Stores, **changes: Any) -> Plan:
+def ready(where: Path, tiny_folder: Path, found: Stores, **changes: Any) -> TrainingPlan:
     if not (where / "model").exists():
         (where / "model").symlink_to(tiny_folder / "model")
     recipe = {"mixture": {"good": 1.0}, **changes.pop("recipe", {})}

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from common.errors import BadInput, NightlaneError
 from finetune import processes
 from finetune import run as running
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from preferences.store.stores import Stores
 from probes.inputs.settings import RunnerSettings
 
@@ -28,7 +28,7 @@ def fork_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "CONTEXT", commands.WorkerContext())
 
 
-def both(folder: Path, tiny_folder: Path, **changes: Any) -> tuple[Plan, Plan]:
+def both(folder: Path, tiny_folder: Path, **changes: Any) -> tuple[TrainingPlan, TrainingPlan]:
     """The same run in one process with two passes of two rows, and in two processes with a pass of two rows each."""
     runner = RunnerSettings(micro_batch=2)
     recipe = {"lora_dropout": 0.0, **changes.pop("recipe", {})}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trainable import asked, exported, planned, review, row, stores
 
 from common.errors import BadInput
-from finetune.manifest import Review, trained_on
+from finetune.manifest import ReviewWord, trained_on
 from finetune.plan import plan
 from finetune.review import review_state
 from preferences.store.annotations import Vote
@@ -19,7 +19,7 @@ from preferences.store.stores import Stores
 from view.terminal.finetune import plan_text
 
 
-def look(folder: Path, found: Stores, **changes: Any) -> Review:
+def look(folder: Path, found: Stores, **changes: Any) -> ReviewWord:
     (source,) = trained_on(planned(folder, found, **changes))
     return source.looked_at
 

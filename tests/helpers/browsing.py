@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Playwright, Request
 
 from agent.workspace.folder import Workspace
 from view.data.session_record import load_record
-from view.server.serve import HOST, Server, address_with, listening
+from view.server.serve import HOST, PageServer, address_with, listening
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
@@ -41,7 +41,7 @@ def served(workspace: Workspace) -> Iterator[Served]:
     """On a free port, in a thread, until the block ends."""
     with listening(0) as socket:
         port = socket.getsockname()[1]
-        server = Server(workspace, TOKEN, port)
+        server = PageServer(workspace, TOKEN, port)
         thread = Thread(target=server.run, kwargs={"sockets": [socket]})
         thread.start()
         try:

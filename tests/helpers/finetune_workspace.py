@@ -10,8 +10,8 @@ from some_rows import TIME, pair, reward, stores
 
 from agent.workspace.folder import Workspace
 from common.files import locked
-from finetune.manifest import Manifest, Status, TrainedOn, write_manifest
-from finetune.start import Start, write_start
+from finetune.manifest import Manifest, RunStatus, TrainedOn, write_manifest
+from finetune.start import RunStart, write_start
 from preferences.store.annotations import Certification, Vote, text_digest
 from preferences.store.provenance import Provenance, TextOrigin
 from probes.result.reading import Probe, ProbeKey, Reading, Score, Timing
@@ -35,11 +35,11 @@ def make(root: Path) -> Workspace:
     return workspace
 
 
-def run(folder: Path, steps: int, done: int, status: Status | None, why: str = "") -> None:
+def run(folder: Path, steps: int, done: int, status: RunStatus | None, why: str = "") -> None:
     """A full-length run that has come to step ``done``; without a status it has no record of its end."""
     folder.mkdir(parents=True)
     recipe = tiny.recipe()
-    start = Start(
+    start = RunStart(
         study="microcoder",
         origin="a test",
         recipe=recipe.digest,

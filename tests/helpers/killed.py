@@ -7,10 +7,10 @@ from typing import Any
 
 import commands
 
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 
 
-def killed_at(step: int, plan: Plan) -> None:
+def killed_at(step: int, plan: TrainingPlan) -> None:
     """Run, and return when the run was killed in the middle of this step: its line is written, its checkpoint not."""
     process = commands.server().Process(target=_run, args=(plan, step))
     process.start()
@@ -18,7 +18,7 @@ def killed_at(step: int, plan: Plan) -> None:
     assert process.exitcode == -signal.SIGKILL, process.exitcode
 
 
-def _run(plan: Plan, last: int) -> None:
+def _run(plan: TrainingPlan, last: int) -> None:
     import torch
 
     from finetune.run import run

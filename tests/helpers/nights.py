@@ -15,7 +15,7 @@ from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.knob_model import Place
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.night_parts import NightParts
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from agent.policy.stack import Stack
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -170,9 +170,9 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
         if stack is None:
             looked += 1
             first, size = not known.explored, min(known.wave, known.left)
-            return MeasureWave(size, first, Plan(size, 0, 0.0, 0.0))
+            return MeasureWave(size, first, NightPlan(size, 0, 0.0, 0.0))
         looked = 0
-        return ConfirmStack(stack, min(pairs, known.left // 2), Plan(0, pairs, stack.expected, 0.5))
+        return ConfirmStack(stack, min(pairs, known.left // 2), NightPlan(0, pairs, stack.expected, 0.5))
 
     return step
 
@@ -183,14 +183,14 @@ def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
 
     def step(known: Known, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         if not known.explored:
-            return MeasureWave(known.wave, True, Plan(known.wave, 0, 0.0, 0.0))
+            return MeasureWave(known.wave, True, NightPlan(known.wave, 0, 0.0, 0.0))
         for knob, place in moves:
             places = {**known.base, knob: place}
             measured = sum(one.places == places for one in known.target)
             if places != known.base and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
                 guards = dict.fromkeys(known.margins, (0.0, 1.0))
                 stack = Stack(((knob, place),), places, 1.0, 1.0, guards, 1.0)
-                return ConfirmStack(stack, pairs, Plan(0, pairs, 1.0, 0.5))
+                return ConfirmStack(stack, pairs, NightPlan(0, pairs, 1.0, 0.5))
         return Stop("all were tried")
 
     return step

@@ -8,7 +8,7 @@ from trainable import exported, planned, review, stores
 
 from finetune import run as running
 from finetune.manifest import Manifest
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from preferences.store.stores import Stores
 from probes.inputs.settings import RunnerSettings
 from probes.train.curve import read_curve
@@ -17,7 +17,7 @@ STEPS, EVERY = 9, 3
 TIMES = {"seconds", "tokens_per_second", "memory_gb", "seconds_left"}
 
 
-def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> Plan:
+def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> TrainingPlan:
     """A run with dropout, whose masks are random numbers, and with accumulation."""
     found = stores(folder)
     review(found, range(5))
@@ -27,17 +27,17 @@ def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> Plan:
     return again_planned(folder, found, out, **changes)
 
 
-def again_planned(folder: Path, found: Stores, out: str, **changes: Any) -> Plan:
+def again_planned(folder: Path, found: Stores, out: str, **changes: Any) -> TrainingPlan:
     recipe = {"mixture": {"mined": 1.0, "good": 1.0}, "lora_dropout": 0.2, **changes.pop("recipe", {})}
     given = {"steps": STEPS, "save_every": EVERY, "runner": RunnerSettings(micro_batch=2), **changes}
     return planned(folder, found, folder=folder / out, recipe=recipe, **given)
 
 
-def complete(plan: Plan) -> Manifest:
+def complete(plan: TrainingPlan) -> Manifest:
     return running.run(plan, 1, lambda _: None)
 
 
-def resumed(plan: Plan, **changes: Any) -> Plan:
+def resumed(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
     return replace(plan, request=replace(plan.request, resume=True, **changes))
 
 
@@ -46,7 +46,7 @@ def figures(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k not in TIMES} for line in read_curve(folder / "train.jsonl")]
 
 
-def require_equal(one: Manifest, other: Manifest, plan: Plan, again: Plan) -> None:
+def require_equal(one: Manifest, other: Manifest, plan: TrainingPlan, again: TrainingPlan) -> None:
     assert (one.final, one.files, one.tokens) == (other.final, other.files, other.tokens)
     assert one.spot_checks == other.spot_checks
     assert figures(plan.request.folder) == figures(again.request.folder)

@@ -8,7 +8,7 @@ from random import Random
 
 from some_rows import pair, side
 
-from labs._build.pairs import Reserved
+from labs._build.pairs import ReservedQuestions
 from labs.persona.sources import pairs
 from preferences.certify.receipt import Receipt
 from preferences.store.annotations import AnnotatedRow
@@ -67,7 +67,7 @@ def everyday() -> list[Text]:
 def persona(count: int = 360) -> list[Text]:
     """Pairs of the bundled study without answers that nearly repeat an earlier one, since the generator uses few
     sentences."""
-    rows = pairs("plain", count, 1, Reserved(()))
+    rows = pairs("plain", count, 1, ReservedQuestions(()))
     again = {place for place, _, _ in Wordings((row.chosen, place) for place, row in enumerate(rows)).repeats()}
     return [
         Text(row.prompt, row.chosen, row.rejected, row.category) for place, row in enumerate(rows) if place not in again

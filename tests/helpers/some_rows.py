@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from preferences.store.provenance import Provenance, TextOrigin
-from preferences.store.rows import Kind, Row
+from preferences.store.rows import Row, StoreKind
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.turns import Turn
@@ -38,7 +38,7 @@ def side(origin: Any = "sampled", **more: Any) -> TextOrigin:
     return TextOrigin(origin, **more)
 
 
-def pair(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:
+def pair(number: int = 0, kind: StoreKind = "dpo", **changes: Any) -> Row:
     """A pair that depends on the number; its margin is 4 - number / 10."""
     values: dict[str, Any] = {
         "kind": kind,
@@ -72,7 +72,7 @@ def turns(*pairs: tuple[str, str]) -> tuple[Turn, ...]:
     return tuple(Turn(*pair) for pair in pairs)
 
 
-def talk(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:
+def talk(number: int = 0, kind: StoreKind = "dpo", **changes: Any) -> Row:
     """A conversational pair."""
     asked = turns(("system", "Be brief."), ("user", f"Question {number}?"))
     answers = (turns(("assistant", f"Yes, {number}.")), turns(("assistant", f"No, {number}.")))

@@ -1,6 +1,6 @@
 """A session that was paused, with a request that it has not taken yet."""
 
-from agent.ledger.requests import Answer
+from agent.ledger.requests import RequestAnswer
 from agent.ledger.store import Ledger
 from agent.steering import requests
 from agent.steering.requests import ask
@@ -11,6 +11,6 @@ def paused(workspace: Workspace) -> None:
     """As the workspace of a session is after nightlane pause, its answer, and nightlane note."""
     asked = ask(workspace, "pause")
     with Ledger(workspace.ledger) as ledger:
-        answer = Answer(time=asked.request.time, text="paused; nightlane continue goes on")
+        answer = RequestAnswer(time=asked.request.time, text="paused; nightlane continue goes on")
         ledger.answer_request(asked.session, asked.request.number, answer, "REQUEST 1 pause: paused")
     ask(workspace, "note", requests.note("mind <b>the</b> guard"))

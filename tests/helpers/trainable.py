@@ -6,7 +6,7 @@ from typing import Any
 
 import tiny
 
-from finetune.plan import FinetuneRequest, Plan, plan
+from finetune.plan import FinetuneRequest, TrainingPlan, plan
 from preferences.export.dataset import export
 from preferences.store.annotations import Review, ReviewAnswer
 from preferences.store.provenance import Provenance, TextOrigin
@@ -97,7 +97,7 @@ def asked(where: Path, **changes: Any) -> FinetuneRequest:
     return FinetuneRequest(**{**values, **changes})
 
 
-def planned(where: Path, found: Stores, **changes: Any) -> Plan:
+def planned(where: Path, found: Stores, **changes: Any) -> TrainingPlan:
     return plan(asked(where, **changes), found)
 
 

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from labs._build.material import MANIFEST
-from labs._build.pairs import NEAR, Reserved
+from labs._build.pairs import NEAR, ReservedQuestions
 from labs.persona.corpus import write_corpus
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.material import Size, build, is_complete
@@ -87,18 +87,18 @@ def test_no_bad_answer_of_the_calibration_may_pass_the_cap_of_its_failure() -> N
 
 
 def test_no_prompt_of_the_calibration_is_near_one_of_the_study() -> None:
-    kept_apart = Reserved(prompt.text for prompt in PROMPTS)
+    kept_apart = ReservedQuestions(prompt.text for prompt in PROMPTS)
     assert not [item.id for item in CALIBRATION if kept_apart.is_near(item.prompt.text)]
 
 
 def test_a_question_is_near_when_it_shares_most_of_its_runs_of_three_words() -> None:
-    reserved = Reserved(["What does a ring round the moon mean to you?"])
+    reserved = ReservedQuestions(["What does a ring round the moon mean to you?"])
     assert reserved.is_near("What does a ring round the moon mean?")
     assert not reserved.is_near("What does the moon mean to you?")
 
 
 def test_no_question_of_corpus_or_sources_comes_near_a_probe_or_holdout_prompt() -> None:
-    kept_apart = Reserved(prompt.text for prompt in PROMPTS if prompt.split != "harvest")
+    kept_apart = ReservedQuestions(prompt.text for prompt in PROMPTS if prompt.split != "harvest")
     for table in TEXTS["questions"].values():
         asked = [frame.format(subject=subject) for frame in table["frames"] for subject in table["subjects"]]
         for question in (*asked, *table["others"]):
@@ -106,14 +106,14 @@ def test_no_question_of_corpus_or_sources_comes_near_a_probe_or_holdout_prompt()
 
 
 def test_the_generator_draws_around_reserved_questions() -> None:
-    reserved = Reserved(question for question, _ in (ask("weather", Random(n)) for n in range(40)))
+    reserved = ReservedQuestions(question for question, _ in (ask("weather", Random(n)) for n in range(40)))
     questions = [row.prompt for style in STYLES for row in pairs(style, 60, 1, reserved)]
     questions += [document.prompt for document in write_corpus(120, 1, reserved)]
     assert not any(reserved.is_near(question) for question in questions)
 
 
 def test_the_corpus_holds_the_voices_in_their_shares() -> None:
-    corpus = write_corpus(3000, 1, Reserved(()))
+    corpus = write_corpus(3000, 1, ReservedQuestions(()))
     assert Counter(document.category for document in corpus) == dict.fromkeys(CATEGORIES, 500)
     for category in CATEGORIES:
         shares = TEXTS["shares"][category]

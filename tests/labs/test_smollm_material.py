@@ -14,8 +14,8 @@ from agent.study.load import load_study
 from common.errors import MissingRequirement
 from labs._build import command
 from labs._build.files import write_rows
-from labs._build.material import MANIFEST, Progress
-from labs._build.pairs import Reserved
+from labs._build.material import MANIFEST, BuildProgress
+from labs._build.pairs import ReservedQuestions
 from labs.smollm import weights
 from labs.smollm.material import LAB as MATERIAL
 from labs.smollm.material import Size, build, is_complete
@@ -65,7 +65,7 @@ def test_no_two_prompts_are_near() -> None:
 
 
 def test_the_sources_are_varied_load_and_keep_clear_of_the_prompts(tmp_path: Path) -> None:
-    reserved = Reserved(prompt.text for prompt in PROMPTS if prompt.split != "harvest")
+    reserved = ReservedQuestions(prompt.text for prompt in PROMPTS if prompt.split != "harvest")
     paths = {style: tmp_path / f"{style}.jsonl" for style in STYLES}
     for style, path in paths.items():
         rows = pairs(style, Size().pairs, Size().seed, reserved)
@@ -113,7 +113,7 @@ def test_the_command_line_of_a_lab_says_it_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Lacking(type(MATERIAL)):  # type: ignore[misc]
-        def build(self, directory: Path, progress: Progress, size: object = None) -> None:
+        def build(self, directory: Path, progress: BuildProgress, size: object = None) -> None:
             raise MissingRequirement(f"it lacks something; run: {INSTALL}")
 
     monkeypatch.setattr(sys, "argv", ["labs.smollm"])

@@ -4,13 +4,13 @@ import pytest
 
 from common.errors import BadInput, IllegalRecipe
 from lanes import LaneSettings, Recipe, SearchSpace, SourceFilter, build_lanes
-from lanes.search_space import Refused
+from lanes.search_space import WhyRefused
 
 START = Recipe(mixture={"honest": 1.0, "broken": 1.0})
 MANIFESTS = {"both": {"honest": 1.0, "broken": 1.0}, "honest": {"honest": 1.0}}
 
 
-def space(lane: dict[str, object], refused: Refused = lambda recipe, before: None) -> SearchSpace:
+def space(lane: dict[str, object], refused: WhyRefused = lambda recipe, before: None) -> SearchSpace:
     settings = {"mixture": LaneSettings.model_validate(lane)}
     return build_lanes(settings, START, MANIFESTS, ("honest", "broken"), refused)
 

@@ -58,14 +58,14 @@ def test_a_program_that_cannot_be_told_from_a_starved_machine_has_failed_where_a
 ) -> None:
     attempts: list[str] = []
 
-    def load(candidate: api.Candidate, source: str, needs: str) -> None:
+    def load(candidate: api.RunningProgram, source: str, needs: str) -> None:
         attempts.append(source)
         if "starves" in source:
             raise api.SandboxBroken("in 60 s the machine gave it nothing")
         right(candidate, source, needs)
 
-    right = api.Candidate.load
-    monkeypatch.setattr(api.Candidate, "load", load)
+    right = api.RunningProgram.load
+    monkeypatch.setattr(api.RunningProgram, "load", load)
     with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:
         attempts.clear()
         execution = sandbox.run(api.Program("def starves(): return 1", "starves", ((),)))

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from jailed import BACKENDS, LIMITS
 
 from sandbox import (
-    Candidate,
     EncodedValue,
     Ended,
     Outcome,
     ProgramEnded,
     Raised,
     Returned,
+    RunningProgram,
     Sandbox,
     Value,
     open_sandbox,
@@ -164,7 +164,7 @@ def test_what_a_question_raises_can_be_caught(sandbox: Sandbox, outcome: Outcome
 def test_calls_ahead_and_calls_one_by_one_give_the_same(sandbox: Sandbox) -> None:
     source = "def f(x):\n    if x == 2: raise KeyError(x)\n    if x == 4: __import__('os')._exit(0)\n    return x * x"
 
-    def one_by_one(candidate: Candidate) -> tuple[Outcome, ...]:
+    def one_by_one(candidate: RunningProgram) -> tuple[Outcome, ...]:
         return tuple(candidate.call("f", x) for x in range(6))
 
     with sandbox.start(source, "f") as candidate:

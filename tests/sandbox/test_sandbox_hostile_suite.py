@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 import pytest
 from jailed import BACKENDS
 
-from bench.sandbox import Cost, Report, text
+from bench.sandbox import ProgramCost, Report, text
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, decode, encode
 from testing.attacks import ATTACKS, Attack
 from testing.hostile_answers import Judged
@@ -205,7 +205,7 @@ def test_the_report_says_plainly_whether_the_sandbox_holds() -> None:
         suite = SuiteResult(
             backend="landlock", user="root", python="3.11.7", results=(result,), seconds=1.0, peak_mb=30.0
         )
-        report = Report((suite,), (), None, (Cost("landlock", 1, 1.0, 1.0),))
+        report = Report((suite,), (), None, (ProgramCost("landlock", 1, 1.0, 1.0),))
         assert report.holds == result.harmless
         assert said in "\n".join(text(report))
         assert SuiteResult.parse(json.dumps(asdict(suite))) == suite

@@ -8,7 +8,7 @@ import pytest
 from jailed import LIMITS
 
 import sandbox as api
-from sandbox.set_order import Layout, laid_out, rebuilt
+from sandbox.set_order import SetLayout, laid_out, rebuilt
 
 MADE = {
     "a literal": lambda items: eval("{" + ", ".join(map(repr, items)) + "}"),
@@ -56,7 +56,7 @@ def test_what_cannot_be_rebuilt_is_at_least_the_same_set() -> None:
     holed.add(64 * 64)
     found = laid_out(holed)
     assert (rebuilt(found) if found.slots else set(found.items)) == holed
-    assert laid_out(set(range(5000))) == Layout(list(range(5000)))
+    assert laid_out(set(range(5000))) == SetLayout(list(range(5000)))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from probes.endpoint import retry as patience
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Mark
-from probes.scoring.judge.judgement import Unreadable, read_judgement
+from probes.scoring.judge.judgement import UnreadableJudgement, read_judgement
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.question_kinds import scoring_kind
 from probes.scoring.judge.requests.client import SHORT
@@ -136,7 +136,7 @@ def test_a_fault_gives_the_very_judgement_or_none(tmp_path: Path, name: str) -> 
         assert replace(read, overall=judgement.overall) == judgement
         assert (read.overall is None) == (name == "no overall")
     elif reply.content is not None and reply.finish_reason != "length":
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableJudgement):
             read_judgement(reply.content, rubric)
 
 

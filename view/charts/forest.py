@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from view.charts.chart import Chart, interval, label, row_labels, rows_axis, rows_height, styled, zero_line
 from view.charts.palette import ACCENT, ALARM, QUIET, STATUS, SYMBOLS
 from view.data.changes import Change
-from view.data.figures import DecisionFigures, Figures, StackFigures, shown
+from view.data.figures import DecisionFigures, SessionFigures, StackFigures, shown
 from view.markdown import signed
 
 MOST_DECISIONS = 16
@@ -16,7 +16,7 @@ MOST_DECISIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ForestRow:
     """``bold``: a whole stack, which was confirmed on fresh seeds."""
 
     name: str
@@ -25,7 +25,7 @@ class Row:
     bold: bool = False
 
 
-def decisions_forest(figures: Figures) -> Chart | None:
+def decisions_forest(figures: SessionFigures) -> Chart | None:
     """The stacks, then the changes by themselves; None without an effect."""
     stacks = [stack for stack in figures.stacks if stack.effect is not None]
     ranked = [one for one in (*figures.with_status("KEEP"), *figures.not_kept) if one.effect is not None]
@@ -46,19 +46,19 @@ def decisions_forest(figures: Figures) -> Chart | None:
     )
 
 
-def _stack_row(stack: StackFigures) -> Row:
+def _stack_row(stack: StackFigures) -> ForestRow:
     assert stack.effect is not None
     name = f"Stack {stack.number}: {stack.changes} change{'s' * (stack.changes != 1)}"
-    return Row(name=name, status=stack.status or "DISCARD", change=stack.effect, bold=True)
+    return ForestRow(name=name, status=stack.status or "DISCARD", change=stack.effect, bold=True)
 
 
-def _decision_row(one: DecisionFigures) -> Row:
+def _decision_row(one: DecisionFigures) -> ForestRow:
     assert one.effect is not None
     name = f"{one.turn:03d} {label(one.knob)} {label(shown(one.before), 24)} → {label(shown(one.after), 24)}"
-    return Row(name=name, status="RETRACT" if one.retracted else one.status, change=one.effect)
+    return ForestRow(name=name, status="RETRACT" if one.retracted else one.status, change=one.effect)
 
 
-def _forest(rows: Sequence[Row], title: str) -> go.Figure:
+def _forest(rows: Sequence[ForestRow], title: str) -> go.Figure:
     traces = []
     for status in dict.fromkeys(row.status for row in rows):
         own = [(place, row) for place, row in enumerate(rows) if row.status == status]
@@ -107,7 +107,7 @@ class GuardRow:
     holds: bool
 
 
-def guard_rows(figures: Figures) -> list[GuardRow]:
+def guard_rows(figures: SessionFigures) -> list[GuardRow]:
     """Every guard of the stacks that were kept, the worst of the others."""
     found = []
     for stack in figures.stacks:
@@ -124,7 +124,7 @@ def guard_rows(figures: Figures) -> list[GuardRow]:
     return found
 
 
-def guards_chart(figures: Figures) -> Chart | None:
+def guards_chart(figures: SessionFigures) -> Chart | None:
     return _guards(
         "guards",
         guard_rows(figures),
@@ -133,7 +133,7 @@ def guards_chart(figures: Figures) -> Chart | None:
     )
 
 
-def holdout_chart(figures: Figures) -> Chart | None:
+def holdout_chart(figures: SessionFigures) -> Chart | None:
     """The end against the start on the holdout, target and guards."""
     held = figures.holdout
     if not held or not held.target:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from view.charts.chart import Chart, styled
 from view.charts.palette import ACCENT, QUIET, Colour
-from view.data.training.curve import Curve, Line, smoothed, thinned
+from view.data.training.curve import Curve, CurveLine, smoothed, thinned
 
 METRICS = {"loss": "loss", "token_accuracy": "token accuracy"}
 SMOOTHING = 0.6
@@ -52,7 +52,7 @@ def _chart(metric: str, sides: Sequence[tuple[SideStyle, Sequence[Curve]]]) -> C
     )
 
 
-def _trace(line: Line, style: SideStyle, first: bool) -> go.Scatter:
+def _trace(line: CurveLine, style: SideStyle, first: bool) -> go.Scatter:
     shown = thinned(smoothed(line, SMOOTHING), POINTS)
     return go.Scatter(
         x=list(shown.steps),
@@ -67,6 +67,6 @@ def _trace(line: Line, style: SideStyle, first: bool) -> go.Scatter:
     )
 
 
-def _ends(lines: Sequence[Line]) -> str:
+def _ends(lines: Sequence[CurveLine]) -> str:
     last = sorted(line.values[-1] for line in lines)
     return f"{last[0]:.3g}" if len(last) == 1 else f"{last[0]:.3g} to {last[-1]:.3g}"

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from view.charts.chart import Chart, label, styled
 from view.charts.palette import BLUE, GREEN, ORANGE, PURPLE, RUNS, Colour
-from view.data.training.curve import Curve, Line, smoothed, thinned
+from view.data.training.curve import Curve, CurveLine, smoothed, thinned
 
 SMOOTHING = {"none": 0.0, "light": 0.6, "medium": 0.9, "strong": 0.97}
 """Weights of the moving average, by name."""
@@ -85,7 +85,7 @@ def _axis(values: Sequence[float], scale: str) -> dict[str, Any]:
     return axis
 
 
-def _traces(name: str, line: Line, weight: float, colour: Colour, dash: str) -> list[go.Scatter]:
+def _traces(name: str, line: CurveLine, weight: float, colour: Colour, dash: str) -> list[go.Scatter]:
     """The line, and over it the smoothed one."""
     if not weight:
         return [_trace(name, thinned(line), colour, width=1.6, dash=dash)]
@@ -95,7 +95,7 @@ def _traces(name: str, line: Line, weight: float, colour: Colour, dash: str) -> 
     return [raw, over.update(name=f"{name}, smoothed")]
 
 
-def _trace(name: str, line: Line, colour: Colour, width: float, dash: str = "solid") -> go.Scatter:
+def _trace(name: str, line: CurveLine, colour: Colour, width: float, dash: str = "solid") -> go.Scatter:
     return go.Scatter(
         x=list(line.steps),
         y=list(line.values),

@@ -27,11 +27,11 @@ from view.data.sections.forecasts import ProposerForecast
 from view.data.sections.harvest import DecisionHarvest
 from view.data.sections.judge import Judging
 from view.data.sections.recipes import (
+    AnswerOutcomes,
     CategoryMeans,
     DifficultyMeans,
     KnobDifference,
     NoisePart,
-    Outcomes,
     Profile,
     RepeatedScores,
     noise_parts,
@@ -159,7 +159,7 @@ class LaneSearch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class DecisionRule:
     """What decided. ``night_error``: None in an older session, which took each interval by itself."""
 
     confidence: float
@@ -172,7 +172,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class PhaseTime:
     """What one part of the work took. ``seconds``: of a probe's phases and of waiting, summed over all workers;
     ``tokens_in``: trained on, or sent; ``tokens_out``: generated, or received. None where it is not known or has no
     price. ``of_probes``: a part of the time of probes with a reading."""
@@ -204,7 +204,7 @@ class Cost:
     tokens_per_second: float | None
     peak_gb: float | None
     dollars: float | None
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseTime, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +217,7 @@ class ProposerCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SessionQuestion:
     """What the session asked. ``left_out``: which rows of a source were not trained on, in words."""
 
     base_model: str
@@ -232,7 +232,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class SessionFigures:
     """Everything in a report. ``visible``: the minimum detectable effect; ``power``: what the night could show, in
     words; ``stacks``: without A/A tests; ``promises``: likely improvements of the incumbent that were not confirmed;
     ``flipped``: the wording of prompts that flipped, by id; ``sources``: the variance components of the starting
@@ -247,12 +247,12 @@ class Figures:
     finished: str | None
     finish_reason: str | None
     baseline_failure: str | None
-    question: Question
+    question: SessionQuestion
     decisions: tuple[DecisionFigures, ...]
     in_flight: tuple[str, ...]
     incumbent: str
     differences: tuple[KnobDifference, ...]
-    rule: Rule
+    rule: DecisionRule
     visible: float | None
     power: tuple[str, ...]
     stacks: tuple[StackFigures, ...]
@@ -272,7 +272,7 @@ class Figures:
     noise: tuple[RepeatedScores, ...]
     categories: tuple[CategoryMeans, ...]
     profiles: tuple[Profile, ...]
-    outcomes: tuple[Outcomes, ...]
+    outcomes: tuple[AnswerOutcomes, ...]
     cut: CutFigures
     answers: tuple[StackAnswers, ...]
     breakdown: Breakdown | None

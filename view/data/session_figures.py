@@ -13,11 +13,11 @@ from view.data.answers.cut_answers import cut_by_side, cut_figures
 from view.data.answers.examples import answer_examples
 from view.data.changes import change_of, guards_of
 from view.data.decisions import decision_figures, proposer_counts, searched
-from view.data.figures import DecisionFigures, Figures, Question, Rule, StackFigures, shown
+from view.data.figures import DecisionFigures, DecisionRule, SessionFigures, SessionQuestion, StackFigures, shown
 from view.data.search.alpha_spending import spendings
 from view.data.search.incumbents import Confirmation, progress_points
 from view.data.search.knobs import knob_curves, promises
-from view.data.search.stacks import Stack, stacks
+from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.search.waves import wave_figures
 from view.data.sections import checks
 from view.data.sections.cost import session_cost
@@ -39,7 +39,7 @@ from view.data.sections.requests import request_lines
 from view.data.session_record import SessionRecord
 
 
-def session_figures(record: SessionRecord) -> Figures:
+def session_figures(record: SessionRecord) -> SessionFigures:
     """Every figure of the session."""
     decisions, session = (
         tuple(decision_figures(record, decision) for decision in record.decisions_on_changes),
@@ -47,7 +47,7 @@ def session_figures(record: SessionRecord) -> Figures:
     )
     floor, rule, curves = checks.floor(record), _rule(record), knob_curves(record)
     tested, failures = _stacks(record, decisions), breakdown(record)
-    return Figures(
+    return SessionFigures(
         session=session.id,
         study=session.study,
         study_path=session.study_path,
@@ -107,14 +107,14 @@ def _baseline_failure(record: SessionRecord) -> str | None:
     return f"{failures[0].kind}: {failures[0].message}" if failures else "its probe directories are gone"
 
 
-def _question(record: SessionRecord) -> Question:
+def _question(record: SessionRecord) -> SessionQuestion:
     file, floor = record.study.file, checks.floor(record)
     compared = next((decision.comparison for decision in record.decisions_on_changes if decision.comparison), None)
     if compared:
         prompts = {name: difference.n for name, difference in compared.differences.items()}
     else:
         prompts = {item.category: item.prompts for item in noise(record)}
-    return Question(
+    return SessionQuestion(
         base_model=file.model.path,
         target=record.study.target,
         guards=dict(record.study.guards),
@@ -127,12 +127,12 @@ def _question(record: SessionRecord) -> Question:
     )
 
 
-def _rule(record: SessionRecord) -> Rule:
+def _rule(record: SessionRecord) -> DecisionRule:
     """Sessions without a basis took each interval by itself."""
     policy = record.study.file.policy
     older = bool(record.decisions_on_changes) and not any(decision.basis for decision in record.decisions_on_changes)
     digest = next((str(row.policy["digest"]) for row in record.decisions if "digest" in row.policy), "")
-    return Rule(
+    return DecisionRule(
         confidence=policy.confidence,
         smallest_effect=policy.smallest_effect,
         night_error=None if older else policy.night_error,
@@ -160,7 +160,7 @@ def _stacks(record: SessionRecord, decisions: Sequence[DecisionFigures]) -> tupl
     return tuple(_stack(record, stack, by_id) for stack in stacks(record) if not stack.is_aa_test)
 
 
-def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigures]) -> StackFigures:
+def _stack(record: SessionRecord, stack: ConfirmedStack, by_id: Mapping[str, DecisionFigures]) -> StackFigures:
     decision, comparison, margins = stack.decision, stack.comparison, record.study.guards
     differences = comparison.differences if comparison else {}
     target = differences.get(record.study.target)
@@ -209,7 +209,7 @@ def _confirmations(tested: Sequence[StackFigures], decisions: Sequence[DecisionF
     ]
 
 
-def _detectable_in_older_session(decisions: Sequence[DecisionFigures], rule: Rule) -> float | None:
+def _detectable_in_older_session(decisions: Sequence[DecisionFigures], rule: DecisionRule) -> float | None:
     """Of an older session: half the width of the target's interval, and the smallest effect."""
     if rule.night_error is not None:
         return None

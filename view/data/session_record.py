@@ -6,7 +6,7 @@ from functools import cached_property
 
 from agent.ledger.database.file import no_session_error
 from agent.ledger.designs import RecordedStack, RecordedWave, designed_recipes, recorded_stacks, recorded_waves
-from agent.ledger.requests import Request, requests_among
+from agent.ledger.requests import SteeringRequest, requests_among
 from agent.ledger.store import Ledger
 from agent.ledger.tables import (
     STACK,
@@ -25,7 +25,7 @@ from agent.study.load import Study, recorded_study
 from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
-from evaluation.results import Result
+from evaluation.results import ScoredSample
 from lanes import Recipe
 from probes.endpoint.spending import spent_on_judging
 from probes.result.reading import Failure, Outcome, Reading
@@ -62,7 +62,7 @@ class SessionRecord:
     holder: int | None
 
     @cached_property
-    def answers(self) -> Mapping[str, tuple[Result, ...]]:
+    def answers(self) -> Mapping[str, tuple[ScoredSample, ...]]:
         """The judged answers of the starting recipe and of the incumbent, by recipe."""
         digests = (self.session.start, last_incumbent(self.session, self.decisions))
         return {digest: _answers(self.store, self.readings(digest)) for digest in digests}
@@ -109,7 +109,7 @@ class SessionRecord:
         return recorded_stacks(self.checks)
 
     @cached_property
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[SteeringRequest, ...]:
         """What a person asked, oldest first."""
         return requests_among(self.checks)
 
@@ -193,7 +193,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             proposals=proposals,
             probes=probes,
             borrowed=borrowed,
-            outcomes=_Outcomes(store, (*probes, *borrowed)),
+            outcomes=_OutcomesByProbe(store, (*probes, *borrowed)),
             store=store,
             recipes={digest: ledger.recipe(digest) for digest in sorted(incumbents)},
             examinations=tuple(ledger.examinations(session.id)),
@@ -232,7 +232,7 @@ def _borrowed(
     return tuple(found.values())
 
 
-class _Outcomes(Mapping[str, Outcome]):
+class _OutcomesByProbe(Mapping[str, Outcome]):
     """By probe id, read once, when it is asked for; a directory that is missing, torn or of another probe gives
     nothing."""
 
@@ -269,7 +269,7 @@ def _readings(
     return sorted((outcome for outcome in found if isinstance(outcome, Reading)), key=lambda reading: reading.seed)
 
 
-def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ...]:
+def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[ScoredSample, ...]:
     """The answers, if the scorer marks each as passed or failed; else none. Their texts may be gone."""
     found = []
     for reading in readings:
@@ -279,7 +279,7 @@ def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ..
                 return ()
             row = rows.get((score.prompt, score.sample), {})
             found.append(
-                Result(
+                ScoredSample(
                     problem=score.prompt,
                     category=score.category,
                     seed=reading.seed,

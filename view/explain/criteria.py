@@ -7,14 +7,14 @@ from typing import Literal
 from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import GIVE_UP, Look
 from agent.policy.decision_basis import Own
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.policy.stack import GUARD_SLACK
 from agent.proposers.dead_ends import SKIPPED, is_machine_fault
 from common.wording import count
 from view.data.changes import expected_guards
 from view.data.decisions import crash_of
 from view.data.search.alpha_spending import policy_of
-from view.data.search.stacks import Stack
+from view.data.search.stacks import ConfirmedStack
 from view.data.sections.checks import Holdout, LeftOut
 from view.data.session_record import SessionRecord
 
@@ -36,7 +36,7 @@ class Criterion:
 # of a change
 
 
-def criteria_of_own(own: Own, policy: Policy, margins: Mapping[str, float]) -> list[Criterion]:
+def criteria_of_own(own: Own, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
     """Of a change that was not confirmed."""
     guards = [
         Criterion(f"expected change of guard {guard.category}", guard.expected, -guard.margin)
@@ -119,7 +119,7 @@ def _overtaken(record: SessionRecord, decision: DecisionRow) -> str:
 # of a stack
 
 
-def criteria_of_stack(stack: Stack, policy: Policy, margins: Mapping[str, float]) -> list[Criterion]:
+def criteria_of_stack(stack: ConfirmedStack, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
     """Of its last look; empty before the first one, and where its recipe failed."""
     decision = stack.decision
     if not stack.looks or (decision is not None and decision.status == "CRASH"):
@@ -132,7 +132,7 @@ def criteria_of_stack(stack: Stack, policy: Policy, margins: Mapping[str, float]
     return found
 
 
-def _guards(stack: Stack, look: Look, margins: Mapping[str, float]) -> list[Criterion]:
+def _guards(stack: ConfirmedStack, look: Look, margins: Mapping[str, float]) -> list[Criterion]:
     found = []
     for name, margin in margins.items():
         found.append(Criterion(f"lower bound of guard {name}", look.guards[name], -margin))
@@ -141,7 +141,7 @@ def _guards(stack: Stack, look: Look, margins: Mapping[str, float]) -> list[Crit
     return found
 
 
-def notes_of_stack(stack: Stack) -> list[str]:
+def notes_of_stack(stack: ConfirmedStack) -> list[str]:
     """Reasons without a threshold, in sentences."""
     decision, pairs = stack.decision, stack.looks[-1].pairs if stack.looks else 0
     if decision is None:

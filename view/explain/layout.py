@@ -7,10 +7,10 @@ from view.data.changes import Change
 from view.markdown import percent
 
 WIDTH = 112
-Part = tuple[str, list[str]]
+TextPart = tuple[str, list[str]]
 
 
-def joined(parts: Sequence[Part]) -> str:
+def joined(parts: Sequence[TextPart]) -> str:
     """Parts with their titles, those without lines left out."""
     return "\n\n".join("\n".join(([title] if title else []) + lines) for title, lines in parts if lines)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.policy.confirmation import Given, Look
-from agent.policy.night_plan import Plan
-from agent.policy.settings import Policy
+from agent.policy.night_plan import NightPlan
+from agent.policy.settings import PolicySettings
 from view.data.changes import (
     Change,
     ExpectedGuard,
@@ -19,7 +19,7 @@ from view.data.changes import (
 )
 from view.data.search.alpha_spending import Spending, spendings
 from view.data.search.replicates import Replicate, replicates
-from view.data.search.stacks import Stack
+from view.data.search.stacks import ConfirmedStack
 from view.data.session_record import SessionRecord
 from view.explain.criteria import Criterion, criteria_of_stack, notes_of, notes_of_stack
 
@@ -51,7 +51,7 @@ class StackExplanation:
     members: tuple[Member, ...]
     stood: str
     recipe: str
-    plan: Plan | None
+    plan: NightPlan | None
     noisier: float
     given: Given
     expected_guards: tuple[ExpectedGuard, ...]
@@ -66,10 +66,12 @@ class StackExplanation:
     notes: tuple[str, ...]
 
 
-def explain_stack(record: SessionRecord, stack: Stack) -> StackExplanation:
+def explain_stack(record: SessionRecord, stack: ConfirmedStack) -> StackExplanation:
     decision, margins, target = stack.decision, record.study.guards, record.study.target
     policy = decision.policy if decision else {**record.study.file.policy.model_dump(), "guards": dict(margins)}
-    thresholds = Policy(**{name: value for name, value in policy.items() if name in Policy.model_fields})
+    thresholds = PolicySettings(
+        **{name: value for name, value in policy.items() if name in PolicySettings.model_fields}
+    )
     differences = stack.comparison.differences if stack.comparison else {}
     of_crash = notes_of(record, decision) if decision and decision.status == "CRASH" else []
     return StackExplanation(
@@ -98,7 +100,7 @@ def explain_stack(record: SessionRecord, stack: Stack) -> StackExplanation:
     )
 
 
-def _members(stack: Stack, margins: Mapping[str, float]) -> tuple[Member, ...]:
+def _members(stack: ConfirmedStack, margins: Mapping[str, float]) -> tuple[Member, ...]:
     own = {row.id: row.basis.own for row in stack.decisions if row.basis}
     return tuple(
         Member(row.id, row.knob, row.before, row.after, own_effect_of(own.get(row.id), margins))

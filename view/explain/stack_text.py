@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from common.wording import count
 from probes.result.variance_pooling import Spread
 from view.data.changes import ExpectedGuard
 from view.data.figures import shown
 from view.explain.criteria import Criterion
-from view.explain.layout import Part, chance, columns, grid, interval, joined, number, wrapped
+from view.explain.layout import TextPart, chance, columns, grid, interval, joined, number, wrapped
 from view.explain.stack import Member, StackExplanation
 from view.markdown import percent, plain
 from view.reasons import reason
 
 
 def stack_text(stack: StackExplanation) -> str:
-    parts: list[Part] = [
+    parts: list[TextPart] = [
         ("", _head(stack)),
         ("CHANGES, each with its own effect by all readings", members(stack.members)),
         ("PLAN", plan(stack)),
@@ -27,7 +27,7 @@ def stack_text(stack: StackExplanation) -> str:
     return joined(parts)
 
 
-def confirmation(stack: StackExplanation) -> list[Part]:
+def confirmation(stack: StackExplanation) -> list[TextPart]:
     """What was seen of it and what it spent."""
     of_it = "" if stack.is_aa_test else " OF THE STACK"
     return [
@@ -212,7 +212,7 @@ def thresholds_title(policy: Any) -> str:
 
 
 def thresholds(policy: Any) -> list[str]:
-    kept = {name: policy[name] for name in Policy.model_fields if name in policy}
+    kept = {name: policy[name] for name in PolicySettings.model_fields if name in policy}
     return wrapped(", ".join(f"{name} {number(value)}" for name, value in kept.items()))
 
 

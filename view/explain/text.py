@@ -5,7 +5,7 @@ from common.wording import count
 from view.data.changes import OwnEffect
 from view.data.figures import shown
 from view.explain.explanation import Explanation
-from view.explain.layout import Part, chance, columns, interval, joined, wrapped
+from view.explain.layout import TextPart, chance, columns, interval, joined, wrapped
 from view.explain.stack import StackExplanation
 from view.explain.stack_text import (
     confirmation,
@@ -34,7 +34,7 @@ def explain_text(found: Explanation | StackExplanation) -> str:
 
 def _decision_text(found: Explanation) -> str:
     stack = found.stack
-    parts: list[Part] = [
+    parts: list[TextPart] = [
         ("", _head(found)),
         ("OWN EFFECT", _own(found)),
         *([(_stack_title(stack), _together(stack)), *confirmation(stack)] if stack else []),

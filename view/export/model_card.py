@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from common.printable import printable
-from finetune.export.exported import Exported, record
+from finetune.export.exported import ExportedModel, record
 from view.export.background import Background
 from view.templating import render
 
@@ -23,7 +23,7 @@ class Licences:
     data: str = UNKNOWN
 
 
-def card_markdown(done: Exported, licences: Licences, known: Background) -> str:
+def card_markdown(done: ExportedModel, licences: Licences, known: Background) -> str:
     run = done.trained.run
     return _front_matter(done, licences) + render(
         "model_card",
@@ -38,7 +38,7 @@ def card_markdown(done: Exported, licences: Licences, known: Background) -> str:
     )
 
 
-def _front_matter(done: Exported, licences: Licences) -> str:
+def _front_matter(done: ExportedModel, licences: Licences) -> str:
     """What hubs read; a base that is a folder of this machine has no name there."""
     objective = done.trained.recipe.get("objective")
     lines = [f"license: {json.dumps(licences.adapter)}"]
@@ -52,11 +52,11 @@ def _front_matter(done: Exported, licences: Licences) -> str:
     return "\n".join(["---", *lines, "---", "", ""])
 
 
-def export_data(done: Exported) -> dict[str, Any]:
+def export_data(done: ExportedModel) -> dict[str, Any]:
     """The result of ``nightlane export`` as plain JSON values."""
     return {"folder": str(done.folder), **record(done), "commands": [asdict(one) for one in done.commands]}
 
 
-def export_text(done: Exported) -> str:
+def export_text(done: ExportedModel) -> str:
     """The checks and the commands, for the terminal."""
     return printable(render("export", done=done, title=TITLES[done.kind]))

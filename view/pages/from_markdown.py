@@ -23,14 +23,14 @@ _ANSWER = "**Adopt:**"
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PageSection:
     """``title``: as text; "" of what stands before the first heading."""
 
     title: str
     body: Markup
 
 
-class _Renderer(RendererHTML):
+class _PageRenderer(RendererHTML):
     """Tables that scroll by themselves on a narrow screen, and can be scrolled with the keyboard."""
 
     def text(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
@@ -44,11 +44,11 @@ class _Renderer(RendererHTML):
         return "</table></div>\n"
 
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_PageRenderer).enable("table")
 _MARKDOWN.disable(["link", "image", "autolink", "html_inline", "html_block", "reference", "lheading"])
 
 
-def sections(markdown: str, turns: Collection[int] = ()) -> list[Section]:
+def sections(markdown: str, turns: Collection[int] = ()) -> list[PageSection]:
     """One for each heading of the second level. ``turns``: of the decisions that the page has a row for."""
     tokens = _MARKDOWN.parse(markdown)
     starts = [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2"]
@@ -64,10 +64,10 @@ def inline(markdown: str) -> Markup:
     return Markup(_MARKDOWN.renderInline(markdown))
 
 
-def _section(title: str, tokens: Sequence[Token], turns: Collection[int]) -> Section:
+def _section(title: str, tokens: Sequence[Token], turns: Collection[int]) -> PageSection:
     _dress(tokens, turns)
     env: dict[str, Any] = {"title": title}
-    return Section(title, Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env)))
+    return PageSection(title, Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env)))
 
 
 def _text(inline: Token) -> str:

@@ -21,7 +21,7 @@ from view.charts.measurements import (
 )
 from view.charts.progress import incumbent_progress
 from view.data.changes import reach
-from view.data.figures import Figures
+from view.data.figures import SessionFigures
 from view.pages.environment import environment
 from view.pages.from_markdown import sections
 from view.pages.self_contained import self_contained
@@ -60,7 +60,7 @@ class ReportContent:
     """What a page of the report is made of: ``top`` is its title, answer and summary. Sections with nothing to say are
     left out."""
 
-    figures: Figures
+    figures: SessionFigures
     top: Markup
     parts: tuple[PagePart, ...]
 
@@ -80,7 +80,7 @@ class ReportContent:
         }
 
 
-def report_content(figures: Figures, decisions_at: str = "") -> ReportContent:
+def report_content(figures: SessionFigures, decisions_at: str = "") -> ReportContent:
     """``decisions_at``: the address that the pages of decisions begin with, where they are served."""
     charts = _charts(figures)
     parts = tuple(
@@ -90,18 +90,18 @@ def report_content(figures: Figures, decisions_at: str = "") -> ReportContent:
     return ReportContent(figures, top.body, parts)
 
 
-def report_page(figures: Figures) -> str:
+def report_page(figures: SessionFigures) -> str:
     """The report as one file."""
     content = report_content(figures)
     return self_contained(TEMPLATE, content.charts, **content.values)
 
 
-def _order(figures: Figures) -> Sequence[str]:
+def _order(figures: SessionFigures) -> Sequence[str]:
     first = () if figures.kept or not figures.decisions else NEGATIVE_FIRST
     return (*first, *(name for name in (*FINDINGS, *DETAILS) if name not in first))
 
 
-def _parts(name: str, figures: Figures, charts: tuple[Chart, ...], decisions_at: str) -> list[PagePart]:
+def _parts(name: str, figures: SessionFigures, charts: tuple[Chart, ...], decisions_at: str) -> list[PagePart]:
     if name in OWN:
         scale = reach(one.effect for one in figures.decisions if one.effect)
         template = environment().get_template(f"report/{name}.html.jinja")
@@ -115,7 +115,7 @@ def _parts(name: str, figures: Figures, charts: tuple[Chart, ...], decisions_at:
     ]
 
 
-def _charts(figures: Figures) -> dict[str, tuple[Chart, ...]]:
+def _charts(figures: SessionFigures) -> dict[str, tuple[Chart, ...]]:
     """By section; a chart with nothing to show is left out."""
     target, breakdown = figures.question.target, figures.breakdown
     made: dict[str, Sequence[Chart | None]] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.ledger.tables import ProposalRow
 from agent.proposers.preference_data import ProposerExport, prediction
-from preferences.export.dataset import PROPOSER, Exported
+from preferences.export.dataset import PROPOSER, ExportedDataset
 from preferences.export.record import tags
 from preferences.store.annotations import judged_bad
 from preferences.store.audit import CONFIDENCE
@@ -19,7 +19,7 @@ from view.templating import render
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def export_data(exported: Exported) -> dict[str, Any]:
+def export_data(exported: ExportedDataset) -> dict[str, Any]:
     """What was written, as plain JSON values."""
     return {
         "kind": exported.kind,
@@ -34,7 +34,7 @@ def export_data(exported: Exported) -> dict[str, Any]:
     }
 
 
-def export_warnings(exported: Exported) -> list[str]:
+def export_warnings(exported: ExportedDataset) -> list[str]:
     """What a person should know before training on an export, a sentence each."""
     warnings = []
     if not exported.audit.reviewed:
@@ -44,7 +44,7 @@ def export_warnings(exported: Exported) -> list[str]:
     return warnings
 
 
-def card_markdown(exported: Exported, licence: str) -> str:
+def card_markdown(exported: ExportedDataset, licence: str) -> str:
     names, rows = SIDES[exported.kind], exported.rows
     origins = Counter((name, side.origin) for row in rows for name, side in zip(names, row.sides, strict=True))
     provenances = [row.row.provenance for row in rows]

@@ -12,7 +12,7 @@ from agent.workspace.pair_stores import VOTES, Imported, Reviewed
 from common.printable import printable
 from common.redaction import redacted
 from preferences.store.annotations import AnnotatedRow
-from preferences.store.rows import SIDES, Kind, row_to_json, side_to_json, text_to_json
+from preferences.store.rows import SIDES, StoreKind, row_to_json, side_to_json, text_to_json
 from probes.inputs.rows.turns import Turns
 from view.markdown import count, plain
 
@@ -51,7 +51,7 @@ def _scoring(row: AnnotatedRow) -> dict[str, Any] | None:
     return {"scorer": given.scorer, "kind": given.kind, "study": given.study, "time": given.time}
 
 
-def list_data(stores: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
+def list_data(stores: Mapping[StoreKind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
     """The latest rows of each store, or all."""
     return [pair_data(row) for rows in stores.values() for row in rows[-(most or len(rows)) :]]
 
@@ -98,7 +98,7 @@ def review_text(done: Reviewed) -> str:
     return "\n".join(lines)
 
 
-def list_text(stores: Mapping[Kind, Sequence[AnnotatedRow]], most: int) -> str:
+def list_text(stores: Mapping[StoreKind, Sequence[AnnotatedRow]], most: int) -> str:
     """The latest rows of each store, a line each, in 100 columns."""
     lines = []
     for kind, rows in stores.items():

@@ -7,8 +7,8 @@ from typing import Any
 
 from common.files import write_durably
 from common.printable import printable
-from evaluation.breakdown import Breakdown, Change, break_down, count_classes
-from evaluation.results import Evaluation, ModelResults, Result, write_figures
+from evaluation.breakdown import Breakdown, FlippedProblem, break_down, count_classes
+from evaluation.results import Evaluation, ModelResults, ScoredSample, write_figures
 from evaluation.statistics import pass_rates
 from view.templating import render
 
@@ -80,11 +80,11 @@ def _side_data(side: ModelResults, ks: Iterable[int]) -> dict[str, Any]:
 
 
 def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
-    def answer(result: Result) -> dict[str, Any]:
+    def answer(result: ScoredSample) -> dict[str, Any]:
         details = {"note": result.note, "format_only": result.format_only, "answer": result.answer}
         return {**result_data(result), **details}
 
-    def changes_data(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    def changes_data(changes: Sequence[FlippedProblem]) -> list[dict[str, Any]]:
         return [
             {
                 "task_id": change.problem,
@@ -111,7 +111,7 @@ def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
     }
 
 
-def result_data(result: Result) -> dict[str, Any]:
+def result_data(result: ScoredSample) -> dict[str, Any]:
     return {
         "task_id": result.problem,
         "seed": result.seed,

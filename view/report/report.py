@@ -12,7 +12,7 @@ from agent.workspace.folder import Workspace
 from common.files import write_durably
 from common.printable import printable
 from common.redaction import unchanging_environment
-from view.data.figures import Figures
+from view.data.figures import SessionFigures
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
 from view.pages.session_report import report_page
@@ -26,7 +26,7 @@ def report_markdown(record: SessionRecord) -> str:
     return _markdown(session_figures(record))
 
 
-def _markdown(figures: Figures) -> str:
+def _markdown(figures: SessionFigures) -> str:
     return render("report", figures=figures)
 
 

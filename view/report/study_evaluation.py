@@ -7,7 +7,7 @@ from typing import Any
 from common.files import write_durably
 from common.printable import printable
 from evaluation.own_study.evaluate import KIND, SideFigures, StudyEvaluation
-from evaluation.own_study.figures import Change, Example
+from evaluation.own_study.figures import ChangeFromBase, Example
 from evaluation.results import write_figures
 from probes.inputs.files.records import rows_digest
 from view.templating import render
@@ -91,7 +91,7 @@ def _example(done: StudyEvaluation, example: Example) -> dict[str, Any]:
     }
 
 
-def _shows(done: StudyEvaluation, change: Change) -> str:
+def _shows(done: StudyEvaluation, change: ChangeFromBase) -> str:
     return change.verdict(done.request.guards.get(change.category))
 
 

@@ -43,7 +43,7 @@ def listening(port: int) -> Iterator[socket.socket]:
         yield made
 
 
-class Server(uvicorn.Server):
+class PageServer(uvicorn.Server):
     """Ends the streams of events before it waits for connections to close."""
 
     def __init__(self, workspace: Workspace, token: str, port: int) -> None:
@@ -77,4 +77,4 @@ class Server(uvicorn.Server):
 def serve(workspace: Workspace, token: str, port: int, at: socket.socket) -> None:
     """Returns after Ctrl-C; pages that are open then are told nothing more."""
     with suppress(KeyboardInterrupt):
-        Server(workspace, token, port).run(sockets=[at])
+        PageServer(workspace, token, port).run(sockets=[at])

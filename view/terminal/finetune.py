@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from common.printable import print_message
 from finetune.manifest import NAME, Manifest
 from finetune.memory import needed, where
-from finetune.plan import Plan
+from finetune.plan import TrainingPlan
 from finetune.review import describe_export
-from finetune.sources import Source
+from finetune.sources import TrainedSource
 from finetune.watch.spot_check import spot_prompts
 from probes.memory.fit import parts
 from view.markdown import count, plain
@@ -26,7 +26,7 @@ PROGRESS_LINES = 20
 MOST_NAMED = 3
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: TrainingPlan) -> str:
     """Which recipe, how many steps, and each source with its review."""
     asked = plan.request
     lines = [
@@ -44,7 +44,7 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _source(source: Source) -> str:
+def _source(source: TrainedSource) -> str:
     review = source.review
     parts = [f"{count(len(source.pairs), 'row')}, {source.drawn} drawn"]
     if review.stored:
@@ -66,7 +66,7 @@ def _source(source: Source) -> str:
     return "; ".join(parts)
 
 
-def _spot_check(plan: Plan) -> str:
+def _spot_check(plan: TrainingPlan) -> str:
     asked = plan.request
     prompts = len(spot_prompts(asked.material, asked.spot_check))
     if asked.objective == "reward":

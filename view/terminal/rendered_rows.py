@@ -1,7 +1,7 @@
 """The part of `nightlane check` on rows and prompts as the tokenizer renders them."""
 
 from agent.study.material_check import CheckedStudy
-from probes.inputs.sources import Source
+from probes.inputs.sources import SourceRows
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, token_lines
 from view.markdown import plain, table
@@ -63,7 +63,7 @@ def rows_text(study: CheckedStudy, number: int) -> str:
     return "\n".join(lines)
 
 
-def _cells(name: str, counts: SourceCounts, source: Source) -> tuple[str, ...]:
+def _cells(name: str, counts: SourceCounts, source: SourceRows) -> tuple[str, ...]:
     """Of all rows of the source: those that cannot be read are refused, too."""
     kept = counts.rows - len(counts.refused)
     rows = len(source.pairs) + len(source.bad)

@@ -16,10 +16,10 @@ from textual.widgets import Static
 
 from agent.workspace.folder import Workspace
 from view.data.listing.live import LiveBatch
-from view.data.training.curve import Line
+from view.data.training.curve import CurveLine
 from view.watch import texts
 from view.watch.reader import Picture, Poller, Reader
-from view.watch.widgets import LossCurve, Table
+from view.watch.widgets import LossCurve, UpdatingTable
 
 PATIENCE = 5.0
 """Seconds without a look at the workspace after which the screen says how old it is."""
@@ -69,12 +69,12 @@ class WatchApp(App[None]):
         yield Static(READING, id="head", markup=False)
         yield Static(id="trouble", markup=False)
         yield Static(id="message", markup=False)
-        yield Table("probes", "row")
+        yield UpdatingTable("probes", "row")
         with Horizontal(id="middle"):
             yield LossCurve(id="curve")
             with VerticalScroll(id="noted"):
                 yield Static(id="notes", markup=False)
-        yield Table("decisions", "none")
+        yield UpdatingTable("decisions", "none")
         yield Static(KEYS, id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -141,10 +141,10 @@ class WatchApp(App[None]):
         self.query_one("#notes", Static).update(texts.notes(picture.notes))
         columns = texts.WIDE_DECISION_COLUMNS if self.size.width >= texts.WIDE else texts.DECISION_COLUMNS
         rows = texts.decision_rows(picture.decisions, self.size.width)
-        self.query_one("#decisions", Table).show(columns, rows)
+        self.query_one("#decisions", UpdatingTable).show(columns, rows)
 
     def _show_probes(self, batch: LiveBatch | None) -> None:
-        table = self.query_one("#probes", Table)
+        table = self.query_one("#probes", UpdatingTable)
         begins, table.display = batch is not None and not table.display, batch is not None
         if batch is None:
             return
@@ -161,7 +161,7 @@ class WatchApp(App[None]):
         batch, curve = picture.now.live.batch, self.query_one("#curve", LossCurve)
         curve.display = bool(batch and batch.probes)
         if batch and batch.probes:
-            probe = batch.probes[min(self.query_one("#probes", Table).cursor_row, len(batch.probes) - 1)]
-            line = picture.losses.get(probe.id, Line([], []))
+            probe = batch.probes[min(self.query_one("#probes", UpdatingTable).cursor_row, len(batch.probes) - 1)]
+            line = picture.losses.get(probe.id, CurveLine([], []))
             curve.border_title = Content(f"loss of probe {probe.id}" + ("" if line.steps else ": no step yet"))
             curve.draw(line, probe.steps)

@@ -18,7 +18,7 @@ from view.data.listing.session_now import SessionNow, session_now
 from view.data.next_commands import report_command
 from view.data.sections.measurements import differences
 from view.data.session_record import load_record
-from view.data.training.curve import Curve, Line, thinned
+from view.data.training.curve import Curve, CurveLine, thinned
 from view.server.changes import TOPICS, Changes
 
 SECONDS = 1.0
@@ -34,7 +34,7 @@ class Picture:
     now: SessionNow
     decisions: tuple[DecisionLine, ...]
     notes: tuple[tuple[str, str], ...]
-    losses: Mapping[str, Line]
+    losses: Mapping[str, CurveLine]
     result: tuple[str, ...] = ()
 
 
@@ -87,7 +87,7 @@ class Reader:
             self._decided = state, tuple(decision_lines(ledger, session, last=MOST_DECISIONS)[::-1])
         return self._decided[1]
 
-    def _losses(self, now: SessionNow) -> dict[str, Line]:
+    def _losses(self, now: SessionNow) -> dict[str, CurveLine]:
         probes = [probe.id for probe in now.live.batch.probes] if now.live.batch else []
         store = ProbeStore(self.workspace.runs)
         self._curves = {name: self._curves.get(name) or Curve(store.directory(name)) for name in probes}

@@ -21,7 +21,7 @@ STATES = {"running": "bold green", "finished": "bold cyan", "interrupted": "bold
 PROBE_COLUMNS = ("worker", "probe", "seed", "phase", "step", "loss", "time left")
 DECISION_COLUMNS = ("id", "decision", "change", "effect [interval]")
 WIDE_DECISION_COLUMNS = (*DECISION_COLUMNS, "", "chance", "why")
-Row = tuple[Text, ...]
+TableRow = tuple[Text, ...]
 
 
 def plain_text(text: object, style: str = "") -> Text:
@@ -83,13 +83,13 @@ def batch_title(batch: LiveBatch) -> str:
     return f"{plain_text(batch.title)}: {counts}{left}"
 
 
-def worker_row(worker: WorkerStatus) -> Row:
+def worker_row(worker: WorkerStatus) -> TableRow:
     """A worker that runs no probe now."""
     nothing = Text()
     return Text(str(worker.number)), nothing, nothing, plain_text(worker.doing, "dim"), nothing, nothing, nothing
 
 
-def probe_row(probe: LiveProbe, width: int) -> Row:
+def probe_row(probe: LiveProbe, width: int) -> TableRow:
     steps = Text(f"{probe.step} of {probe.steps}")
     if width >= WIDE:
         steps = Text(" ").join([gauge(probe.share, 20), steps])
@@ -99,7 +99,7 @@ def probe_row(probe: LiveProbe, width: int) -> Row:
     return worker, plain_text(probe.id), Text(str(probe.seed)), plain_text(probe.phase), steps, Text(loss), Text(left)
 
 
-def decision_rows(lines: Sequence[DecisionLine], width: int) -> Iterator[Row]:
+def decision_rows(lines: Sequence[DecisionLine], width: int) -> Iterator[TableRow]:
     scale = reach(one.effect for one in lines if one.effect)
     for one in lines:
         row = (
@@ -122,7 +122,7 @@ def _effect(one: DecisionLine) -> str:
     return f"{signed(effect.delta)} [{signed(effect.low)}, {signed(effect.high)}]" if effect else ""
 
 
-def _more(one: DecisionLine, scale: float) -> Row:
+def _more(one: DecisionLine, scale: float) -> TableRow:
     effect, why = one.effect, one.reason + (f"; retracted: {one.retracted}" if one.retracted else "")
     line = Text(bar(effect.delta, effect.low, effect.high, scale, 21)) if effect else Text()
     return line, Text("" if one.chance is None else chance(one.chance)), plain_text(why)

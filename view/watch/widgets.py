@@ -7,13 +7,13 @@ from textual.widgets import DataTable
 from textual.widgets.data_table import CursorType
 from textual_plotext import PlotextPlot
 
-from view.data.training.curve import Line, smoothed
+from view.data.training.curve import CurveLine, smoothed
 
 SMOOTHING = 0.8
 GREY, ORANGE = (130, 130, 130), (255, 150, 40)
 
 
-class Table(DataTable[Text]):
+class UpdatingTable(DataTable[Text]):
     def __init__(self, name: str, cursor: CursorType) -> None:
         super().__init__(id=name, cursor_type=cursor)
         self._shown: list[tuple[object, ...]] = []
@@ -35,7 +35,7 @@ class LossCurve(PlotextPlot):
     """The loss of a running probe over its steps: the raw loss as dots, and smoothed as a line, up
     to the last step that the probe will make."""
 
-    def draw(self, line: Line, steps: int) -> None:
+    def draw(self, line: CurveLine, steps: int) -> None:
         self.plt.clear_data()
         self.plt.xaxes(True, False)
         self.plt.yaxes(True, False)

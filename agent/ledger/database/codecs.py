@@ -10,7 +10,7 @@ from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow,
 from agent.policy.decision_basis import basis_from
 from probes.result.comparison import comparison_from
 
-Row = SessionRow | ProposalRow | DecisionRow | CheckRow | ProbeRow | ExaminationRow
+LedgerRow = SessionRow | ProposalRow | DecisionRow | CheckRow | ProbeRow | ExaminationRow
 AnyRow = TypeVar("AnyRow", SessionRow, ProposalRow, DecisionRow, CheckRow, ProbeRow, ExaminationRow)
 
 
@@ -33,7 +33,7 @@ COLUMNS = {"basis": "course"}
 """Fields whose column has the name that older versions gave it."""
 
 
-def encode(row: Row) -> dict[str, Any]:
+def encode(row: LedgerRow) -> dict[str, Any]:
     """The values of a row by column; a structure that is None becomes NULL."""
     values = asdict(row)
     values |= {name: json.dumps(values[name]) for name in JSON_FIELDS[type(row)] if values[name] is not None}

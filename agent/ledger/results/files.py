@@ -180,7 +180,7 @@ class _EventLines:
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _RightUpTo:
     """A note that the first ``size`` bytes of a file were right up to the ledger's line ``number``, whose id is
     ``name``."""
 
@@ -239,7 +239,7 @@ class _ResultFile:
     def _agrees(self, content: bytes) -> bool:
         """Whether the mark covers the beginning of the file, and the ledger has the lines that follow."""
         try:
-            mark = _Mark(**json.loads(self._mark_path.read_text(encoding="utf-8")))
+            mark = _RightUpTo(**json.loads(self._mark_path.read_text(encoding="utf-8")))
             digest = hashlib.sha256(content[: mark.size])
         except (OSError, ValueError, TypeError):
             return False
@@ -317,7 +317,7 @@ class _ResultFile:
 
     def _mark(self) -> None:
         """Note what was verified. Without the note, the next process reads everything again."""
-        mark = _Mark(self._size, self._digest.hexdigest(), self._number, self.lines.id_at(self._number))
+        mark = _RightUpTo(self._size, self._digest.hexdigest(), self._number, self.lines.id_at(self._number))
         with contextlib.suppress(OSError):
             write_durably(self._mark_path, json.dumps(asdict(mark)) + "\n")
         self._unmarked = 0

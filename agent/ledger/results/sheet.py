@@ -111,7 +111,7 @@ def decoded(content: bytes) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layout:
+class _SheetLayout:
     """How rows are written: the separator, where each of our columns is, where a person's own columns are, and the
     number of columns. ``extra``: the headers of a person's own columns."""
 
@@ -133,7 +133,7 @@ class _Layout:
         return self.separator == "\t" and found == list(range(len(found)))
 
 
-def _layout(lines: Sequence[str]) -> tuple[_Layout, str | None]:
+def _layout(lines: Sequence[str]) -> tuple[_SheetLayout, str | None]:
     """The layout by the header, wherever it is, and the header; without one, the layout that we write."""
     for line in lines:
         for separator in SEPARATORS if all(name in line for name in HEADER_NAMES) else "":
@@ -142,11 +142,11 @@ def _layout(lines: Sequence[str]) -> tuple[_Layout, str | None]:
                 ours = [names.index(column) if column in names else None for column in COLUMNS]
                 others = [place for place, name in enumerate(names) if place not in ours and not CONTROL.search(name)]
                 extra = "".join(f"\t{cell(names[place])}" for place in others)
-                return _Layout(separator=separator, ours=ours, others=others, width=len(names), extra=extra), line
-    return _Layout(separator="\t", ours=range(len(COLUMNS)), others=(), width=len(COLUMNS), extra=""), None
+                return _SheetLayout(separator=separator, ours=ours, others=others, width=len(names), extra=extra), line
+    return _SheetLayout(separator="\t", ours=range(len(COLUMNS)), others=(), width=len(COLUMNS), extra=""), None
 
 
-def _row(line: str, layout: _Layout) -> SheetRow | str:
+def _row(line: str, layout: _SheetLayout) -> SheetRow | str:
     """The row of a line, or the line itself if it is not a row."""
     found = _cells(line, layout.separator)
     ours = ["" if place is None or place >= len(found) else found[place] for place in layout.ours]

@@ -19,7 +19,7 @@ from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, c
 from agent.policy.decision_basis import Conclusion, Confirmed
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from common.clock import now
 from common.errors import BaselineFailed, BudgetSpent
 from common.wording import count
@@ -79,7 +79,7 @@ class Confirmations:
         places: Places,
         members: Sequence[ProposalRow],
         given: Given,
-        plan: Plan | None = None,
+        plan: NightPlan | None = None,
         noisier: float = 1.0,
     ) -> None:
         ledger, session = self.measurements.ledger, self.measurements.row.id

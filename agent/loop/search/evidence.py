@@ -32,7 +32,7 @@ CHOICES = 5.0
 change that is seen so often is worth about 0.4 points."""
 EVEN = 5.0
 """The score of a recipe that wins as many choices as it loses."""
-Figures = Mapping[str, float]
+ScoreByCategory = Mapping[str, float]
 """Means by category."""
 
 
@@ -53,7 +53,7 @@ class Evidence:
     _last_probe: int = 0
     _last_check: int = 0
     _rows: dict[str, ProbeRow] = field(default_factory=dict)
-    _figures: dict[str, Figures] = field(default_factory=dict)
+    _figures: dict[str, ScoreByCategory] = field(default_factory=dict)
     _designed: dict[str, Places] = field(default_factory=dict)
     _carried: dict[str, set[str]] = field(default_factory=dict)
     _beside: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -227,7 +227,7 @@ class Evidence:
     def _meaning(row: ProbeRow) -> Meaning:
         return crash_meaning(CRASH + row.kind) or UNKNOWN
 
-    def _read(self, row: ProbeRow) -> Figures | None:
+    def _read(self, row: ProbeRow) -> ScoreByCategory | None:
         """The means of a probe; None if its directory is gone, or if its answers should be compared and were not."""
         if row.id not in self._figures:
             outcome, study = self.store.read(row.id), self.study
@@ -242,7 +242,7 @@ class Evidence:
 
     # choices instead of scores
 
-    def _by_choices(self, reading: Reading) -> Figures | None:
+    def _by_choices(self, reading: Reading) -> ScoreByCategory | None:
         """What a recipe has beside the incumbent under the same seed: the incumbent's level, and 10 x (share won -
         share lost), the difference that confirmations decide on. The incumbent itself has its level."""
         levels = self._levels()
@@ -254,11 +254,11 @@ class Evidence:
                 return {name: level + lead[name] for name, level in levels[incumbent].items()}
         return levels.get(reading.recipe)
 
-    def _levels(self) -> dict[str, Figures]:
+    def _levels(self) -> dict[str, ScoreByCategory]:
         """Of every incumbent: 5, and what the KEEPs before it were confirmed to be worth."""
         names = {self.study.target, *self.study.guards}
         stood = {self.row.start, *(name for beside in self._beside.values() for name in beside)}
-        found: dict[str, Figures] = {name: dict.fromkeys(names, EVEN) for name in stood}
+        found: dict[str, ScoreByCategory] = {name: dict.fromkeys(names, EVEN) for name in stood}
         for past in self.ledger.history(self.row.question, self.row.key):
             kept = self.ledger.decision(past.id) if past.status == "KEEP" else None
             if kept is not None and kept.comparison is not None and kept.basis is not None and kept.incumbent in found:

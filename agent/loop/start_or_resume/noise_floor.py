@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.policy.night_power import Answers, NightPower, power_data
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents
 
@@ -29,7 +29,7 @@ class NoiseFloor:
 def settle_noise_floor(
     readings: Sequence[Reading],
     components: VarianceComponents | None,
-    policy: Policy,
+    policy: PolicySettings,
     samples_before: int | None,
 ) -> NoiseFloor:
     """The noise floor from repeats of the starting recipe.

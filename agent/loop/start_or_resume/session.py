@@ -156,7 +156,7 @@ def _resumable(workspace: Workspace) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenSession:
     """What a session needs while it runs. ``key``: the probe key that the study's files give now."""
 
     study: Study
@@ -225,7 +225,7 @@ def _opened(
     log: SessionLog,
     session_id: str | None,
     runner: Runner | None = None,
-) -> Iterator[_Opened]:
+) -> Iterator[_OpenSession]:
     """Hold the workspace and start the workers. ``session_id``: the session to resume; None for a new one.
 
     A new session's scorer is examined before any worker uses it, since the examination may begin a comparison epoch,
@@ -244,7 +244,7 @@ def _opened(
             loads = study.file.runner.loads_models
             log.watcher.note("starting the workers, which load the base model" if loads else "the runner is simulated")
             with runner or open_runner(study, workspace, overrides.workers) as running:
-                yield _Opened(
+                yield _OpenSession(
                     study=study,
                     workspace=workspace,
                     budget=budget,

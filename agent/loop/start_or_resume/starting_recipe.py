@@ -37,7 +37,7 @@ class Before:
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingRecipe:
     """``before``: where the recipe was taken from, if readings of that session cannot be compared any more."""
 
     recipe: Recipe
@@ -53,14 +53,14 @@ class Start:
 
 def starting_recipe(
     ledger: Ledger, store: ProbeStore, study: Study, key: ProbeKey, start_from: StartFrom, note: Callable[[str], None]
-) -> Start:
+) -> StartingRecipe:
     """BadInput if the recipe from before is asked for and none stands."""
     if start_from == "study":
-        return Start(study.start)
+        return StartingRecipe(study.start)
     if standing := _standing(ledger, study, key.digest):
         if standing != study.start.digest:
             note(f"starting from recipe {standing}, kept by an earlier session (--fresh starts from the study's own)")
-        return Start(ledger.recipe(standing))
+        return StartingRecipe(ledger.recipe(standing))
     before = _before(ledger, store, study, key)
     if start_from == "before":
         if before is None:
@@ -69,10 +69,10 @@ def starting_recipe(
                 "or the software changed, and this workspace has none; leave it out"
             )
         note(f"starting from recipe {before.recipe.digest}, which stood at the end of session {before.session}")
-        return Start(before.recipe, before)
+        return StartingRecipe(before.recipe, before)
     if before is not None:
         note(_offer(before, study))
-    return Start(study.start)
+    return StartingRecipe(study.start)
 
 
 def _standing(ledger: Ledger, study: Study, key: str) -> str | None:

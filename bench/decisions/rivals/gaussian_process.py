@@ -65,7 +65,7 @@ def search(night: Night, name: str, budget: int) -> tuple[list[Point], list[floa
         raw.append(min(raw, default=0.0) if scores is None else float(scores.mean()))
         values = _winsorised(raw)
     known = list(dict.fromkeys(points))
-    mean = _Model(coordinates.features(points), numpy.array(values), setting).mean(coordinates.features(known))
+    mean = _Posterior(coordinates.features(points), numpy.array(values), setting).mean(coordinates.features(known))
     order = [int(place) for place in numpy.argsort(-mean)]
     start = numpy.mean([value for point, value in zip(points, values, strict=True) if point == coordinates.start])
     return [known[place] for place in order], [float(mean[place]) for place in order], float(start)
@@ -80,7 +80,7 @@ def _choose(
 ) -> Point:
     """The best of one draw of the posterior, or, half of the time, the best of another that disagrees."""
     known = list(dict.fromkeys(points))
-    model = _Model(coordinates.features(points), numpy.array(values), setting)
+    model = _Posterior(coordinates.features(points), numpy.array(values), setting)
     mean = model.mean(coordinates.features(known))
     leaders = [known[place] for place in numpy.argsort(mean)[::-1][:8]]
     around = [leaders[int(random.integers(len(leaders)))] for _ in range(CANDIDATES - len(leaders))]
@@ -106,7 +106,7 @@ def _kernel(one: Array, other: Array, scale: float) -> Array:
     return kernel
 
 
-class _Model:
+class _Posterior:
     """The posterior of one setting (length, share of the values' variance that is noise)."""
 
     def __init__(self, seen: Array, values: Array, setting: tuple[float, float]):

@@ -9,7 +9,7 @@ import numpy
 from scipy.stats import t as student
 
 from bench.decisions.night import Array, Night
-from bench.decisions.rivals.walk import Baseline, Paired, Step, Walk, scored
+from bench.decisions.rivals.walk import BaselineRuns, Paired, Walk, WalkStep, scored
 
 
 class MeanOfThree:
@@ -25,11 +25,13 @@ class MeanOfThree:
         walk = Walk(night, self.name)
         for first in count(0, 3):
             seeds = (first, first + 1, first + 2)
-            baseline = Baseline(night, night.standing, seeds).upto(3)
+            baseline = BaselineRuns(night, night.standing, seeds).upto(3)
             while not self._replaced(night, walk, walk.propose(), seeds, baseline):
                 pass
 
-    def _replaced(self, night: Night, walk: Walk, step: Step, seeds: tuple[int, ...], baseline: list[Array]) -> bool:
+    def _replaced(
+        self, night: Night, walk: Walk, step: WalkStep, seeds: tuple[int, ...], baseline: list[Array]
+    ) -> bool:
         runs = []
         for seed in seeds:
             scores = night.measure(step.recipe, seed)
@@ -61,7 +63,7 @@ class SequentialTest:
             if paired is not None and paired.guards_hold(night.margin):
                 walk.keep(step, paired.mean)
 
-    def _test(self, night: Night, step: Step, seeds: "count[int]") -> Paired | None:
+    def _test(self, night: Night, step: WalkStep, seeds: "count[int]") -> Paired | None:
         """The pairs when the test accepts the effect; None when it accepts 0, a run crashes or the pairs end."""
         bound = float(numpy.log((1 - self.error) / self.error))
         candidate: list[Array] = []
@@ -104,10 +106,10 @@ class Race:
                 first += self.most
                 baseline = self._baseline(night, first)
 
-    def _baseline(self, night: Night, first: int) -> Baseline:
-        return Baseline(night, night.standing, range(first, first + self.most))
+    def _baseline(self, night: Night, first: int) -> BaselineRuns:
+        return BaselineRuns(night, night.standing, range(first, first + self.most))
 
-    def _round(self, night: Night, steps: list[Step], baseline: Baseline) -> tuple[Step, float] | None:
+    def _round(self, night: Night, steps: list[WalkStep], baseline: BaselineRuns) -> tuple[WalkStep, float] | None:
         runs: dict[int, list[Array]] = {number: [] for number in range(len(steps))}
         for seeds in range(1, self.most + 1):
             before = baseline.upto(seeds)

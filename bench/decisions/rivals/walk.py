@@ -11,7 +11,7 @@ from lanes import Mutation, Recipe, Value
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     mutation: Mutation
     recipe: Recipe
 
@@ -22,21 +22,21 @@ class Walk:
     def __init__(self, night: Night, *words: object):
         self.night, self.random = night, night.random(*words)
         self._tried: set[Recipe] = {night.start}
-        self._next: Step | None = None
-        self._from: tuple[Recipe, list[Step]] | None = None
+        self._next: WalkStep | None = None
+        self._from: tuple[Recipe, list[WalkStep]] | None = None
 
-    def propose(self) -> Step:
+    def propose(self) -> WalkStep:
         step, self._next = self._next, None
         if step is None or step.recipe in self._tried:
             step = self._untried()
         self._tried.add(step.recipe)
         return step
 
-    def keep(self, step: Step, claimed: float) -> None:
+    def keep(self, step: WalkStep, claimed: float) -> None:
         self.night.keep(step.recipe, claimed)
         self._next = self._further(step.mutation)
 
-    def _untried(self) -> Step:
+    def _untried(self) -> WalkStep:
         if self._from is None or self._from[0] is not self.night.standing:
             fresh = [step for step in self._steps() if step.recipe not in self._tried]
             self._from = (self.night.standing, [fresh[place] for place in self.random.permutation(len(fresh))])
@@ -49,16 +49,16 @@ class Walk:
         self._from = None
         return self._untried()
 
-    def _steps(self) -> list[Step]:
+    def _steps(self) -> list[WalkStep]:
         moves = self.night.space.moves(self.night.standing)
         return [self._step(knob, value) for knob, values in moves.items() for value in values]
 
-    def _step(self, knob: str, value: Value) -> Step:
+    def _step(self, knob: str, value: Value) -> WalkStep:
         now = self.night.space.knob(knob)
         recipe = self.night.standing
-        return Step(Mutation(knob, now.read(recipe), value), now.write(recipe, value))
+        return WalkStep(Mutation(knob, now.read(recipe), value), now.write(recipe, value))
 
-    def _further(self, mutation: Mutation) -> Step | None:
+    def _further(self, mutation: Mutation) -> WalkStep | None:
         knob = self.night.space.knob(mutation.knob)
         if not knob.ordered:
             return None
@@ -67,7 +67,7 @@ class Walk:
         if not 0 <= place < len(knob.values):
             return None
         try:
-            return Step(*self.night.space.mutate(self.night.standing, knob.name, knob.values[place]))
+            return WalkStep(*self.night.space.mutate(self.night.standing, knob.name, knob.values[place]))
         except IllegalRecipe:
             return None
 
@@ -101,7 +101,7 @@ class Paired:
         return bool(self.by_category.mean(axis=0).min() >= -margin)
 
 
-class Baseline:
+class BaselineRuns:
     """Runs of one recipe under the seeds that its candidates share, measured when they are first needed."""
 
     def __init__(self, night: Night, recipe: Recipe, seeds: Sequence[int]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.model.evaluate_study import Forms, evaluate_study_command, given_besides
+from cli.commands.model.evaluate_study import AdapterForms, evaluate_study_command, given_besides
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
@@ -15,12 +15,12 @@ from common.errors import BadInput
 from common.printable import print_message
 
 if TYPE_CHECKING:
-    from evaluation.evaluate import Request
+    from evaluation.evaluate import EvaluationRequest
     from probes.inputs.settings import ModelSettings
 
 commands = typer.Typer()
 
-What = Annotated[
+Subject = Annotated[
     Path | None,
     typer.Argument(
         metavar="[STUDY]",
@@ -31,14 +31,16 @@ Problems = Annotated[
     Path | None,
     typer.Option("--problems", metavar="FILE", help="HumanEval, MBPP, HumanEval+ or MBPP+ as .jsonl or .jsonl.gz."),
 ]
-Model = Annotated[str, typer.Option("--model", help="Model to evaluate: a folder or hub id. With --adapter, its base.")]
-Study = Annotated[
+ModelName = Annotated[
+    str, typer.Option("--model", help="Model to evaluate: a folder or hub id. With --adapter, its base.")
+]
+StudyOption = Annotated[
     Path | None,
     typer.Option("--study", metavar="FILE", help="Evaluate [model] of this study, with its chat template, instead."),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Revision of a hub model, best a commit.")]
-Quantization = Annotated[str, typer.Option("--quantization", help="none or nf4.")]
-Adapter = Annotated[
+QuantizationOption = Annotated[str, typer.Option("--quantization", help="none or nf4.")]
+AdapterFolders = Annotated[
     list[Path] | None,
     typer.Option(
         "--adapter",
@@ -47,7 +49,7 @@ Adapter = Annotated[
     ),
 ]
 Merged = Annotated[bool, typer.Option("--merged", help="With STUDY: compare each adapter merged into the base, too.")]
-LlamaCppFolder = Annotated[
+LlamaCppForMerged = Annotated[
     Path | None,
     typer.Option("--llama-cpp", metavar="DIR", help="With --merged: quantise that with this llama.cpp, and compare."),
 ]
@@ -65,7 +67,7 @@ ModelAdapter = Annotated[
     str | None,
     typer.Option("--model-adapter", metavar="DIR", help="SFT adapter of the base model, as [model] adapter."),
 ]
-ServedModel = Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="A model served at OPENAI_BASE_URL.")]
+EndpointModel = Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="A model served at OPENAI_BASE_URL.")]
 Samples = Annotated[
     Path | None,
     typer.Option("--samples", metavar="FILE", help="Answers written by human-eval, evalplus, bigcode or lm-eval."),
@@ -73,7 +75,7 @@ Samples = Annotated[
 SamplesBefore = Annotated[
     Path | None, typer.Option("--before", metavar="FILE", help="Answers to compare those of --samples with.")
 ]
-Seeds = Annotated[
+EvaluationSeeds = Annotated[
     str,
     typer.Option(
         "--seeds",
@@ -83,7 +85,7 @@ Seeds = Annotated[
 ]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, help="Answers per problem and seed.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.01, max=10, help="Sampling temperature.")]
-Tokens = Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of an answer.")]
+TokenLimit = Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of an answer.")]
 Seconds = Annotated[
     float, typer.Option("--seconds", min=0.05, max=60, help="Limit of processor seconds for an answer's program.")
 ]
@@ -95,25 +97,25 @@ Memory = Annotated[
 @commands.command(epilog=example("evaluate my-study/study.toml --adapter my-model/adapter --split holdout"))
 def evaluate(
     context: typer.Context,
-    what: What = None,
+    what: Subject = None,
     problems: Problems = None,
-    model: Model = "",
-    study: Study = None,
+    model: ModelName = "",
+    study: StudyOption = None,
     revision: Revision = None,
-    quantization: Quantization = "none",
-    adapter: Adapter = None,
+    quantization: QuantizationOption = "none",
+    adapter: AdapterFolders = None,
     model_adapter: ModelAdapter = None,
-    endpoint: ServedModel = "",
+    endpoint: EndpointModel = "",
     samples: Samples = None,
     before: SamplesBefore = None,
     merged: Merged = False,
-    llama_cpp: LlamaCppFolder = None,
+    llama_cpp: LlamaCppForMerged = None,
     quantised: Quantised = "",
     split: Split = "probe",
-    seeds: Seeds = "",
+    seeds: EvaluationSeeds = "",
     number: Number = 1,
     temperature: Temperature = 0.2,
-    tokens: Tokens = 512,
+    tokens: TokenLimit = 512,
     seconds: Seconds = 3.0,
     memory: Memory = 512,
     workspace: WorkspaceFolder = Path(),
@@ -124,7 +126,7 @@ def evaluate(
     Of a study it prints scores by category and each adapter's change with its interval, and a few answers; of problems,
     pass@k and the failure classes. Keeps every answer in runs/evaluation-ID/."""
     if what is not None and what.suffix == ".toml":
-        forms = Forms(tuple(adapter or ()), merged, llama_cpp, quantised)
+        forms = AdapterForms(tuple(adapter or ()), merged, llama_cpp, quantised)
         evaluate_study_command(context, what, forms, split, seeds, workspace, as_json)
         return
     problems = _problems(what, problems)
@@ -133,7 +135,7 @@ def evaluate(
     if len(adapter or []) > 1:
         raise BadInput("problems are answered by one adapter and its base; give one --adapter, or a study.toml")
     from evaluation.answering import Asking
-    from evaluation.evaluate import Request
+    from evaluation.evaluate import EvaluationRequest
     from probes.scoring.execution.scorer import ExecutionSettings
 
     if quantization not in ("none", "nf4"):
@@ -143,7 +145,7 @@ def evaluate(
     else:
         others = {"model": model, "revision": revision, "model-adapter": model_adapter, "endpoint": endpoint}
         settings, folder = _model_of_study(study, {**others, "samples": samples})
-    request = Request(
+    request = EvaluationRequest(
         problems=problems,
         model=settings,
         adapter=adapter[0] if adapter else None,
@@ -159,7 +161,7 @@ def evaluate(
     _evaluate(request, workspace_at(workspace).runs, as_json)
 
 
-def _evaluate(request: "Request", runs: Path, as_json: bool) -> None:
+def _evaluate(request: "EvaluationRequest", runs: Path, as_json: bool) -> None:
     from common.interrupts import interruptible
     from evaluation.evaluate import evaluate
     from finetune.manifest import require_whole

@@ -18,7 +18,7 @@ SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Forms:
+class AdapterForms:
     """The adapters, and the forms in which each is evaluated."""
 
     adapters: tuple[Path, ...]
@@ -37,7 +37,7 @@ def given_besides(context: typer.Context, taken: Iterable[str]) -> list[str]:
 def evaluate_study_command(
     context: typer.Context,
     path: Path,
-    forms: Forms,
+    forms: AdapterForms,
     split: str,
     seeds: str,
     workspace: Path,

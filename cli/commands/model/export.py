@@ -12,14 +12,14 @@ from common.errors import BadInput
 from common.printable import print_message
 
 if TYPE_CHECKING:
-    from finetune.export.exported import ExportRequest, Kind
+    from finetune.export.exported import ExportKind, ExportRequest
 
 commands = typer.Typer()
 
-Source = Annotated[
+AdapterFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder of a full-length run, or of an adapter that PEFT saved.")
 ]
-Output = Annotated[Path, typer.Option("--output", metavar="OUT_DIR", help="A new or empty folder.")]
+ExportFolder = Annotated[Path, typer.Option("--output", metavar="OUT_DIR", help="A new or empty folder.")]
 Form = Annotated[
     str,
     typer.Option(
@@ -51,8 +51,8 @@ DataLicence = Annotated[str, typer.Option("--data-license", help="The license of
 
 @commands.command(epilog=example("export my-model --to gguf --output my-export"))
 def export(
-    source: Source,
-    output: Output,
+    source: AdapterFolder,
+    output: ExportFolder,
     to: Form = "adapter",
     base: BaseModel = None,
     study: OfStudy = None,
@@ -83,7 +83,7 @@ def export(
     print_result(export_data(done) if as_json else export_text(done))
 
 
-def form_of(text: str) -> "Kind":
+def form_of(text: str) -> "ExportKind":
     """The form that is named; BadInput if it is none."""
     from finetune.export.exported import KINDS
 

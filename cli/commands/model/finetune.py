@@ -8,16 +8,16 @@ import typer
 
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, ReportTo, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, ReportTo, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.printable import print_message
 
 if TYPE_CHECKING:
     from agent.study.load import Study
-    from finetune.plan import FinetuneRequest, Plan
+    from finetune.plan import FinetuneRequest, TrainingPlan
 
 commands = typer.Typer()
 
-Output = Annotated[
+RunFolder = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -40,7 +40,7 @@ RecipeName = Annotated[
         help="The last session's incumbent (default), a recipe.toml, or the id of a session or a row of results.tsv.",
     ),
 ]
-Objective = Annotated[
+ObjectiveOption = Annotated[
     str | None,
     typer.Option("--objective", metavar="kto|reward", help="Train KTO or a reward model; default as the recipe says."),
 ]
@@ -48,7 +48,7 @@ SaveEvery = Annotated[
     int | None,
     typer.Option("--save-every", min=1, metavar="STEPS", help="Steps between two checkpoints; default 20 checkpoints."),
 ]
-SpotCheck = Annotated[
+SpotCheckPrompts = Annotated[
     int | None,
     typer.Option(
         "--spot-check",
@@ -70,15 +70,15 @@ SEED = 42
 
 @commands.command(epilog=example("finetune my-study/study.toml --output my-model"))
 def finetune(
-    study: StudyFile,
-    output: Output = None,
+    study: StudyArgument,
+    output: RunFolder = None,
     steps: Steps = None,
     epochs: Epochs = None,
     seed: Seed = None,
     recipe: RecipeName = None,
-    objective: Objective = None,
+    objective: ObjectiveOption = None,
     save_every: SaveEvery = None,
-    spot_check: SpotCheck = None,
+    spot_check: SpotCheckPrompts = None,
     report_to: ReportTo = None,
     processes: Processes = None,
     resume: Resume = False,
@@ -127,7 +127,7 @@ def finetune(
     _train(loaded, planned, as_json)
 
 
-def _train(study: "Study", planned: "Plan", as_json: bool) -> None:
+def _train(study: "Study", planned: "TrainingPlan", as_json: bool) -> None:
     """Run the plan with its progress shown, and print how it ended."""
     from common.interrupts import interruptible, uninterrupted
     from finetune.run import run

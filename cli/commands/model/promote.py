@@ -8,7 +8,7 @@ import typer
 from cli.commands.model.finetune import Epochs, Processes, Steps, Unreviewed
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-RecipeName = Annotated[
+RecipeToPromote = Annotated[
     str | None,
     typer.Option("--recipe", metavar="incumbent|FILE|ID", help="The recipe to promote; default the incumbent."),
 ]
-Seeds = Annotated[str | None, typer.Option("--seeds", help="Training seeds, three or more; default '42 123 7'.")]
+TrainingSeeds = Annotated[
+    str | None, typer.Option("--seeds", help="Training seeds, three or more; default '42 123 7'.")
+]
 Compare = Annotated[
     int,
     typer.Option(
@@ -36,9 +38,9 @@ Compare = Annotated[
 
 @commands.command(epilog=example("promote my-study/study.toml"))
 def promote(
-    study: StudyFile,
-    recipe: RecipeName = None,
-    seeds: Seeds = None,
+    study: StudyArgument,
+    recipe: RecipeToPromote = None,
+    seeds: TrainingSeeds = None,
     steps: Steps = None,
     epochs: Epochs = None,
     compare: Compare = 0,

@@ -17,7 +17,7 @@ from cli.commands.model.export import Form, form_of
 from cli.commands.model.finetune import Epochs, Processes, Steps, Unreviewed
 from cli.commands.session.run import Hours, Probes
 from cli.commands.study import load
-from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.interrupts import ENDED_BY
 from common.optional_dependencies import require_extra
 from common.printable import print_message
@@ -35,7 +35,7 @@ KILLED = 128
 
 @commands.command(epilog=example("ship my-study/study.toml"))
 def ship(
-    study: StudyFile,
+    study: StudyArgument,
     workspace: WorkspaceFolder = Path(),
     hours: Hours = None,
     probes: Probes = None,

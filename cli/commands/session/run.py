@@ -9,7 +9,7 @@ import typer
 
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, ReportTo, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, ReportTo, SessionId, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.parallel import one_thread
 from common.printable import print_message
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="Propose at most so many changes.")]
+DecisionLimit = Annotated[int | None, typer.Option("--decisions", min=1, help="Propose at most so many changes.")]
 Hours = Annotated[
     float | None, typer.Option("--hours", min=0.001, help="Stop after this many hours; a suspended machine costs none.")
 ]
@@ -34,9 +34,9 @@ Workers = Annotated[
 
 @commands.command(epilog=example("run my-study/study.toml --hours 8"))
 def run(
-    study: StudyFile,
+    study: StudyArgument,
     workspace: WorkspaceFolder = Path(),
-    decisions: Decisions = None,
+    decisions: DecisionLimit = None,
     hours: Hours = None,
     probes: Probes = None,
     workers: Workers = None,
@@ -90,7 +90,7 @@ def run(
 def resume(
     session: SessionId = None,
     workspace: WorkspaceFolder = Path(),
-    decisions: Decisions = None,
+    decisions: DecisionLimit = None,
     hours: Hours = None,
     probes: Probes = None,
     workers: Workers = None,

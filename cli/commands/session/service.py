@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
 from common.printable import print_message
 
 commands = typer.Typer()
@@ -14,7 +14,7 @@ commands = typer.Typer()
 
 @commands.command(epilog=example("service my-study/study.toml --hours 8"))
 def service(
-    study: StudyFile,
+    study: StudyArgument,
     workspace: WorkspaceFolder = Path(),
     hours: Annotated[float | None, typer.Option("--hours", min=0.001, help="As of nightlane run.")] = None,
     probes: Annotated[int | None, typer.Option("--probes", min=1, help="As of nightlane run.")] = None,

@@ -10,8 +10,8 @@ from cli.options import AsJson, WorkspaceFolder, example, print_result, workspac
 from common.printable import print_message
 
 if TYPE_CHECKING:
-    from agent.ledger.requests import What
-    from agent.steering.requests import Check
+    from agent.ledger.requests import RequestKind
+    from agent.steering.requests import CheckRequest
 
 commands = typer.Typer()
 BEFORE_A_BATCH = "taken before the next batch of probes"
@@ -107,7 +107,7 @@ def budget(
     _ask(workspace, "budget", budget(limits), BEFORE_A_BATCH, as_json)
 
 
-def _ask(workspace: Path, what: "What", check: "Check | None", when: str, as_json: bool) -> None:
+def _ask(workspace: Path, what: "RequestKind", check: "CheckRequest | None", when: str, as_json: bool) -> None:
     from agent.steering.requests import ask, in_words
 
     folder = workspace_at(workspace)

@@ -4,7 +4,7 @@ A template (template.py) becomes many tasks: names, constants and wordings are d
 """
 
 from labs.microcoder.tasks import arithmetic, conditions, edge_cases, imports, lists, strings
-from labs.microcoder.tasks.template import Case, Task, Template
+from labs.microcoder.tasks.template import LabCase, Task, Template
 
 TEMPLATES: tuple[Template, ...] = (
     *arithmetic.TEMPLATES,
@@ -16,4 +16,4 @@ TEMPLATES: tuple[Template, ...] = (
 )
 CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys(template.category for template in TEMPLATES))
 
-__all__ = ["CATEGORIES", "TEMPLATES", "Case", "Task", "Template"]
+__all__ = ["CATEGORIES", "TEMPLATES", "LabCase", "Task", "Template"]

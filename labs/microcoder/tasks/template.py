@@ -20,17 +20,17 @@ OPENINGS = ("# {header}: {description}\n", "# {header} gives {description}\n")
 CASES = 10
 MOST_CASES = 12
 
-Choice = tuple[Mapping[str, str], ...]
+Filling = tuple[Mapping[str, str], ...]
 
 
-def one_of(**options: Iterable[object]) -> Choice:
+def one_of(**options: Iterable[object]) -> Filling:
     """A choice between options; several names are drawn together: one_of(word=("even", "odd"), rest=(0, 1))."""
     names = tuple(options)
     return tuple(dict(zip(names, map(str, row), strict=True)) for row in zip(*options.values(), strict=True))
 
 
 @dataclass(frozen=True)
-class Case:
+class LabCase:
     arguments: tuple[Value, ...]
     expected: Value
 
@@ -49,20 +49,20 @@ class Task:
     mistakes: tuple[str, ...]
     invariants: tuple[str, ...]
 
-    def cases(self, random: Random) -> tuple[Case, ...]:
+    def cases(self, random: Random) -> tuple[LabCase, ...]:
         """Ten to twelve cases, edge inputs first; each mistake fails at least one, or this raises ValueError."""
-        reference = _Function(self.reference, self.entry_point)
-        found: dict[str, Case] = {}
+        reference = _TemplateFunction(self.reference, self.entry_point)
+        found: dict[str, LabCase] = {}
         for arguments in self._edges(random)[: CASES - 2]:
-            found.setdefault(repr(arguments), Case(arguments, reference(arguments)))
+            found.setdefault(repr(arguments), LabCase(arguments, reference(arguments)))
         for _ in range(60):
             if len(found) >= CASES:
                 break
             arguments = self.arguments(random)
-            found.setdefault(repr(arguments), Case(arguments, reference(arguments)))
+            found.setdefault(repr(arguments), LabCase(arguments, reference(arguments)))
         cases = list(found.values())[:CASES]
         for mistake in self.mistakes:
-            wrong = _Function(mistake, self.entry_point)
+            wrong = _TemplateFunction(mistake, self.entry_point)
             if not any(wrong.fails(case) for case in cases):
                 cases.append(self._distinguishing_case(wrong, reference, random))
         if len(cases) > MOST_CASES:
@@ -83,11 +83,13 @@ class Task:
         random.shuffle(rows)
         return rows
 
-    def _distinguishing_case(self, wrong: "_Function", reference: "_Function", random: Random) -> Case:
+    def _distinguishing_case(
+        self, wrong: "_TemplateFunction", reference: "_TemplateFunction", random: Random
+    ) -> LabCase:
         """A case that the wrong function fails."""
         tries = (self.arguments(random) for _ in range(4000))
         for arguments in chain(self._edges(random), tries):
-            case = Case(arguments, reference(arguments))
+            case = LabCase(arguments, reference(arguments))
             if wrong.fails(case):
                 return case
         raise ValueError(f"no input distinguishes this mistake of {self.prompt!r} from its reference:\n{wrong.source}")
@@ -108,7 +110,7 @@ class Template:
     description: str
     body: str
     mistakes: tuple[tuple[str, str], ...]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Filling, ...] = ()
     imports: str = ""
     invariants: tuple[str, ...] = ()
 
@@ -149,7 +151,7 @@ class Template:
             yield start + head + body.replace(before, after, 1)
 
 
-class _Function:
+class _TemplateFunction:
     """A function of a template, called in this process. Code that a model wrote runs only in the sandbox."""
 
     def __init__(self, source: str, entry_point: str) -> None:
@@ -163,7 +165,7 @@ class _Function:
         assert callable(self._call)
         return self._call(*arguments)
 
-    def fails(self, case: Case) -> bool:
+    def fails(self, case: LabCase) -> bool:
         try:
             value = self(case.arguments)
         except Exception:

@@ -17,7 +17,17 @@ from preferences.code_gate.execution.harness import call_name, invariant_name, r
 from preferences.code_gate.static_checks.syntax_tree import numbers, parse
 from probes.scoring.execution.calls import Call, describe
 from probes.scoring.execution.parser import Parser
-from sandbox import Candidate, Limits, Outcome, ProgramBroke, Returned, SandboxBroken, Value, open_sandbox, run_twice
+from sandbox import (
+    Limits,
+    Outcome,
+    ProgramBroke,
+    Returned,
+    RunningProgram,
+    SandboxBroken,
+    Value,
+    open_sandbox,
+    run_twice,
+)
 
 DRAWN = 40
 MOST_NUMBERS = 8
@@ -26,7 +36,7 @@ AHEAD = 100  # calls in one message: their values may be sent on to the invarian
 T = TypeVar("T")
 
 
-class Sandboxes:
+class ContractSandboxes:
     """One sandbox for programs, one for references, and a process that parses programs. A context manager, for the
     process that opened it."""
 
@@ -54,7 +64,7 @@ class Sandboxes:
         self.programs.close()
         self.references.close()
 
-    def __enter__(self) -> "Sandboxes":
+    def __enter__(self) -> "ContractSandboxes":
         return self
 
     def __exit__(
@@ -67,10 +77,10 @@ class ContractBench:
     """The inputs of a contract and its reference's outcomes. drawn: the cases' arguments, ordinary ones, and some near
     the reference's numbers. catalogue and edges: fixed, of each kind (contract/parameter_kinds.py)."""
 
-    def __init__(self, contract: Contract, seed: int, sandboxes: Sandboxes) -> None:
+    def __init__(self, contract: Contract, seed: int, sandboxes: ContractSandboxes) -> None:
         """BadInput when the reference does not load, never returns a value, or contradicts a case."""
         self.contract, self.seed, self.sandboxes = contract, seed, sandboxes
-        self._candidate: Candidate | None = None
+        self._candidate: RunningProgram | None = None
         self._known: dict[str, Outcome] = {}
         self.kinds = kinds = [KINDS[kind] for kind in contract.parameters.values()]
         self.property_seed = f"{seed}/property"
@@ -161,7 +171,7 @@ class ContractBench:
             )
         return done
 
-    def _run_twice(self, action: Callable[[Candidate], T]) -> T:
+    def _run_twice(self, action: Callable[[RunningProgram], T]) -> T:
         def attempt() -> T:
             try:
                 return action(self._open())
@@ -176,7 +186,7 @@ class ContractBench:
                 f"a reference runs, and with that of {self.contract.entry_point} {trouble}; mend it"
             ) from None
 
-    def _open(self) -> Candidate:
+    def _open(self) -> RunningProgram:
         if self._candidate is None or self._candidate.ended is not None:
             self.close()
             contract = self.contract
@@ -194,14 +204,14 @@ class ContractBench:
             self._candidate = None
 
 
-def calls(candidate: Candidate, name: str, rows: Sequence[Arguments], tell: bool = False) -> list[Outcome]:
+def calls(candidate: RunningProgram, name: str, rows: Sequence[Arguments], tell: bool = False) -> list[Outcome]:
     """Many calls of a program in one process."""
     parts = (rows[start : start + AHEAD] for start in range(0, len(rows), AHEAD))
     return [outcome for part in parts for outcome in candidate.calls(name, part, tell)]
 
 
 def _calls_until_end(
-    candidate: Candidate, name: str, rows: Sequence[Arguments], tell: bool, with_end: bool
+    candidate: RunningProgram, name: str, rows: Sequence[Arguments], tell: bool, with_end: bool
 ) -> list[Outcome]:
     """The outcomes before the process ended. Without any: with `with_end` the end itself, else nothing."""
     outcomes = candidate.calls(name, rows, tell)

@@ -10,7 +10,7 @@ from preferences.code_gate.execution.harness import call_name, callable_source
 from preferences.code_gate.static_checks.program_analysis import ProgramAnalysis, analyse_program
 from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
-from sandbox import Candidate, Ended, Outcome, ProgramBroke, run_twice
+from sandbox import Ended, Outcome, ProgramBroke, RunningProgram, run_twice
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class ProgramUnderTest:
             if not self._stopped and isinstance(outcome, Ended) and outcome.reason == "timeout":
                 self._stopped = f"not run, because in an earlier layer {self.bench.note(row, outcome)}"
 
-    def attempt(self, source: str, action: Callable[[Candidate], T]) -> T:
+    def attempt(self, source: str, action: Callable[[RunningProgram], T]) -> T:
         """The result of `action` on the program started from `source`; CannotRun when it does not start."""
         if self._stopped:
             raise CannotRun(self._stopped)

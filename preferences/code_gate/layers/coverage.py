@@ -17,7 +17,7 @@ from preferences.code_gate.execution.harness import ARCS, TRACED, traced_source
 from preferences.code_gate.execution.program_under_test import CannotRun, ProgramUnderTest
 from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
-from sandbox import Candidate, Outcome, Returned
+from sandbox import Outcome, Returned, RunningProgram
 
 LEAST = 80.0
 _LEFT_OUT = [r"^if __name__ == ['\"]__main__['\"]:", r"^\s*raise\b"]
@@ -27,7 +27,7 @@ def check(program: ProgramUnderTest) -> Receipt:
     bench = program.bench
     rows = [*program.drawn, *bench.catalogue, *bench.edges]
 
-    def trace(candidate: Candidate) -> Outcome:
+    def trace(candidate: RunningProgram) -> Outcome:
         calls(candidate, TRACED, rows)
         return candidate.call(ARCS)
 

@@ -14,7 +14,7 @@ from preferences.code_gate.execution.contract_bench import calls
 from preferences.code_gate.execution.harness import call_name, callable_source
 from preferences.code_gate.execution.program_under_test import ProgramUnderTest
 from probes.scoring.execution.calls import describe
-from sandbox import Candidate, Outcome, SandboxBroken
+from sandbox import Outcome, RunningProgram, SandboxBroken
 
 
 class _Halt(BaseException):
@@ -29,7 +29,7 @@ def check(program: ProgramUnderTest) -> Receipt:
     return Receipt("property", not failing, {"examples": len(rows), "properties": len(contract.properties)}, failing)
 
 
-def _search(program: ProgramUnderTest, candidate: Candidate, rows: Sequence[Arguments]) -> str:
+def _search(program: ProgramUnderTest, candidate: RunningProgram, rows: Sequence[Arguments]) -> str:
     """How one process of the program fails on the smallest input; "" where it does not."""
 
     def call(some: Sequence[Arguments]) -> list[Outcome]:
@@ -69,7 +69,7 @@ def _require_reference_has(property_: Property, program: ProgramUnderTest, row: 
         )
 
 
-def _shrink(program: ProgramUnderTest, candidate: Candidate, known: dict[str, str]) -> str:
+def _shrink(program: ProgramUnderTest, candidate: RunningProgram, known: dict[str, str]) -> str:
     """How it fails on the smallest input. Each input is judged once, because a program may use random numbers."""
     from preferences.code_gate.execution.hypothesis_search import shrunk
 

@@ -18,7 +18,7 @@ _GROWS = {"append", "add", "extend", "insert", "appendleft", "update"}
 
 
 @dataclass(frozen=True)
-class _Step:
+class _StateCall:
     """A call in a loop that takes a state and returns the next one with a status.
 
     states: source texts of expressions that hold the state. flags: source texts of expressions that are the status.
@@ -36,7 +36,7 @@ def lost_samples(tree: ast.Module) -> Iterator[Finding]:
                 yield from _lost(loop, step)
 
 
-def _steps(loop: Loop) -> Iterator[_Step]:
+def _steps(loop: Loop) -> Iterator[_StateCall]:
     for node in own(loop.body):
         match node:
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Call() as call) if len(targets) > 1:
@@ -49,7 +49,7 @@ def _steps(loop: Loop) -> Iterator[_Step]:
         for state in parts:
             holders = {state} | {target for target, value in _assignments(loop) if _mentions(value, {state})}
             if arguments & holders:  # the state is passed back into the step
-                yield _Step(frozenset(holders), frozenset(parts) - {state})
+                yield _StateCall(frozenset(holders), frozenset(parts) - {state})
 
 
 def _parts(loop: Loop, name: str) -> list[str]:
@@ -90,7 +90,7 @@ def _asks(test: ast.expr, flags: Collection[str]) -> bool:
     return _is_any_of(test, flags)
 
 
-def _lost(loop: Loop, step: _Step) -> Iterator[Finding]:
+def _lost(loop: Loop, step: _StateCall) -> Iterator[Finding]:
     for body in _bodies(loop):
         for place, statement in enumerate(body):
             if not isinstance(statement, ast.If) or not _asks(statement.test, step.flags):

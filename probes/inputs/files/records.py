@@ -30,7 +30,7 @@ from probes.inputs.files.text import (
 from probes.inputs.files.where import Hub, Where
 
 Record = dict[str, Any]
-Entry = tuple[int, Record | BadInput]
+NumberedRecord = tuple[int, Record | BadInput]
 
 PARQUET = b"PAR1"
 DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -40,7 +40,7 @@ _SHARD = re.compile(r"[0-9]+[^0-9/]*$")
 _NAMED_SIGN = re.compile(r'"?sep=([,;\t|])"?[ \t,;]*(\r\n?|\n)', re.IGNORECASE)
 
 
-def records(where: Where) -> Iterator[Entry]:
+def records(where: Where) -> Iterator[NumberedRecord]:
     """All rows in order. BadInput for a file of another kind, MissingRequirement if the hub cannot be reached."""
     if isinstance(where, Hub):
         return enumerate(hub_rows(where), start=1)
@@ -93,7 +93,7 @@ def _is_data(path: Path) -> bool:
     return path.is_file() and path.name not in _NOT_DATA and path.name.removesuffix(".gz").endswith(DATA)
 
 
-def _folder_records(folder: Path) -> Iterator[Entry]:
+def _folder_records(folder: Path) -> Iterator[NumberedRecord]:
     if any((folder / name).exists() for name in SAVED):
         return enumerate(saved_rows(folder), start=1)
     return enumerate((row for path in _of_one_split(folder) for _, row in _file_records(path)), start=1)
@@ -138,7 +138,7 @@ def _data_ending(path: Path) -> str:
     return next(ending for ending in DATA if plain.endswith(ending)) + path.name[len(plain) :]
 
 
-def _file_records(path: Path) -> Iterator[Entry]:
+def _file_records(path: Path) -> Iterator[NumberedRecord]:
     content = _unpacked(path)
     if content is None:
         return enumerate(parquet_rows(path), start=1)
@@ -163,7 +163,7 @@ def _unpacked(path: Path) -> bytes | None:
     return unzipped(path, content) if content.startswith(GZIP) else content
 
 
-def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]]:
+def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[NumberedRecord]]:
     name, start = path.name.removesuffix(".gz").lower(), text.lstrip()[:1]
     if start == "[":
         return _array_records
@@ -179,7 +179,7 @@ def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]
     )
 
 
-def _line_records(path: Path, text: str) -> Iterator[Entry]:
+def _line_records(path: Path, text: str) -> Iterator[NumberedRecord]:
     first = True
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -199,7 +199,7 @@ def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
     return record
 
 
-def _array_records(path: Path, text: str) -> Iterator[Entry]:
+def _array_records(path: Path, text: str) -> Iterator[NumberedRecord]:
     """The objects of a JSON array, parsed one by one, so that the row of a bad one is known."""
     place, here = 0, _skipped(text, text.index("[") + 1)
     while text[here : here + 1] != "]":
@@ -228,7 +228,7 @@ def _skipped(text: str, here: int) -> int:
     return here
 
 
-def _table_records(path: Path, text: str) -> Iterator[Entry]:
+def _table_records(path: Path, text: str) -> Iterator[NumberedRecord]:
     """The rows of a table with a header line. A cell is a text, or None if it is empty. Empty lines are skipped."""
     csv.field_size_limit(1 << 30)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)

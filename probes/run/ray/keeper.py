@@ -24,7 +24,7 @@ PREFIX = "nightlane-worker-"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class WorkerMessage:
     """``kind`` and ``content`` as the worker sent them, or ("ended", exit code). ``folder``: the files of a probe that
     is done. ``log``: what is new in the worker's log."""
 
@@ -66,20 +66,20 @@ class Keeper:
         with contextlib.suppress(OSError):  # it ended, which the other thread notices
             self._pipe.send(message)
 
-    def receive(self) -> list[Message]:
+    def receive(self) -> list[WorkerMessage]:
         """What the worker has said since; waits for the first."""
         if self._refused is not None:
-            return [Message("refused", self._refused)]
-        messages: list[Message] = []
+            return [WorkerMessage("refused", self._refused)]
+        messages: list[WorkerMessage] = []
         try:
             while not messages or self._pipe.poll():
                 kind, content = self._pipe.recv()
                 messages.append(
-                    Message(kind, content, self._taken(content) if kind == "done" else b"", self._new_log())
+                    WorkerMessage(kind, content, self._taken(content) if kind == "done" else b"", self._new_log())
                 )
         except (EOFError, OSError):
             self._process.join(timeout=5)
-            messages.append(Message("ended", self._process.exitcode, log=self._new_log()))
+            messages.append(WorkerMessage("ended", self._process.exitcode, log=self._new_log()))
         return messages
 
     def leave(self) -> None:

@@ -29,7 +29,7 @@ from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
 from probes.run.execute import classify
 from probes.run.local_workers import ResidentRunner
-from probes.run.ray.keeper import Keeper, Message
+from probes.run.ray.keeper import Keeper, WorkerMessage
 from probes.run.ray.parcels import StudyParcel, pack_adapter, unpack_probe
 from probes.run.store import ProbeStore
 from probes.run.worker_pool import Pipe, Slot, Worker, WorkerPool, ended
@@ -237,7 +237,7 @@ class RayPipe:
     def __init__(self, process: RayActor, runs: Path, log: Path) -> None:
         self._process, self._store, self._log = process, ProbeStore(runs), log
         self._expected: Any = None
-        self.held: deque[Message] = deque()
+        self.held: deque[WorkerMessage] = deque()
 
     @property
     def expected(self) -> Any:
@@ -286,7 +286,7 @@ class RayPipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class ClusterNode:
     """A node of the cluster: its id, and its GPUs and cores, all of them and those that no actor or task uses."""
 
     name: str
@@ -294,11 +294,11 @@ class Machine:
     free: Mapping[str, float]
 
 
-def machines() -> list[Machine]:
+def machines() -> list[ClusterNode]:
     """Those that are alive, in the order of their ids."""
     free = state.available_resources_per_node()
     alive = [(node["NodeID"], node.get("Resources", {})) for node in ray.nodes() if node["Alive"]]
-    return [Machine(name, amounts, free.get(name, {})) for name, amounts in sorted(alive, key=itemgetter(0))]
+    return [ClusterNode(name, amounts, free.get(name, {})) for name, amounts in sorted(alive, key=itemgetter(0))]
 
 
 def connect(settings: RunnerSettings) -> bool:

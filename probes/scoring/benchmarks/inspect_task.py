@@ -17,7 +17,7 @@ from common.optional_dependencies import require_extra
 from common.wording import one_line
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import InspectSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
+from probes.scoring.benchmarks.task import TaskSample, TaskScore, error_line, simplest
 
 AT_ONCE = 32
 """Answers that are scored side by side, for scorers that ask a model."""
@@ -48,7 +48,7 @@ class InspectTask:
             raise BadInput(f"{named} needs a sandbox of Inspect, and none is started here; take a task without one")
 
     @cached_property
-    def samples(self) -> Mapping[str, Sample]:
+    def samples(self) -> Mapping[str, TaskSample]:
         asked = asyncio.run(self._all_asked())
         return {name: self._sample(name, asked[name]) for name in self._own}
 
@@ -67,7 +67,7 @@ class InspectTask:
             found[name] = asked
         return found
 
-    def _sample(self, name: str, asked: Asked) -> Sample:
+    def _sample(self, name: str, asked: Asked) -> TaskSample:
         own, key = self._own[name], self._settings.category
         category = (own.metadata or {}).get(key) if key else self.name
         if not isinstance(category, str | int) or category == "":
@@ -76,7 +76,7 @@ class InspectTask:
                 "name another key, or none"
             )
         truth = own.model_dump(mode="json", include={"target", "choices", "metadata"})
-        return Sample(name, str(category), simplest(asked), truth, self._version)
+        return TaskSample(name, str(category), simplest(asked), truth, self._version)
 
     async def _solved(self, name: str, answer: str) -> tuple[Any, Asked]:
         """The state after the solver, with this answer in the place of the model's, and what the model was asked."""

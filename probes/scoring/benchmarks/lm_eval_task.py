@@ -16,7 +16,7 @@ from common.errors import BadInput
 from common.optional_dependencies import require_extra
 from probes.inputs.rows.turns import Turn
 from probes.scoring.benchmarks.settings import LmEvalSettings
-from probes.scoring.benchmarks.task import Sample, TaskScore, error_line, simplest
+from probes.scoring.benchmarks.task import TaskSample, TaskScore, error_line, simplest
 
 _TASK = re.compile(r"^task:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 
@@ -53,7 +53,7 @@ class LmEvalTask:
         self._docs = {str(place): doc for place, doc in enumerate(self._task.eval_docs)}
 
     @cached_property
-    def samples(self) -> Mapping[str, Sample]:
+    def samples(self) -> Mapping[str, TaskSample]:
         return {name: self._sample(name, doc) for name, doc in self._docs.items()}
 
     def score(self, answers: Sequence[tuple[str, str]]) -> Sequence[TaskScore]:
@@ -84,7 +84,7 @@ class LmEvalTask:
             answer = answer.split(stop)[0] if stop else answer
         return answer
 
-    def _sample(self, name: str, doc: Any) -> Sample:
+    def _sample(self, name: str, doc: Any) -> TaskSample:
         key = self._settings.category
         category = doc.get(key) if key else self.name
         if not isinstance(category, str | int) or category == "":
@@ -97,7 +97,7 @@ class LmEvalTask:
         text = whole.removeprefix(system).lstrip("\n ") if system else whole
         turns = [*([Turn("system", system)] if system else []), Turn("user", text)]
         truth = [{key: str(value) for key, value in doc.items()}, str(self._task.doc_to_target(doc))]
-        return Sample(name, str(category), simplest(turns), truth, self._version)
+        return TaskSample(name, str(category), simplest(turns), truth, self._version)
 
 
 def _name_in(file: Path, named: str) -> str:

@@ -12,7 +12,7 @@ from probes.inputs.draws import unit
 from probes.inputs.duplicates import Wordings
 from probes.inputs.prompts import SPLITS, wording
 from probes.inputs.rows.turns import messages
-from probes.scoring.benchmarks.task import BenchmarkTask, Sample
+from probes.scoring.benchmarks.task import BenchmarkTask, TaskSample
 
 
 def prompt_rows(task: BenchmarkTask, harvest: float, holdout: float) -> Iterator[dict[str, Any]]:
@@ -31,7 +31,7 @@ def prompt_rows(task: BenchmarkTask, harvest: float, holdout: float) -> Iterator
 
 def _splits(task: BenchmarkTask, shares: Mapping[str, float]) -> dict[str, str]:
     first = _first_alike(task)
-    groups: dict[str, list[Sample]] = defaultdict(list)
+    groups: dict[str, list[TaskSample]] = defaultdict(list)
     for name, sample in task.samples.items():
         groups[first[name]].append(sample)
     by_category: dict[str, list[str]] = defaultdict(list)

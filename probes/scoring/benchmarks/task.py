@@ -10,7 +10,7 @@ from probes.inputs.rows.turns import Turn, Turns
 
 
 @dataclass(frozen=True)
-class Sample:
+class TaskSample:
     """``asked``: what the model gets. ``truth``: all else that a score depends on, as JSON values, which no model and
     no proposer sees. ``version``: of the package."""
 
@@ -37,7 +37,7 @@ class BenchmarkTask(Protocol):
     name: str
 
     @property
-    def samples(self) -> Mapping[str, Sample]:
+    def samples(self) -> Mapping[str, TaskSample]:
         """By id, in the order of the task. BadInput for a task that cannot be asked here."""
 
     def score(self, answers: Sequence[tuple[str, str]]) -> Sequence[TaskScore]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from probes.scoring.execution.syntax import LIMIT, Fault, parse
+from probes.scoring.execution.syntax import LIMIT, SyntaxFault, parse
 from probes.scoring.execution.torn_lines import LONGEST, is_torn
 
 MOST = 16  # the most fenced blocks, and the most runs between prose, that are considered
@@ -160,7 +160,7 @@ def with_marks_on_lines(text: str) -> str:
     """
     if not any(mark in text for mark in chain(*_MARKS.items())):
         return text
-    if _OPENS_BEFORE_CODE.search(text) and isinstance(parse(text), Fault):
+    if _OPENS_BEFORE_CODE.search(text) and isinstance(parse(text), SyntaxFault):
         text = _OPENS_BEFORE_CODE.sub(r"\n\g<mark>\n", text)
     parts, behind = [], 0
     for close in islice(_CLOSES_BEHIND_CODE.finditer(text), MOST):
@@ -272,12 +272,12 @@ def _breaks_off(text: str, position: int) -> bool:
 
 def _unwrapped(tag: str, code: str) -> list[str]:
     """The code of a block; if the block is Markdown, the code of the blocks in it."""
-    if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
+    if tag not in _PYTHON or (not tag and isinstance(parse(code), SyntaxFault)):
         return [part.text for part in split_at_fences(code) if part.is_fenced] or [code]
     return [code]
 
 
-def _offset(source: str, fault: Fault) -> int:
+def _offset(source: str, fault: SyntaxFault) -> int:
     """The offset of the faulty line; -1 if it is unknown."""
     if not fault.line:
         return -1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from probes.scoring.execution.failure_classes import FailureClass, class_of
-from sandbox import Candidate, EncodedValue, Ended, Outcome, Raised, Returned, Value
+from sandbox import EncodedValue, Ended, Outcome, Raised, Returned, RunningProgram, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Relay:
     exception in its place. If they catch it, the check still fails.
     """
 
-    program: Candidate
+    program: RunningProgram
     entry_point: str
     last: Call | None = field(default=None)
     broken_call: Call | None = field(default=None)

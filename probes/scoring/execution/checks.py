@@ -24,13 +24,13 @@ from probes.scoring.execution.calls import Call, Relay, describe
 from probes.scoring.execution.failure_classes import FailureClass, class_of
 from probes.scoring.execution.parser import Parser
 from sandbox import (
-    Candidate,
     Ended,
     Limits,
     Outcome,
     ProgramBroke,
     Raised,
     Returned,
+    RunningProgram,
     Sandbox,
     Value,
     canonical,
@@ -167,7 +167,7 @@ class TestChecks:
 
         return _run_twice(attempt, len(self.tests), sandboxes.programs, test_sandbox)
 
-    def _result(self, tests: Candidate, relay: Relay) -> CheckResult:
+    def _result(self, tests: RunningProgram, relay: Relay) -> CheckResult:
         if tests.loaded is not None:
             if relay.last is None:
                 raise TestsBroken(f"the setup of its tests fails: {describe(tests.loaded)}")

@@ -28,7 +28,7 @@ from typing import Literal, TypeAlias
 
 from probes.scoring.execution import answer_parts
 from probes.scoring.execution.answer_parts import Part
-from probes.scoring.execution.syntax import Fault, defines, definitions, needed, parse, statements
+from probes.scoring.execution.syntax import SyntaxFault, defines, definitions, needed, parse, statements
 from probes.scoring.thoughts import without_thoughts
 
 __all__ = ["AnswerForm", "Extracted", "definitions", "extract", "salvage"]
@@ -137,7 +137,7 @@ def _last_version(text: str, found: Sequence[Part], entry_point: str, stub: str)
             before = [earlier[place][1] for place in needed([parsed for _, _, parsed in earlier], program)]
             whole = _joined([_preamble(stub, entry_point), *before, last])
             return Extracted(whole if isinstance(parse(whole), ast.Module) else last, form)
-        if not isinstance(program, Fault):
+        if not isinstance(program, SyntaxFault):
             continue
         # A body does not compile because of its `return`, but continues the stub; an example of use does not.
         if passage.is_fenced and (body := _continuation([passage.text], entry_point, stub)):
@@ -166,7 +166,7 @@ def _continuation(pieces: Sequence[str], entry_point: str, stub: str) -> str:
     """The stub with the longest piece that makes it define the entry point, indented only if necessary."""
     for piece in sorted(pieces, key=len, reverse=True) if stub else ():
         programs = ((stub + body, parse(stub + body)) for body in _bodies(piece))
-        source, program = next((pair for pair in programs if isinstance(pair[1], ast.Module)), ("", Fault()))
+        source, program = next((pair for pair in programs if isinstance(pair[1], ast.Module)), ("", SyntaxFault()))
         if defines(program, entry_point):
             return source
     return ""
@@ -190,7 +190,9 @@ def _failing_block(blocks: Sequence[str], entry_point: str, stub: str) -> Extrac
     program = parse(block)
     if isinstance(program, ast.Module) and statements(program):
         return Extracted(_joined([_preamble(stub, entry_point), block]), "fenced")
-    if isinstance(program, Fault) and (answer_parts.begins_as_code(block, stub) or answer_parts.DEFINES.search(block)):
+    if isinstance(program, SyntaxFault) and (
+        answer_parts.begins_as_code(block, stub) or answer_parts.DEFINES.search(block)
+    ):
         head = _preamble(stub, entry_point) if named.search(block) else stub
         return Extracted(_joined([head, block]), "fenced")
     return None

@@ -24,26 +24,26 @@ _SELF_TESTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SyntaxFault:
     """A source that does not compile, and the first line (from 1) that is wrong; 0 where that is not known."""
 
     line: int = 0
 
 
 @functools.lru_cache(maxsize=8)  # one answer is often looked at twice, and a stub with each of its answers
-def parse(source: str) -> ast.Module | Fault:
+def parse(source: str) -> ast.Module | SyntaxFault:
     """The tree of a source that compiles. A source over LIMIT is a Fault and is not even looked at."""
     if len(source) > LIMIT:
-        return Fault()
+        return SyntaxFault()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             compile(source, "<answer>", "exec", dont_inherit=True)  # also finds a `return` outside of a function
             return ast.parse(source)
         except SyntaxError as error:
-            return Fault(error.lineno or 0)
+            return SyntaxFault(error.lineno or 0)
         except _TROUBLE:
-            return Fault()
+            return SyntaxFault()
 
 
 def is_idle(statement: ast.stmt) -> bool:
@@ -53,14 +53,14 @@ def is_idle(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and not any(isinstance(node, _ACTIONS) for node in ast.walk(statement))
 
 
-def statements(program: ast.Module | Fault) -> int:
+def statements(program: ast.Module | SyntaxFault) -> int:
     """The number of statements, at all depths, that are not idle; 0 for a fault."""
-    if isinstance(program, Fault):
+    if isinstance(program, SyntaxFault):
         return 0
     return sum(isinstance(node, ast.stmt) and not is_idle(node) for node in ast.walk(program))
 
 
-def defines(program: ast.Module | Fault, name: str) -> bool:
+def defines(program: ast.Module | SyntaxFault, name: str) -> bool:
     """Does the program bind the name at top level, and if to a function, to one that is more than a skeleton?
 
     A skeleton holds a docstring, ``...``, ``pass``, ``raise NotImplementedError`` or ``return NotImplemented`` and
@@ -68,7 +68,7 @@ def defines(program: ast.Module | Fault, name: str) -> bool:
 
     With no name to look for: does it hold any statement that is not idle?
     """
-    if isinstance(program, Fault):
+    if isinstance(program, SyntaxFault):
         return False
     if not name:
         return statements(program) > 0
@@ -88,15 +88,15 @@ def _is_placeholder(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Pass) or is_idle(statement)
 
 
-def only_defines(program: ast.Module | Fault) -> bool:
+def only_defines(program: ast.Module | SyntaxFault) -> bool:
     """Does the program compile, and would `definitions` drop nothing of it?"""
     return isinstance(program, ast.Module) and len(_kept(program)) == len(program.body)
 
 
-def needed(earlier: Sequence[ast.Module | Fault], program: ast.Module | Fault) -> list[int]:
+def needed(earlier: Sequence[ast.Module | SyntaxFault], program: ast.Module | SyntaxFault) -> list[int]:
     """The places of the earlier programs that this one needs before it: those that only define or import, and bind a
     name that it reads and does not bind itself, or that one of them reads which it needs."""
-    if isinstance(program, Fault):
+    if isinstance(program, SyntaxFault):
         return []
     missing = _names(program, ast.Load) - _all_bound(program)
     places = []
@@ -126,7 +126,7 @@ def definitions(source: str) -> str | None:
     `n = int(input())`, or reads what such a one gave, is a self-test, unless a function or class reads it.
     """
     program = parse(source)
-    if isinstance(program, Fault) or only_defines(program):
+    if isinstance(program, SyntaxFault) or only_defines(program):
         return None
     return "".join(f"{text}\n" for text in _texts(source, _kept(program)))
 

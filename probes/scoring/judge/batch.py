@@ -11,7 +11,7 @@ from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
 from probes.endpoint.retry import Backoff, run_concurrently
 from probes.endpoint.spending import Usage
 from probes.scoring.judge.epoch import load_epoch
-from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.judgement import UnreadableJudgement
 from probes.scoring.judge.question_kinds import QuestionKind
 from probes.scoring.judge.requests.cache import JudgeCache, cache_key
 from probes.scoring.judge.requests.client import JudgeClient
@@ -151,5 +151,5 @@ class BatchJudge:
 def _restored(kind: QuestionKind[T], data: object) -> T | None:
     try:
         return kind.restore(data)
-    except Unreadable:
+    except UnreadableJudgement:
         return None

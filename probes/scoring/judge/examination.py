@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["canary", "calibration", "pair", "choice"]
+ExaminationKind = Literal["canary", "calibration", "pair", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One check: what was wanted and what the judge gave (0 to 10; None if its reply was unreadable)."""
 
-    kind: Kind
+    kind: ExaminationKind
     name: str
     wanted: str
     got: float | None

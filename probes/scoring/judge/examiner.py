@@ -79,7 +79,7 @@ class JudgeExaminer:
         epoch = load_epoch(self._settings, self._folder)
         asker = self._items[0].prompt if self._items else prompts[0]
         bait, repeats = canaries(self._rubric), REPEATS if first else 1
-        progress = _Progress(len(bait) + repeats * len(self._items) + 2 * len(self._duels), context.asked)
+        progress = _AnsweredQuestions(len(bait) + repeats * len(self._items) + 2 * len(self._duels), context.asked)
         asked = [scoring_question(self._rubric, asker, text) for text in bait.values()]
         marks = self._overalls(asked, context, progress)
         findings = [self._canary(name, mark) for name, mark in zip(bait, marks, strict=True)]
@@ -118,7 +118,9 @@ class JudgeExaminer:
         self._judge.epoch = number
         return number
 
-    def _overalls(self, questions: Sequence[str], context: Context, progress: "_Progress") -> list[float | Missing]:
+    def _overalls(
+        self, questions: Sequence[str], context: Context, progress: "_AnsweredQuestions"
+    ) -> list[float | Missing]:
         found = self._judge.ask_afresh(self._scoring, questions, context, progress.answered)
         return [self._overall(mark) if isinstance(mark, Judgement) else mark for mark in found]
 
@@ -157,7 +159,7 @@ class JudgeExaminer:
         """Good and bad answers between which the judge chooses; none where decisions rest on scores."""
         return ordered_pairs(self._items) if self.chooses else ()
 
-    def _pairs_chosen(self, context: Context, progress: "_Progress") -> Iterator[Finding]:
+    def _pairs_chosen(self, context: Context, progress: "_AnsweredQuestions") -> Iterator[Finding]:
         """The good answer is preferred to the bad one in both orders."""
         asked = [
             text for good, bad in self._duels for text in self._orders(AnswerPair(good.prompt, good.answer, bad.answer))
@@ -183,7 +185,7 @@ class JudgeExaminer:
         )
 
 
-class _Progress:
+class _AnsweredQuestions:
     """Counts the answered questions of an examination, in any thread."""
 
     def __init__(self, total: int, tell: OnAsked) -> None:

@@ -33,14 +33,14 @@ class Judgement:
     note: str = ""
 
 
-class Unreadable(Exception):
+class UnreadableJudgement(Exception):
     """The reply is not a complete judgement. The message is sent to the judge."""
 
 
 def read_judgement(text: str, rubric: Rubric) -> Judgement:
     """The judgement in a judge's reply; Unreadable says what is missing or wrong."""
     if len(text) > MAX_REPLY:
-        raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
+        raise UnreadableJudgement(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
     data, repaired = parse_reply(text)
     found = judgement_of(data, rubric)
     return _require_stated(found, _without_thought(text), rubric) if repaired else found
@@ -50,15 +50,15 @@ def parse_reply(text: str) -> tuple[object, bool]:
     """The JSON in a reply, and whether it had to be repaired; Unreadable for an empty one."""
     answer = _without_thought(text)
     if not answer:
-        raise Unreadable("it is empty")
+        raise UnreadableJudgement("it is empty")
     if not answer.startswith("{"):
-        raise Unreadable("it is not one JSON object and nothing else")
+        raise UnreadableJudgement("it is not one JSON object and nothing else")
     if (more := after_first_object(answer)) and re.search(r"\w", more):
-        raise Unreadable("it says more after the object")
+        raise UnreadableJudgement("it says more after the object")
     try:
         data = strict_json(answer)
     except Ambiguous as error:
-        raise Unreadable(str(error)) from None
+        raise UnreadableJudgement(str(error)) from None
     return (repaired_json(answer), True) if data is None else (data, False)
 
 
@@ -77,10 +77,10 @@ def _without_thought(text: str) -> str:
 def judgement_of(data: object, rubric: Rubric) -> Judgement:
     """A judgement from parsed JSON. Keys unknown to the rubric are ignored; Unreadable if one is missing."""
     if not isinstance(data, dict):
-        raise Unreadable("it is not one JSON object")
+        raise UnreadableJudgement("it is not one JSON object")
     components = data.get("components")
     if not isinstance(components, dict):
-        raise Unreadable("components is missing or no object")
+        raise UnreadableJudgement("components is missing or no object")
     marks = {name: _mark(components, name, rubric) for name in rubric.names}
     overall, note = data.get("overall"), data.get("note")
     return Judgement(
@@ -112,10 +112,10 @@ def mean_mark(passes: Sequence[Judgement | Missing], rubric: Rubric) -> Mark | M
 
 def _mark(marks: Mapping[str, Any], name: str, rubric: Rubric) -> float:
     if name not in marks:
-        raise Unreadable(f"components has no {name}")
+        raise UnreadableJudgement(f"components has no {name}")
     if not _on_scale(marks[name], rubric):
         low, high = rubric.scale.low, rubric.scale.high
-        raise Unreadable(f"{name}={one_line(repr(marks[name]), 40)} is no number from {low:g} to {high:g}")
+        raise UnreadableJudgement(f"{name}={one_line(repr(marks[name]), 40)} is no number from {low:g} to {high:g}")
     return float(marks[name])
 
 
@@ -132,10 +132,12 @@ def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
         return ()
     listed = data.get("critical_failures")
     if not isinstance(listed, list):
-        raise Unreadable("critical_failures is missing or no list")
+        raise UnreadableJudgement("critical_failures is missing or no list")
     for name in listed:
         if name not in rubric.failures:
-            raise Unreadable(f"critical_failures holds {one_line(repr(name), 60)}, which the rubric does not define")
+            raise UnreadableJudgement(
+                f"critical_failures holds {one_line(repr(name), 60)}, which the rubric does not define"
+            )
     return tuple(name for name in rubric.failures if name in listed)
 
 
@@ -143,7 +145,7 @@ def _require_stated(judgement: Judgement, text: str, rubric: Rubric) -> Judgemen
     """The repaired judgement if the text states each part exactly once; without an overall that it does not state."""
     for name, mark in judgement.marks.items():
         if _numbers(text, name) != [mark]:
-            raise Unreadable(f"it is no JSON and does not state {name} once, whole and as a number")
+            raise UnreadableJudgement(f"it is no JSON and does not state {name} once, whole and as a number")
     if rubric.critical:
         lists = re.findall(rf"""critical_failures["']?\s*:\s*(?:(\[[^\[\]]*\])(?={_NEXT}))?""", text)
         if (
@@ -152,7 +154,7 @@ def _require_stated(judgement: Judgement, text: str, rubric: Rubric) -> Judgemen
             or set(re.findall(r"\w+", lists[0])) != set(judgement.critical)
             or not lists[0]
         ):
-            raise Unreadable("it is no JSON and does not state critical_failures once and whole")
+            raise UnreadableJudgement("it is no JSON and does not state critical_failures once and whole")
     stated = judgement.overall is not None and _numbers(text, "overall") == [judgement.overall]
     return judgement if stated else replace(judgement, overall=None)
 

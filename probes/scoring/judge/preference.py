@@ -5,7 +5,7 @@ import re
 from typing import Any, Literal
 
 from probes.endpoint.json_replies import schema_format
-from probes.scoring.judge.judgement import MAX_REPLY, Unreadable, parse_reply
+from probes.scoring.judge.judgement import MAX_REPLY, UnreadableJudgement, parse_reply
 from probes.scoring.protocol import Missing
 
 Preferred = Literal["first", "second", "tie"]
@@ -21,11 +21,11 @@ def preference_format() -> dict[str, Any]:
 def read_preference(text: str) -> Preferred:
     """The choice in a judge's reply; Unreadable says what is missing or wrong."""
     if len(text) > MAX_REPLY:
-        raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
+        raise UnreadableJudgement(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
     data, repaired = parse_reply(text)
     found = preference_of(data)
     if repaired and re.findall(r"""preferred["']?\s*:\s*["'](\w+)["']""", text) != [found]:
-        raise Unreadable("it is no JSON and does not state preferred once")
+        raise UnreadableJudgement("it is no JSON and does not state preferred once")
     return found
 
 
@@ -35,7 +35,9 @@ def preference_of(data: object) -> Preferred:
     for known in CHOICES:
         if choice == known:
             return known
-    raise Unreadable(f"preferred must be one of {', '.join(CHOICES)}, and it is {json.dumps(choice, default=str)[:40]}")
+    raise UnreadableJudgement(
+        f"preferred must be one of {', '.join(CHOICES)}, and it is {json.dumps(choice, default=str)[:40]}"
+    )
 
 
 def agreed_preference(forward: Preferred | Missing, backward: Preferred | Missing) -> float | Missing:

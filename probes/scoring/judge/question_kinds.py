@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from probes.endpoint.dialects import Message
+from probes.endpoint.dialects import ChatMessage
 from probes.scoring.judge.judgement import Judgement, judgement_of, read_judgement
 from probes.scoring.judge.preference import Preferred, preference_format, preference_of, read_preference
 from probes.scoring.judge.question import comparison_instructions, scoring_instructions
@@ -27,7 +27,7 @@ class QuestionKind(Generic[T]):
     store: Callable[[T], dict[str, Any]]
     restore: Callable[[object], T]
 
-    def messages(self, question: str) -> list[Message]:
+    def messages(self, question: str) -> list[ChatMessage]:
         return [{"role": "system", "content": self.system}, {"role": "user", "content": question}]
 
 

@@ -30,11 +30,11 @@ from probes.inputs.toml_file import parse_strict, read_toml
 RESERVED = ("judge_overall", "pass_spread", "overall", "critical_failures", "components", "note")
 
 
-class _Table(BaseModel):
+class _RubricTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
-class _Named(_Table):
+class _Named(_RubricTable):
     name: str = Field(max_length=64)
     definition: str = Field(min_length=1)
 
@@ -58,7 +58,7 @@ class Critical(_Named):
     cap: float = Field(ge=0, le=10)
 
 
-class Scale(_Table):
+class Scale(_RubricTable):
     """The bounds of a component's mark."""
 
     low: float = Field(0.0, ge=-1e6, le=1e6)
@@ -75,7 +75,7 @@ class Scale(_Table):
         return 10.0 * (mark - self.low) / (self.high - self.low)
 
 
-class Rubric(_Table):
+class Rubric(_RubricTable):
     """A whole rubric. Names are unique among components and critical failures together."""
 
     scale: Scale = Scale()

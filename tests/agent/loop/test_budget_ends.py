@@ -14,7 +14,7 @@ from agent.ledger.tables import STACK, WAVE, CheckRow
 from agent.loop.nodes import Session
 from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy.confirmation import Given, Look, Terms, Verdict, look
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from probes.result.comparison import Comparison
@@ -91,7 +91,9 @@ def test_what_a_cut_search_has_measured_has_rows_and_is_not_kept(
     assert rows.keys() == told
     assert {decision.status for decision in rows.values()} == {"DISCARD"}
     assert all(decision.basis is not None and decision.basis.stack is None for decision in rows.values())
-    likely = [d for d in rows.values() if d.basis and d.basis.own and d.basis.own.chance >= Policy().member_chance]
+    likely = [
+        d for d in rows.values() if d.basis and d.basis.own and d.basis.own.chance >= PolicySettings().member_chance
+    ]
     assert {decision.reason for decision in likely} <= {"budget", "no_effect"}
 
 

@@ -15,7 +15,7 @@ from agent.ledger.tables import STACK, WAVE
 from agent.loop.seeds import Seeds
 from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.night_parts import NightParts
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from agent.proposers.context import CALIBRATION
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
@@ -119,7 +119,7 @@ def test_an_unconfirmed_stack_ends_no_night_and_its_members_are_tested_again_on_
         (stack_of(d).given.error, {seed for pair in stack_of(d).seeds for seed in pair})
         for d, _ in (members[0] for members in stacks.values())
     ]
-    assert sum(error for error, _ in tests) <= Policy().night_error
+    assert sum(error for error, _ in tests) <= PolicySettings().night_error
     assert all(not one & other for at, (_, one) in enumerate(tests) for _, other in tests[:at])
     again = [(p.knob, p.after) for members in stacks.values() for _, p in members]
     assert len(again) > len(set(again)), "it had too little error to be sure, and was proposed again"
@@ -154,7 +154,7 @@ def test_the_error_before_the_first_keep_adds_up_to_the_nights_at_most(tmp_path:
     firsts = [stack_of(members[0][0]) for members in confirmed(tmp_path).values()]
     assert firsts
     assert sum(spent) == pytest.approx(sum(stack.account.error for stack in firsts))
-    assert sum(spent) <= Policy().night_error
+    assert sum(spent) <= PolicySettings().night_error
     assert [stack.given.error_left for stack in firsts] == sorted((s.given.error_left for s in firsts), reverse=True)
 
 

@@ -13,8 +13,8 @@ from agent.ledger.tables import CheckRow, ExaminationRow
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.session_log import SessionLog
 from agent.loop.start_or_resume.session import open_runner
-from agent.loop.start_or_resume.starting_recipe import Start
-from agent.policy.settings import Policy
+from agent.loop.start_or_resume.starting_recipe import StartingRecipe
+from agent.policy.settings import PolicySettings
 from agent.proposers.context import Search
 from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
 from agent.study.load import Study, load_study
@@ -145,7 +145,7 @@ def test_a_session_that_is_killed_as_it_begins_has_what_was_found_before_it(
     passed = ExaminationRow(session="", turn=0, time="2026-01-01T00:00:00Z", passed=True, data={"epoch": 1})
     carried = CheckRow(session="", kind="carried", subject="", time=passed.time, data={})
     monkeypatch.setattr(JudgeMonitor, "first_row", lambda _, session: replace(passed, session=session))
-    monkeypatch.setattr(Start, "check", lambda _, session: replace(carried, session=session))
+    monkeypatch.setattr(StartingRecipe, "check", lambda _, session: replace(carried, session=session))
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -420,7 +420,7 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     policy = dict(decision.policy)
     assert policy.pop("digest") == digest_of(policy) == decision.row["policy"]
     assert policy == {
-        **Policy(disguised=0.0, holdout_seeds=0).model_dump(exclude={"must_see"}),
+        **PolicySettings(disguised=0.0, holdout_seeds=0).model_dump(exclude={"must_see"}),
         "target": "lists",
         "guards": {"arithmetic": 1.5},
     }

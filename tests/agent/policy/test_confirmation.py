@@ -24,12 +24,12 @@ from agent.policy.confirmation import (
 from agent.policy.decision_basis import Basis, Confirmed, Own, basis_from
 from agent.policy.night import TARGET_FREEDOM
 from agent.policy.retraction import Kept, held_out, left_out, still_shown
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from probes.result.comparison import Comparison, Difference, differences, quantile
 from probes.result.reading import Failure
 from probes.result.variance_pooling import Spread
 
-POLICY = Policy()
+POLICY = PolicySettings()
 GUARDS = {"lists": 0.5, "strings": 1.0}
 TERMS = Terms(POLICY, "imports", GUARDS)
 
@@ -118,7 +118,7 @@ def test_a_clear_improvement_with_quiet_guards_is_kept() -> None:
 @given(st.floats(-1, 1), st.floats(-2, 1), st.floats(-2, 1), st.integers(2, 8), st.floats(0, 0.5))
 @settings(deadline=None)
 def test_a_keep_always_has_all_its_bounds(a: float, b: float, c: float, pairs: int, smallest: float) -> None:
-    terms = replace(TERMS, policy=Policy(smallest_effect=smallest))
+    terms = replace(TERMS, policy=PolicySettings(smallest_effect=smallest))
     past = replace(GIVEN, cumulative={"lists": (-0.2, 0.1)})
     found, verdict = look(comparison(pairs, imports=a, lists=b, strings=c), past, terms)
     held = all(found.guards[n] > -m and found.cumulative[n] > -m for n, m in GUARDS.items())
@@ -230,4 +230,4 @@ def test_a_failure_is_a_crash_of_its_kind() -> None:
 )
 def test_thresholds_that_make_no_sense_are_refused(bad: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Policy.model_validate(bad)
+        PolicySettings.model_validate(bad)

@@ -22,13 +22,17 @@ from agent.policy.night import (
 from agent.policy.night_plan import ReadingNoise
 from agent.policy.night_power import night_power
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 
-POLICY = Policy()
+POLICY = PolicySettings()
 
 
 def known(
-    left: int = 40, seen: list[Observed] | None = None, policy: Policy = POLICY, width: int = 1, error: float = 0.05
+    left: int = 40,
+    seen: list[Observed] | None = None,
+    policy: PolicySettings = POLICY,
+    width: int = 1,
+    error: float = 0.05,
 ) -> Known:
     target = readings(0.1) if seen is None else seen
     return Known(
@@ -73,13 +77,13 @@ def test_what_is_clear_is_confirmed_with_what_is_left() -> None:
 
 
 def test_a_study_of_short_confirmations_plans_them() -> None:
-    found = step(known(60, policy=Policy(confirming_seeds=3)))
+    found = step(known(60, policy=PolicySettings(confirming_seeds=3)))
     assert not isinstance(found, Stop)
     assert found.plan.pairs == 3
 
 
 def test_one_change_at_a_time_is_confirmed_by_the_same_rule() -> None:
-    found = step(known(2 * FEWEST_PAIRS, policy=Policy(confirm="single")))
+    found = step(known(2 * FEWEST_PAIRS, policy=PolicySettings(confirm="single")))
     assert isinstance(found, ConfirmStack)
     assert [knob for knob, _ in found.stack.members] == ["learning_rate"]
 

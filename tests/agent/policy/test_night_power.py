@@ -19,11 +19,11 @@ from agent.policy.night_power import (
     power_data,
     power_from,
 )
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from probes.result.comparison import standard_error
 from probes.result.variance_pooling import Spread
 
-POLICY = Policy()
+POLICY = PolicySettings()
 
 
 def noise(deviation: float) -> ReadingNoise:
@@ -74,9 +74,9 @@ def test_what_is_named_to_double_the_chance_does(probes: int, deviation: float) 
             continue
         policy, own, most = POLICY, noise(deviation), probes
         if one.what == "probes":
-            policy, most = Policy(confirming_seeds=max(20, one.pairs)), one.needed
+            policy, most = PolicySettings(confirming_seeds=max(20, one.pairs)), one.needed
         elif one.what == "confirming_seeds":
-            policy = Policy(confirming_seeds=one.needed)
+            policy = PolicySettings(confirming_seeds=one.needed)
         else:
             own = noise(deviation * (1 - 0.5 * (1 - 4 / one.needed)) ** 0.5)
         assert night_power(own, most, policy).chances[found.worth] >= found.wanted

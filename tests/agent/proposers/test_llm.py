@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.proposers.llm import LanguageModelProposer
 from agent.proposers.prompt import briefing
 from agent.proposers.protocol import Declined, Situation, Suggestion
-from agent.proposers.reply import Refused, Reply, chosen_move, read_reply
+from agent.proposers.reply import RefusedReply, Reply, chosen_move, read_reply
 from agent.study.load import load_study
 from agent.study.schema import ProposerSettings
 from common.errors import EndpointUnavailable
@@ -505,7 +505,7 @@ def read_or_refused(text: str) -> str:
     """What read_reply makes of a text, in words; any exception but Refused is the test's failure."""
     try:
         return read_reply(text).hypothesis
-    except Refused as refused:
+    except RefusedReply as refused:
         return str(refused)
 
 
@@ -532,7 +532,7 @@ def test_a_good_reply_with_some_characters_changed_is_a_legal_move_or_refused(da
     try:
         reply = read_reply("".join(text))
         assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.move.knob]
-    except Refused:
+    except RefusedReply:
         pass
 
 
@@ -546,5 +546,5 @@ def test_any_object_is_a_legal_move_or_refused(data: dict[str, Any]) -> None:
     try:
         reply = read_reply(json.dumps({**GOOD, **data}))
         assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.move.knob]
-    except Refused:
+    except RefusedReply:
         pass

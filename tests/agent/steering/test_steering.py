@@ -12,7 +12,7 @@ import pytest
 import settings_nights
 from photographs import WRITES, copied, truth
 
-from agent.ledger.requests import Request
+from agent.ledger.requests import SteeringRequest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow, SessionRow
 from agent.loop.start_or_resume.session import Overrides, begin, resume
@@ -20,7 +20,7 @@ from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, Declined, Situation
 from agent.proposers.tpe import TpeProposer
 from agent.steering import requests
-from agent.steering.requests import Asked, ask
+from agent.steering.requests import RecordedRequest, ask
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import show
@@ -55,7 +55,7 @@ def steered(folder: Path, acts: Mapping[int, Act], text: str = STUDY, proposers:
     return workspace
 
 
-def asked(workspace: Workspace) -> tuple[Request, ...]:
+def asked(workspace: Workspace) -> tuple[SteeringRequest, ...]:
     with Ledger(workspace.ledger, read_only=True) as ledger:
         return ledger.requests(session(workspace).id)
 
@@ -234,7 +234,7 @@ def test_stop_after_the_round_still_decides_on_the_stack(tmp_path: Path) -> None
             if not stopped and ledger.checks(ledger.sessions()[0], "stack"):
                 stopped.append(ask(workspace, "stop", requests.stop(after_round=True)))
 
-    stopped: list[Asked] = []
+    stopped: list[RecordedRequest] = []
     person = Person(workspace, dict.fromkeys(range(1, 90), act))
     begin(
         study, workspace, Overrides(), person, write_report, runner=runner, parts=NightParts(next_step=nights.hasty())

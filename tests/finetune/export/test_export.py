@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from common.digests import require_own_digest
 from common.errors import BadInput, NightlaneError
 from finetune.export.export import export
-from finetune.export.exported import PROMPTS, Exported, ExportRequest, Kind
+from finetune.export.exported import PROMPTS, ExportedModel, ExportKind, ExportRequest
 from finetune.manifest import Manifest, saved, write_manifest
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import load_renderer
 
 
-def exported(source: Path, output: Path, kind: Kind = "adapter", **changes: object) -> Exported:
+def exported(source: Path, output: Path, kind: ExportKind = "adapter", **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": source, "kind": kind, "output": output}
     return export(ExportRequest(**{**values, **changes}), lambda done: "a card", lambda line: None)  # type: ignore[arg-type]
 
@@ -240,7 +240,7 @@ def test_a_template_of_the_study_comes_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["adapter", "gguf", "merged"])
-def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: ExportKind, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full when the record is written, after all that is large."""
     adapter = exporting.write(tmp_path)
 

@@ -14,7 +14,7 @@ from bench.faults.injection.supervisor import Fault, Supervisor
 from common.errors import BadInput
 from finetune.export.base import base_for
 from finetune.export.export import export
-from finetune.export.exported import Exported, ExportRequest
+from finetune.export.exported import ExportedModel, ExportRequest
 from finetune.export.gguf_file import write_gguf
 from finetune.export.gguf_names import ARCHITECTURES, reordered
 from finetune.export.lora_weights import lora_weights
@@ -26,7 +26,7 @@ NAMES = {"llama": "llama", "mistral": "llama", "gemma3_vision": "gemma3"}
 """llama.cpp's name of an architecture, where it is another."""
 
 
-def exported(adapter: Path, output: Path, **changes: object) -> Exported:
+def exported(adapter: Path, output: Path, **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": adapter, "kind": "gguf", "output": output}
     return export(ExportRequest(**{**values, **changes}), lambda done: "", lambda line: None)  # type: ignore[arg-type]
 

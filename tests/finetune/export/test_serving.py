@@ -12,7 +12,7 @@ from commands import nightlane
 from common.errors import NightlaneError
 from evaluation.llama_cpp.tools import LlamaCpp
 from finetune.export.export import export
-from finetune.export.exported import Exported, ExportRequest
+from finetune.export.exported import ExportedModel, ExportRequest
 
 pytestmark = pytest.mark.serving
 LAB = Path(__file__).parents[3] / "labs" / "smollm"
@@ -26,7 +26,7 @@ def tools() -> LlamaCpp:
     return LlamaCpp(Path(folder))
 
 
-def exported(adapter: Path, output: Path, tools: LlamaCpp, **changes: object) -> Exported:
+def exported(adapter: Path, output: Path, tools: LlamaCpp, **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": adapter, "kind": "gguf", "output": output, "llama_cpp": tools}
     return export(ExportRequest(**{**values, **changes}), lambda done: "", print)  # type: ignore[arg-type]
 

@@ -21,9 +21,9 @@ from preferences.code_gate import (
     Case,
     Certificate,
     Contract,
+    ContractSandboxes,
     Property,
     Receipt,
-    Sandboxes,
     catches,
     certify,
 )
@@ -116,7 +116,7 @@ def test_every_kind_of_the_bundled_study_is_a_kind_of_the_gate() -> None:
 
 
 def test_a_reference_that_cannot_be_one_is_refused() -> None:
-    with Sandboxes(Limits(seconds=0.3)) as sandboxes:
+    with ContractSandboxes(Limits(seconds=0.3)) as sandboxes:
         for change, message in (
             ({"reference": "def factorial(n):\n    return n\n"}, "a case and the reference agree"),
             ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference returns values"),
@@ -128,7 +128,7 @@ def test_a_reference_that_cannot_be_one_is_refused() -> None:
 
 def test_many_cases_are_no_trouble() -> None:
     many = tuple(Case((n,), n * n) for n in range(350))
-    with Sandboxes(Limits(seconds=0.5)) as sandboxes:
+    with ContractSandboxes(Limits(seconds=0.5)) as sandboxes:
         square = Contract("square", {"n": "int"}, "def square(n):\n    return n * n\n", ("result >= 0",), (), many)
         assert certify("def square(n):\n    return n**2\n", square, "human", sandboxes).certified
         wrong = "def square(n):\n    return n * n if n != 349 else 0\n"
@@ -182,7 +182,7 @@ def test_a_certificate_that_nobody_wrote_is_refused(change: dict[str, Any]) -> N
 
 
 def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> None:
-    with Sandboxes(Limits(seconds=0.3)) as sandboxes:
+    with ContractSandboxes(Limits(seconds=0.3)) as sandboxes:
         right = FACTORIAL.reference
         assert certify(right, FACTORIAL, "reference", sandboxes).certified
         refused = certify(right, FACTORIAL, "mechanical", sandboxes)
@@ -194,7 +194,7 @@ def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> N
 
 
 def test_the_seed_decides_the_receipts() -> None:
-    with Sandboxes(Limits(seconds=0.5)) as sandboxes, Sandboxes(Limits(seconds=0.5)) as others:
+    with ContractSandboxes(Limits(seconds=0.5)) as sandboxes, ContractSandboxes(Limits(seconds=0.5)) as others:
         for program in (FACTORIAL.reference, "def factorial(n):\n    return n or 1\n"):
             first = certify(program, FACTORIAL, "sampled", sandboxes, seed=4)
             assert certify(program, FACTORIAL, "sampled", others, seed=4) == first

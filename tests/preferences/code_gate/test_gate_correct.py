@@ -9,15 +9,15 @@ from correct_programs import CORRECT
 
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES, Task, Template
-from preferences.code_gate import Certificate, Contract, Sandboxes, certify
+from preferences.code_gate import Certificate, Contract, ContractSandboxes, certify
 from sandbox import Limits
 
 TASKS = 2  # per template
 
 
 @pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[ContractSandboxes]:
+    with ContractSandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
@@ -67,7 +67,7 @@ def restyled(task: Task) -> str:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
 def test_references_are_certified_and_every_mistake_is_refused(
-    template: Template, sandboxes: Sandboxes, judged: list[Certificate], refused: list[str]
+    template: Template, sandboxes: ContractSandboxes, judged: list[Certificate], refused: list[str]
 ) -> None:
     for seed in range(TASKS):
         task, contract = task_of(template, seed)
@@ -82,7 +82,7 @@ def test_references_are_certified_and_every_mistake_is_refused(
 
 @pytest.mark.parametrize("place", range(len(CORRECT)), ids=lambda place: f"{CORRECT[place][0].entry_point}-{place}")
 def test_programs_by_hand_are_refused_for_coverage_at_most(
-    place: int, sandboxes: Sandboxes, judged: list[Certificate], refused: list[str]
+    place: int, sandboxes: ContractSandboxes, judged: list[Certificate], refused: list[str]
 ) -> None:
     contract, program = CORRECT[place]
     judged.append(certify(program, contract, "human", sandboxes))

@@ -6,7 +6,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-from preferences.code_gate import Contract, Sandboxes
+from preferences.code_gate import Contract, ContractSandboxes
 from preferences.code_gate.execution.harness import ARCS, TRACED, traced_source
 from preferences.code_gate.layers.coverage import measure
 from sandbox import Limits, Returned
@@ -83,7 +83,7 @@ def test_the_arcs_are_those_of_coverage_itself(tmp_path: Path, calls: tuple[int,
             f(n)
     expected = own.branch_stats(str(path)), own.analysis2(str(path))[3]
     with (
-        Sandboxes(Limits(seconds=0.5)) as sandboxes,
+        ContractSandboxes(Limits(seconds=0.5)) as sandboxes,
         sandboxes.programs.start(traced_source(PROGRAM, Contract("f", {"n": "int"}, PROGRAM)), "f") as candidate,
     ):
         assert candidate.calls(TRACED, [(n,) for n in calls]) == (Returned(None),) * len(calls)

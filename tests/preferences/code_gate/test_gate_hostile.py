@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from gate_contracts import TOTAL
 
-from preferences.code_gate import LAYERS, Certificate, Sandboxes, certify
-from sandbox import Candidate, Limits, Outcome, Sandbox, SandboxBroken
+from preferences.code_gate import LAYERS, Certificate, ContractSandboxes, certify
+from sandbox import Limits, Outcome, RunningProgram, Sandbox, SandboxBroken
 
 RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
 
@@ -58,13 +58,13 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes(Limits(seconds=0.3, memory_mb=128)) as opened:
+def sandboxes() -> Iterator[ContractSandboxes]:
+    with ContractSandboxes(Limits(seconds=0.3, memory_mb=128)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_program_gets_receipts_that_failed(sandboxes: Sandboxes, name: str) -> None:
+def test_a_hostile_program_gets_receipts_that_failed(sandboxes: ContractSandboxes, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     certificate = certify(HOSTILE[name], TOTAL, "sampled", sandboxes)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
@@ -74,13 +74,13 @@ def test_a_hostile_program_gets_receipts_that_failed(sandboxes: Sandboxes, name:
     assert certify(RIGHT, TOTAL, "sampled", sandboxes).certified  # the sandboxes serve the next one
 
 
-def test_a_program_that_prints_is_judged_by_what_it_returns(sandboxes: Sandboxes) -> None:
+def test_a_program_that_prints_is_judged_by_what_it_returns(sandboxes: ContractSandboxes) -> None:
     loud = RIGHT.replace("    return", "    print('{\"passed\": true}' * 1000)\n    return")
     assert certify(loud, TOTAL, "sampled", sandboxes).certified
     assert not certify(loud.replace("> 0", "> 1"), TOTAL, "sampled", sandboxes).certified
 
 
-def test_a_program_that_ran_out_of_time_is_not_run_again(sandboxes: Sandboxes) -> None:
+def test_a_program_that_ran_out_of_time_is_not_run_again(sandboxes: ContractSandboxes) -> None:
     endless = "def total(xs):\n    while xs is not None:\n        pass\n    return 0\n"
     failing = {receipt.layer: receipt.failing for receipt in certify(endless, TOTAL, "sampled", sandboxes).receipts}
     assert failing["invariant"].startswith("total(")
@@ -90,7 +90,9 @@ def test_a_program_that_ran_out_of_time_is_not_run_again(sandboxes: Sandboxes) -
     assert failing["semantic"] == failing["dataflow"] == ""  # reading goes on
 
 
-def test_trouble_of_the_sandbox_is_not_the_programs(sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_of_the_sandbox_is_not_the_programs(
+    sandboxes: ContractSandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise SandboxBroken("the machine was too busy")
 
@@ -105,39 +107,39 @@ def test_trouble_of_the_sandbox_is_not_the_programs(sandboxes: Sandboxes, monkey
 
 @pytest.mark.parametrize("when", [0, 3, 9])  # in a layer, among the properties, while shrinking
 def test_trouble_in_the_midst_of_calls_is_tried_again_and_then_told(
-    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch, when: int
+    sandboxes: ContractSandboxes, monkeypatch: pytest.MonkeyPatch, when: int
 ) -> None:
     def trouble(*troubled: int) -> Callable[..., Sequence[Outcome]]:
         turn = itertools.count()
 
-        def calls(candidate: Candidate, name: str, *more: Any, **named: Any) -> Sequence[Outcome]:
+        def calls(candidate: RunningProgram, name: str, *more: Any, **named: Any) -> Sequence[Outcome]:
             if next(turn) in troubled:
                 raise SandboxBroken("the zygote is silent")
             return right(candidate, name, *more, **named)
 
         return calls
 
-    right = Candidate.calls
+    right = RunningProgram.calls
     wrong = RIGHT.replace("x > 0", "x > 9")
     expected = certify(wrong, TOTAL, "sampled", sandboxes)
-    monkeypatch.setattr(Candidate, "calls", trouble(when))
+    monkeypatch.setattr(RunningProgram, "calls", trouble(when))
     assert certify(wrong, TOTAL, "sampled", sandboxes) == expected
-    monkeypatch.setattr(Candidate, "calls", trouble(*range(when, 99)))
+    monkeypatch.setattr(RunningProgram, "calls", trouble(*range(when, 99)))
     monkeypatch.setattr(Sandbox, "serves", lambda self: False)
     with pytest.raises(SandboxBroken):
         certify(wrong, TOTAL, "sampled", sandboxes)
 
 
 def test_a_program_that_breaks_the_sandbox_each_time_is_refused_and_others_are_certified(
-    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
+    sandboxes: ContractSandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(candidate: Candidate, source: str, needs: str) -> None:
+    def load(candidate: RunningProgram, source: str, needs: str) -> None:
         if "def broken" in source:
             raise SandboxBroken("the zygote is gone")
         right(candidate, source, needs)
 
-    right = Candidate.load
-    monkeypatch.setattr(Candidate, "load", load)
+    right = RunningProgram.load
+    monkeypatch.setattr(RunningProgram, "load", load)
     found = certify(RIGHT + "def broken(): pass\n", TOTAL, "sampled", sandboxes)
     assert not found.certified
     assert any("the sandbox failed with it twice" in receipt.failing for receipt in found.receipts)

@@ -13,7 +13,7 @@ from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE,
 from hypothesis.internal.conjecture import providers
 
 from common.errors import BadInput
-from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Sandboxes
+from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, ContractSandboxes, Property, Receipt
 from preferences.code_gate.execution.hypothesis_search import examples
 from preferences.code_gate.execution.program_under_test import ProgramUnderTest
 from sandbox import Limits, Outcome
@@ -22,12 +22,12 @@ POSITIVE = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
 
 
 @pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[ContractSandboxes]:
+    with ContractSandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
-def receipt(sandboxes: Sandboxes, layer: str, contract: Contract, program: str) -> Receipt:
+def receipt(sandboxes: ContractSandboxes, layer: str, contract: Contract, program: str) -> Receipt:
     return LAYERS[layer](ProgramUnderTest(program, sandboxes.bench(contract, 0)))
 
 
@@ -64,7 +64,7 @@ PAIRS: dict[str, tuple[Contract, str, str]] = {
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_refuses_the_one_and_passes_the_other(sandboxes: Sandboxes, layer: str) -> None:
+def test_a_layer_refuses_the_one_and_passes_the_other(sandboxes: ContractSandboxes, layer: str) -> None:
     contract, bad, good = PAIRS[layer]
     caught, passed = (receipt(sandboxes, layer, contract, program) for program in (bad, good))
     assert (caught.layer, caught.passed) == (layer, False)
@@ -73,7 +73,7 @@ def test_a_layer_refuses_the_one_and_passes_the_other(sandboxes: Sandboxes, laye
     assert passed.figures
 
 
-def test_a_failing_input_is_shrunk(sandboxes: Sandboxes) -> None:
+def test_a_failing_input_is_shrunk(sandboxes: ContractSandboxes) -> None:
     program = tidy("return sorted(x for x in set(xs) if x < 13)")
     assert receipt(sandboxes, "property", TIDY, program).failing == "tidy([13]) gave [], and the reference gave [13]"
 
@@ -119,7 +119,7 @@ def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
     ids=PROPERTIES,
 )
 def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
-    sandboxes: Sandboxes, property_: Property, bad: str, good: str
+    sandboxes: ContractSandboxes, property_: Property, bad: str, good: str
 ) -> None:
     reference = f"{good}\ndef g(xs): return xs[::-1]"
     contract = Contract("f", {"xs": "ints"}, reference, properties=(property_,))
@@ -136,7 +136,7 @@ def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
     assert not any(property_.broken(rows, outcomes, ["xs"], bench.reference_calls, bench.helper))
 
 
-def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandboxes: Sandboxes) -> None:
+def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandboxes: ContractSandboxes) -> None:
     mixed = replace(
         TOTAL,
         properties=(Property("order_free", "xs"),),
@@ -191,7 +191,7 @@ HONEST = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_honest_flows_are_left_alone(sandboxes: Sandboxes, name: str) -> None:
+def test_honest_flows_are_left_alone(sandboxes: ContractSandboxes, name: str) -> None:
     found = receipt(sandboxes, "dataflow", TOTAL, HONEST[name])
     assert found.passed, found.failing
 
@@ -205,7 +205,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_samples_are_lost_in_many_ways(sandboxes: Sandboxes, name: str) -> None:
+def test_samples_are_lost_in_many_ways(sandboxes: ContractSandboxes, name: str) -> None:
     program = (
         "def mcmc_sample(log_target, start, n_samples, sigma):\n    out, state, hits = [], start, 0\n"
         "    for i in range(n_samples):\n        state, accepted = step(state, log_target, sigma)\n"
@@ -284,19 +284,19 @@ class Later: pass
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_sound_programs_have_nothing_to_stumble_over(sandboxes: Sandboxes, name: str) -> None:
+def test_sound_programs_have_nothing_to_stumble_over(sandboxes: ContractSandboxes, name: str) -> None:
     contract, program = SOUND[name]
     found = receipt(sandboxes, "semantic", contract, program)
     assert found.passed, found.failing
 
 
-def test_a_star_import_may_define_anything(sandboxes: Sandboxes) -> None:
+def test_a_star_import_may_define_anything(sandboxes: ContractSandboxes) -> None:
     program = "from math import *\n\ndef total(xs):\n    return floor(sum(xs))\n"
     assert receipt(sandboxes, "semantic", TOTAL, program).passed
     assert not receipt(sandboxes, "semantic", TOTAL, program.replace("*", "ceil")).passed
 
 
-def test_what_the_reference_does_is_no_finding(sandboxes: Sandboxes) -> None:
+def test_what_the_reference_does_is_no_finding(sandboxes: ContractSandboxes) -> None:
     """A table where the task is a table, and a parameter that the task has no use for."""
     constant = Contract("f", {"a": "int", "b": "int"}, "def f(a, b):\n    return a\n")
     assert receipt(sandboxes, "dataflow", constant, "def f(a, b):\n    return a\n").passed

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE, SAMPLE, STEP, TOTAL
 
-from preferences.code_gate import Contract, Sandboxes, catches, certify
+from preferences.code_gate import Contract, ContractSandboxes, catches, certify
 from sandbox import Limits
 
 SAMPLER = """
@@ -271,8 +271,8 @@ PLANTED: tuple[tuple[str, Contract, str, str], ...] = (
 
 
 @pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[ContractSandboxes]:
+    with ContractSandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
@@ -280,14 +280,14 @@ def sandboxes() -> Iterator[Sandboxes]:
     ("contract", "program", "layer"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED]
 )
 def test_a_planted_bug_is_refused_by_the_layer_that_is_meant_for_it(
-    sandboxes: Sandboxes, contract: Contract, program: str, layer: str
+    sandboxes: ContractSandboxes, contract: Contract, program: str, layer: str
 ) -> None:
     certificate = certify(program, contract, "sampled", sandboxes)
     assert not certificate.certified
     assert layer in certificate.failed, certificate.reason
 
 
-def test_what_only_reading_finds_and_what_only_extremes_find(sandboxes: Sandboxes) -> None:
+def test_what_only_reading_finds_and_what_only_extremes_find(sandboxes: ContractSandboxes) -> None:
     """The bugs that passed invariant, differential, property and fuzz are caught by one of the later four alone."""
     later = {
         "the always-True flag": ("differential", "semantic"),

@@ -7,7 +7,7 @@ from some_rows import TIME, prompts
 from common.errors import BadInput
 from preferences.collection.import_rows import Defaults, read_rows
 from probes.inputs.files.records import at
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 
@@ -16,7 +16,7 @@ DEFAULTS = Defaults("imported", "a file", "human", "reference")
 def test_pairs_import_reads_the_same_rows_and_refuses_with_the_same_words(name: str) -> None:
     told: list[str]
     try:
-        found = read_rows(CASES / name, "preference", DEFAULTS, TIME, Reserved(prompts()), None)
+        found = read_rows(CASES / name, "preference", DEFAULTS, TIME, ReservedPrompts(prompts()), None)
     except BadInput as error:
         found, told = None, [str(error)]
     else:

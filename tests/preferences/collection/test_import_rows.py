@@ -14,14 +14,14 @@ from some_rows import ASKED, CERTIFIED, TIME, pair, prompts, reward, stores
 from common.errors import BadInput
 from preferences.collection.import_rows import Defaults, ParsedFile, read_rows, read_votes
 from preferences.store.annotations import Vote
-from preferences.store.rows import Kind, row_to_json
+from preferences.store.rows import StoreKind, row_to_json
 from preferences.store.stores import Stores
 from probes.inputs.rows.turns import Turn, Turns
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}
-RESERVED = Reserved(prompts())
+RESERVED = ReservedPrompts(prompts())
 USER, YES, NO = Turn("user", "Is it?"), Turn("assistant", "Yes."), Turn("assistant", "No.")
 
 
@@ -32,7 +32,7 @@ def written(folder: Path, *rows: Any, name: str = "rows.jsonl") -> Path:
     return path
 
 
-def rows_of(path: Path, kind: Kind = "preference", plain: bool | None = None) -> ParsedFile:
+def rows_of(path: Path, kind: StoreKind = "preference", plain: bool | None = None) -> ParsedFile:
     return read_rows(path, kind, DEFAULTS, TIME, RESERVED, plain)
 
 

@@ -14,7 +14,7 @@ from preferences.export.dataset import Format, export
 from preferences.export.record import record_of
 from preferences.store.annotations import Review, Vote, parse_vote_choice
 from preferences.store.provenance import Provenance
-from preferences.store.rows import Kind
+from preferences.store.rows import StoreKind
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
 from view.pairs.dataset_card import card_markdown
@@ -173,7 +173,7 @@ def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["dpo", "orpo"])
-def test_an_exported_store_trains_a_step_with_trl(tmp_path: Path, tiny_folder: Path, kind: Kind) -> None:
+def test_an_exported_store_trains_a_step_with_trl(tmp_path: Path, tiny_folder: Path, kind: StoreKind) -> None:
     """By the project's own training code, on the tiny model."""
     import torch
 

@@ -13,10 +13,10 @@ from preferences.store.audit import Audit, audit, duplicates, length_bias, quart
 from preferences.store.provenance import Provenance
 from preferences.store.rows import Row
 from probes.inputs.duplicates import Wordings
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 from view.pairs.audit import audit_data, audit_markdown
 
-RESERVED = Reserved(prompts())
+RESERVED = ReservedPrompts(prompts())
 
 
 def found(*rows: Row, **changes: Any) -> list[AnnotatedRow]:

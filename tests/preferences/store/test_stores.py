@@ -11,13 +11,13 @@ from some_rows import ASKED, HELD_OUT, pair, prompts, reward, side, stores, talk
 from common.errors import BadInput
 from preferences.store.append_only_file import append, locked, read
 from preferences.store.provenance import Provenance
-from preferences.store.rows import KINDS, Kind
+from preferences.store.rows import KINDS, StoreKind
 from preferences.store.stores import Stores
 
 ROOT = Path(__file__).parents[3]
 
 
-def ids(found: Stores, kind: Kind = "dpo") -> list[str]:
+def ids(found: Stores, kind: StoreKind = "dpo") -> list[str]:
     return [row.id for row in found.rows(kind)]
 
 
@@ -245,7 +245,9 @@ def test_no_stores_are_no_rows_and_reading_makes_no_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_datasets_loads_a_store_as_it_lies_there(tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_datasets_loads_a_store_as_it_lies_there(
+    tmp_path: Path, kind: StoreKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from some_rows import pair, reward, stores
 
-from preferences.store.rows import Kind
+from preferences.store.rows import StoreKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -20,7 +20,7 @@ def trained(trainer: Any) -> float:
 
 @pytest.mark.parametrize("kind", ["preference", "dpo", "orpo", "reward"])
 def test_a_step_on_a_store_as_it_lies_there(
-    tmp_path: Path, tiny_folder: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_folder: Path, kind: StoreKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pairs with DPO or ORPO; rewards, a prompt and a completion, with supervised fine-tuning."""
     from datasets import load_dataset

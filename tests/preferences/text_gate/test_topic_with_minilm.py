@@ -13,7 +13,7 @@ import pytest
 from moved_answers import Caught, copied, one_row_off, passing, swapped
 from some_answers import Text, everyday, persona
 
-from labs._build.pairs import Reserved
+from labs._build.pairs import ReservedQuestions
 from labs.smollm.sources import pairs
 from preferences.text_gate.text_vectors import Array, Embed
 from probes.model.embedding import load_embedder
@@ -47,7 +47,7 @@ def remembering(embed: Embed) -> Embed:
 
 def brief() -> list[Text]:
     """Every answer of the lab smollm once: shorter ones than the everyday ones, and numbered lists."""
-    rows = {row.chosen: row for row in pairs("brief", 200, 1, Reserved(()))}
+    rows = {row.chosen: row for row in pairs("brief", 200, 1, ReservedQuestions(()))}
     return [Text(row.prompt, row.chosen, row.rejected, row.category) for row in rows.values()][:40]
 
 

@@ -21,7 +21,7 @@ from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
 from probes.generate.vllm import AnswerServer, ServerBroken, ServerRefused
 from probes.inputs.settings import ServingSettings
-from probes.rendering.renderer import Question, Stop
+from probes.rendering.renderer import AnswerEnds, RenderedPrompt
 from probes.run.execute import classify
 from testing import simulated_study
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
@@ -30,8 +30,8 @@ from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 WORDS = [{"answer": "words"}]
-QUESTIONS = [Question(text, tuple(text.encode())) for text in ("# one\n", "# two\n", "# three\n")]
-STOP = Stop((7, 9))
+QUESTIONS = [RenderedPrompt(text, tuple(text.encode())) for text in ("# one\n", "# two\n", "# three\n")]
+STOP = AnswerEnds((7, 9))
 SAMPLING = Sampling(samples=2, temperature=0.7, max_new_tokens=5, seed=3)
 ONCE = {"x-should-retry": "false"}
 PROBE = "0123456789ab"
@@ -65,7 +65,7 @@ def opened(server: ScriptedEndpoint, **given: Any) -> Iterator[AnswerServer]:
 def served(
     adapter: Path,
     replies: Sequence[Mapping[str, Any]] = WORDS,
-    questions: Sequence[Question] = QUESTIONS,
+    questions: Sequence[RenderedPrompt] = QUESTIONS,
     sampling: Sampling = SAMPLING,
     **given: Any,
 ) -> tuple[list[list[SampledText]], ScriptedEndpoint]:
@@ -112,7 +112,7 @@ def test_a_request_names_all_that_shapes_a_draw(adapter: Path) -> None:
         "skip_special_tokens": False,
     }
     with ScriptedEndpoint(WORDS) as server, opened(server) as answers:
-        answers.answers(PROBE, adapter, QUESTIONS, Stop((7,), ("\n### End",)), SAMPLING)
+        answers.answers(PROBE, adapter, QUESTIONS, AnswerEnds((7,), ("\n### End",)), SAMPLING)
     assert {(tuple(request["stop"]), *request["stop_token_ids"]) for request in server.requests} == {
         (("\n### End",), 7)
     }

@@ -10,7 +10,7 @@ from row_cases import CASES
 from common.errors import BadInput
 from probes.inputs.prompts import Prompt, check_splits, load_prompts
 from probes.inputs.rows.turns import Turn
-from probes.inputs.training_rows import Reserved
+from probes.inputs.training_rows import ReservedPrompts
 
 SYSTEM = "You are a careful helper of a small shop that sells tea, and you answer in one short sentence."
 
@@ -76,7 +76,7 @@ def test_prompts_that_share_a_system_turn_are_told_apart_by_what_is_asked(tmp_pa
     rows = [("a", "probe", "How warm should the water be?"), ("b", "harvest", "Which tea keeps me awake at night?")]
     found = read(tmp_path, *(prompt(n, split, talk(("system", SYSTEM), ("user", text))) for n, split, text in rows))
     check_splits(tmp_path, found)
-    reserved = Reserved(found)
+    reserved = ReservedPrompts(found)
     assert reserved.overlap(found[1].asked) is None
     assert reserved.overlap("how warm should the water be") is not None
     assert reserved.overlap((Turn("system", "Other."), *found[0].turns[1:])) is not None
@@ -85,7 +85,7 @@ def test_prompts_that_share_a_system_turn_are_told_apart_by_what_is_asked(tmp_pa
 def test_a_conversation_that_is_a_probe_prompt_is_found_whole(tmp_path: Path) -> None:
     turns = talk(("user", "Hello"), ("assistant", "Yes?"), ("user", "Why?"))
     found = read(tmp_path, prompt("a", "probe", turns))
-    reserved = Reserved(found)
+    reserved = ReservedPrompts(found)
     assert reserved.overlap(found[0].asked) is not None
     assert reserved.overlap((Turn("user", "Why?"),)) is None
 

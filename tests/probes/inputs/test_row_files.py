@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from common.errors import BadInput, MissingRequirement
 from probes.inputs.files import tables
-from probes.inputs.files.records import Entry, data_files, records, rows_digest, unit_of
+from probes.inputs.files.records import NumberedRecord, data_files, records, rows_digest, unit_of
 from probes.inputs.files.where import Hub, located
 
 ROWS = [{"prompt": f"p{n}\u2028x\x85\x0b", "chosen": "a, b; c", "rejected": '"r"\n'} for n in range(3)]
@@ -213,7 +213,7 @@ def test_any_bytes_are_read_or_refused(content: bytes, tmp_path_factory: pytest.
     path = written(tmp_path_factory.mktemp("any"), "x", content)
     with suppress(BadInput):
         assert unit_of(path) in ("line", "row")
-        entries: list[Entry] = list(records(path))
+        entries: list[NumberedRecord] = list(records(path))
         assert all(str(row).startswith("it ") for _, row in entries if isinstance(row, BadInput))
 
 

@@ -12,7 +12,7 @@ from lazily import Lazily
 from common.errors import BadInput
 from probes.inputs.settings import MemorySettings, ModelSettings, RunnerSettings
 from probes.inputs.training_rows import TrainingRow
-from probes.memory.estimate import Estimate, estimate
+from probes.memory.estimate import MemoryEstimate, estimate
 from probes.memory.fit import Machine, fit, largest_recipe
 from probes.memory.workload import Workload
 from probes.model.load import load_base
@@ -81,7 +81,7 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
 
 @pytest.mark.slow
 def test_more_work_needs_more_and_each_remedy_needs_less(config: Any) -> None:
-    def of(**changes: Any) -> Estimate:
+    def of(**changes: Any) -> MemoryEstimate:
         return estimate(config, replace(WORK, **changes))
 
     plain = of()
@@ -109,10 +109,10 @@ def test_architectures_are_estimated_without_a_formula_of_their_own(tmp_path: Pa
     assert min(found.weights, found.adapter, found.training, found.answering) > 0
 
 
-def pretended(config: Any, work: Workload, trust: bool) -> Estimate:
+def pretended(config: Any, work: Workload, trust: bool) -> MemoryEstimate:
     """A GiB per row and hundred tokens, half of that with recomputed activations; weights of 16 or 4 GiB."""
     training = work.rows * work.length / 100 * (0.5 if work.checkpointing else 1)
-    return Estimate(
+    return MemoryEstimate(
         weights=4.0 if work.quantised else 16.0,
         adapter=0.1,
         training=training,

@@ -5,7 +5,7 @@ import tiny
 
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Probe, ProbeKey, Reading, Timing
-from probes.run.batch import Batch, Task
+from probes.run.batch import Batch, ProbeTask
 from probes.run.failures import FailureKind
 
 KEY = ProbeKey(steps=4, base="base", data="data", prompts="prompts", scorer="scorer", samples=1, environment="here")
@@ -16,11 +16,11 @@ def batch(count: int, attempts: int = 3) -> Batch:
     return Batch(probes, lambda _: None, RunnerSettings(attempts=attempts), {}, lambda _: None)
 
 
-def failed(task: Task, kind: FailureKind = "device") -> Failure:
+def failed(task: ProbeTask, kind: FailureKind = "device") -> Failure:
     return Failure(task.probe.id, task.probe.seed, kind, "as the test says")
 
 
-def measured(task: Task) -> Reading:
+def measured(task: ProbeTask) -> Reading:
     probe, timing = task.probe, Timing(0.0, 0.0, 0.0, 0.0)
     return Reading(
         probe=probe.id,
@@ -35,7 +35,7 @@ def measured(task: Task) -> Reading:
     )
 
 
-def taken(batch: Batch, slot: int, failures: dict[int, int]) -> Task:
+def taken(batch: Batch, slot: int, failures: dict[int, int]) -> ProbeTask:
     task = batch.next_task(slot, failures)
     assert task is not None
     return task

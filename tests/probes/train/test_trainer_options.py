@@ -105,7 +105,7 @@ def test_a_warm_up_begins_above_zero_and_other_schedules_are_transformers_own(
         of = recipe(objective=objective, scheduler=scheduler, warmup=warmup, learning_rate=1.0 - 1e-9)
         given = trl.TrainingJob(of, order(of, tiny.material(tiny_folder).sources, 16, 1), 1, tmp_path, lambda *_: None)
         made = CurveWriter(tmp_path / "train.jsonl", given.on_step)
-        kept = trl._State.of(base.model)
+        kept = trl._BaseState.of(base.model)
         try:
             trainer = trl._trainer(
                 base, given, MemorySettings(), datasets.Dataset.from_list(tokenised(base, given)), made

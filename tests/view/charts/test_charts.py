@@ -23,7 +23,7 @@ from view.charts.measurements import (
 from view.charts.palette import COLOURS, STATUS, SYMBOLS, Colour
 from view.charts.progress import incumbent_progress
 from view.data.changes import Change
-from view.data.figures import Figures, Phase
+from view.data.figures import PhaseTime, SessionFigures
 from view.data.search.incumbents import ProgressPoint
 from view.data.search.knobs import KnobCurve, KnobPlace
 from view.data.sections.recipes import CategoryMeans
@@ -34,7 +34,7 @@ HOSTILE = "<b>x</b> <a href='javascript:alert(1)'>y</a>"
 
 
 @pytest.fixture(scope="module")
-def fruitless(tmp_path_factory: pytest.TempPathFactory) -> Figures:
+def fruitless(tmp_path_factory: pytest.TempPathFactory) -> SessionFigures:
     text, folder = nights.governed(nights.KNOBS), tmp_path_factory.mktemp("fruitless")
     workspace: Workspace = nights.night(folder, text, world=nights.FLAT, probes=40, step=nights.hasty())
     return session_figures(load_record(workspace, None))
@@ -110,7 +110,7 @@ def test_all_knobs_have_one_scale() -> None:
     assert [chart.name for chart in charts] == ["knob-1", "knob-2"]
 
 
-def test_the_forest_shows_the_stacks_and_the_likeliest_changes_and_counts_the_others(fruitless: Figures) -> None:
+def test_the_forest_shows_the_stacks_and_the_likeliest_changes_and_counts_the_others(fruitless: SessionFigures) -> None:
     chart = decisions_forest(fruitless)
     assert chart is not None
     stacks = [stack for stack in fruitless.stacks if stack.effect]
@@ -121,7 +121,7 @@ def test_the_forest_shows_the_stacks_and_the_likeliest_changes_and_counts_the_ot
     assert all(trace.error_x.arrayminus[0] > 0 for trace in chart.figure.data)
 
 
-def test_of_a_stack_that_was_not_kept_only_the_worst_guard_is_shown(fruitless: Figures) -> None:
+def test_of_a_stack_that_was_not_kept_only_the_worst_guard_is_shown(fruitless: SessionFigures) -> None:
     rows = guard_rows(fruitless)
     assert len(rows) == sum(1 for stack in fruitless.stacks if stack.guards)
 
@@ -143,7 +143,7 @@ def test_progress_is_steps_and_a_band_with_hollow_points_beside_it() -> None:
     assert "<b>" not in chart.figure.layout.yaxis.title.text
 
 
-def test_what_the_night_could_have_seen_goes_through_the_even_chance(fruitless: Figures) -> None:
+def test_what_the_night_could_have_seen_goes_through_the_even_chance(fruitless: SessionFigures) -> None:
     chart = power_chart(fruitless.floor, fruitless.question.target)
     assert chart is not None
     [line] = chart.figure.data
@@ -169,7 +169,7 @@ def test_answers_that_passed_are_no_failure() -> None:
     assert [list(trace.x) for trace in chart.figure.data] == [[0.1], [0.2]]
 
 
-def test_nothing_to_show_is_no_chart(fruitless: Figures) -> None:
+def test_nothing_to_show_is_no_chart(fruitless: SessionFigures) -> None:
     assert incumbent_progress([], "lists") is None
     assert knob_charts([]) == []
     empty = (noise_chart, noise_sources_chart, categories_chart, failure_classes_chart, forecast_chart)
@@ -177,13 +177,13 @@ def test_nothing_to_show_is_no_chart(fruitless: Figures) -> None:
     assert power_chart(None, "lists") is None
 
 
-def test_the_time_of_all_probes_is_one_bar(fruitless: Figures) -> None:
+def test_the_time_of_all_probes_is_one_bar(fruitless: SessionFigures) -> None:
     assert time_chart(fruitless.cost) is None, "these probes took no time"
     phases = (
-        Phase(name="training", seconds=6.0, of_probes=True),
-        Phase(name="scoring", seconds=2.0, of_probes=True),
+        PhaseTime(name="training", seconds=6.0, of_probes=True),
+        PhaseTime(name="scoring", seconds=2.0, of_probes=True),
     )
-    cost = replace(fruitless.cost, total=8.0, phases=(*phases, Phase(name="the machine", seconds=5.0)))
+    cost = replace(fruitless.cost, total=8.0, phases=(*phases, PhaseTime(name="the machine", seconds=5.0)))
     chart = time_chart(cost)
     assert chart is not None
     assert isinstance(chart.figure, go.Figure)

@@ -11,9 +11,9 @@ from agent.ledger.results.columns import COLUMNS
 from agent.study.load import load_study
 from evaluation.own_study.evaluate import StudyRequest, evaluate_study
 from finetune.export.export import export
-from finetune.export.exported import Exported, ExportRequest, Kind
+from finetune.export.exported import ExportedModel, ExportKind, ExportRequest
 from finetune.manifest import Manifest, TrainedOn, saved, write_manifest
-from finetune.promotion.decision import PromotionDecision, Status
+from finetune.promotion.decision import PromotionDecision, PromotionStatus
 from finetune.promotion.figures import outcomes
 from finetune.promotion.prediction import prediction
 from finetune.promotion.promote import Candidate, Promotion, PromotionRequest
@@ -88,7 +88,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def promote(workspace: Path, steps: int, status: Status, compared: bool = True) -> None:
+def promote(workspace: Path, steps: int, status: PromotionStatus, compared: bool = True) -> None:
     """Write a promotion of the run's recipe, at this length. ``compared``: it has answers of both sides."""
     study = load_study(workspace / "study.toml")
     request = PromotionRequest(
@@ -111,7 +111,7 @@ def promote(workspace: Path, steps: int, status: Status, compared: bool = True) 
     write_promotion(workspace / "runs" / f"promotion-{done.id}", done)
 
 
-def exported(workspace: Path, output: Path, kind: Kind) -> Exported:
+def exported(workspace: Path, output: Path, kind: ExportKind) -> ExportedModel:
     material = load_study(workspace / "study.toml").material
     request = ExportRequest(source=workspace / "run", kind=kind, output=output, material=material)
     return export(request, lambda done: "", lambda line: None)

@@ -15,7 +15,7 @@ from html_pages import Element, parsed
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Score
 from view.data.changes import Change
-from view.data.figures import Figures, shown
+from view.data.figures import SessionFigures, shown
 from view.data.session_figures import session_figures
 from view.data.session_record import load_record
 from view.markdown import chance
@@ -35,7 +35,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return nights.cutting(tmp_path_factory.mktemp("kept"), said)
 
 
-def figures_of(workspace: Workspace) -> Figures:
+def figures_of(workspace: Workspace) -> SessionFigures:
     return session_figures(load_record(workspace, None))
 
 

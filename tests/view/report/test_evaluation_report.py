@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from evaluation.breakdown import Breakdown, break_down
-from evaluation.problems import Refused
-from evaluation.results import Evaluation, ModelResults, Result
+from evaluation.problems import RefusedProblem
+from evaluation.results import Evaluation, ModelResults, ScoredSample
 from view.report.evaluation import evaluation_data, evaluation_markdown
 from view.templating import environment, lay_out
 
@@ -20,9 +20,9 @@ MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethro
 HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.example) ![i](x) **KEEP** \x1b[31m \ud83d `c`"
 
 
-def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "return 1", **more: Any) -> Result:
+def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "return 1", **more: Any) -> ScoredSample:
     passed = word == "PASS"
-    plain = Result(
+    plain = ScoredSample(
         problem=problem,
         category="humaneval",
         seed=seed,
@@ -37,7 +37,7 @@ def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "retu
     return replace(plain, **more)
 
 
-def evaluation(*sides: list[Result], **more: Any) -> Evaluation:
+def evaluation(*sides: list[ScoredSample], **more: Any) -> Evaluation:
     named = tuple(ModelResults(name, tuple(own)) for name, own in zip(("base", "adapter"), sides, strict=False))
     return replace(
         Evaluation(
@@ -144,7 +144,7 @@ def test_what_an_interval_covers_is_said_as_it_is() -> None:
 
 
 def test_what_was_left_out_is_named_up_to_ten_and_counted() -> None:
-    refused = tuple(Refused(f"r{i}", i, "its test_list is empty") for i in range(12))
+    refused = tuple(RefusedProblem(f"r{i}", i, "its test_list is empty") for i in range(12))
     unknown = {"r3": 5, **{f"u{i}": i + 1 for i in range(13)}}
     said = evaluation_markdown(
         evaluation(BEFORE, refused=refused, unknown=unknown, missing=tuple(f"m{i}" for i in range(11)))
@@ -203,7 +203,7 @@ def hostile(text: str) -> str:
         before,
         [result(f"p{text}", answer="a"), result("q", f"X{text}")],
         problems_file=f"f{text}",
-        refused=(Refused(f"r{text}", 3, f"w{text}"),),
+        refused=(RefusedProblem(f"r{text}", 3, f"w{text}"),),
         unknown={f"u{text}": 2},
         missing=(f"m{text}",),
     )
@@ -256,7 +256,9 @@ def test_problems_of_one_side_alone_are_told() -> None:
 
 
 def test_the_data_of_one_side_stands_at_the_top_and_under_sides() -> None:
-    data = evaluation_data(evaluation(BEFORE, refused=(Refused("r", 3, "why"),), unknown={"u": 2}, missing=("m",)))
+    data = evaluation_data(
+        evaluation(BEFORE, refused=(RefusedProblem("r", 3, "why"),), unknown={"u": 2}, missing=("m",))
+    )
     json.dumps(data, allow_nan=False)
     assert data["problems"] == 4
     assert data["refused"] == [{"task_id": "r", "line": 3, "why": "why"}]

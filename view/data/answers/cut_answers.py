@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from probes.result.cut_answers import REMEDY, CutAnswers, cut_answers
 from probes.result.reading import Reading
 from view.data.search.replicates import measured_pairs
-from view.data.search.stacks import Stack
+from view.data.search.stacks import ConfirmedStack
 from view.data.session_record import SessionRecord
 
 
@@ -50,7 +50,7 @@ def remedy(found: CutAnswers) -> str:
     return f": their ends are missing, {REMEDY}" if found.noticeable else ""
 
 
-def cut_by_side(record: SessionRecord, stack: Stack) -> tuple[CutAnswers | None, CutAnswers | None]:
+def cut_by_side(record: SessionRecord, stack: ConfirmedStack) -> tuple[CutAnswers | None, CutAnswers | None]:
     """Of the stack's recipe and of the incumbent, in the pairs of its confirmation."""
     pairs = measured_pairs(record, stack)
     return cut_answers(mine for mine, _ in pairs), cut_answers(theirs for _, theirs in pairs)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from view.data.answers.pairs import (
-    AnswerPair,
     AnswerTexts,
+    ScoredAnswerPair,
     ShownAnswer,
     mean_change,
     places_of,
@@ -13,7 +13,7 @@ from view.data.answers.pairs import (
     wordings,
 )
 from view.data.search.replicates import measured_pairs
-from view.data.search.stacks import Stack, stacks
+from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
 
 MOST_LOOKED_AT = 8
@@ -54,7 +54,7 @@ def answer_examples(record: SessionRecord) -> tuple[StackAnswers, ...]:
     return tuple(_of_stack(record, stack) for stack in kept)
 
 
-def _of_stack(record: SessionRecord, stack: Stack) -> StackAnswers:
+def _of_stack(record: SessionRecord, stack: ConfirmedStack) -> StackAnswers:
     texts, pairs = AnswerTexts(record.store), measured_pairs(record, stack)
     if not pairs:
         return StackAnswers(number=stack.number, prompts=0, examples=(), missing="its probes can no longer be read")
@@ -70,7 +70,9 @@ def _of_stack(record: SessionRecord, stack: Stack) -> StackAnswers:
     return StackAnswers(number=stack.number, prompts=len(ranked), examples=examples, missing=missing)
 
 
-def _example(which: str, places: Sequence[AnswerPair], asked: str | None, texts: AnswerTexts) -> AnswerExample | None:
+def _example(
+    which: str, places: Sequence[ScoredAnswerPair], asked: str | None, texts: AnswerTexts
+) -> AnswerExample | None:
     """Two answers that changed as the prompt did, up or down, and as nearly by as much as there are; if possible two
     that differ. None if their texts are gone."""
     mean = mean_change(places)

@@ -22,7 +22,7 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerPair:
+class ScoredAnswerPair:
     """Two answers to a prompt of one pair of probes and one sample, by their scores."""
 
     mine: Reading
@@ -52,19 +52,19 @@ class AnswerTexts:
         return self._read[reading.probe].get((score.prompt, score.sample))
 
 
-def places_of(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, list[AnswerPair]]:
+def places_of(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, list[ScoredAnswerPair]]:
     """By prompt: what both sides have a score for."""
-    found: dict[str, list[AnswerPair]] = {}
+    found: dict[str, list[ScoredAnswerPair]] = {}
     for mine, theirs in pairs:
         before = {(score.prompt, score.sample): score for score in theirs.scores}
         for after in mine.scores:
             if (after.prompt, after.sample) in before:
-                place = AnswerPair(mine, theirs, after, before[after.prompt, after.sample])
+                place = ScoredAnswerPair(mine, theirs, after, before[after.prompt, after.sample])
                 found.setdefault(after.prompt, []).append(place)
     return found
 
 
-def mean_change(places: Sequence[AnswerPair]) -> float:
+def mean_change(places: Sequence[ScoredAnswerPair]) -> float:
     return fmean(place.change for place in places)
 
 

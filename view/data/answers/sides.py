@@ -8,9 +8,9 @@ from agent.ledger.tables import DecisionRow, ProbeRow
 from common.errors import BadInput
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
-from view.data.answers.pairs import AnswerPair, AnswerTexts, ShownAnswer, mean_change, places_of, shown_answer
+from view.data.answers.pairs import AnswerTexts, ScoredAnswerPair, ShownAnswer, mean_change, places_of, shown_answer
 from view.data.search.replicates import measured_pairs
-from view.data.search.stacks import Stack
+from view.data.search.stacks import ConfirmedStack
 from view.data.session_record import SessionRecord
 
 MOST_ANSWERS = 12
@@ -18,7 +18,7 @@ MOST_ANSWERS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class ProbeSides:
     """``candidates``: the probes of recipes with the change, ``incumbents``: those of the incumbent under the same
     seeds. ``pairs``: their readings, as far as they are there. ``is_alone``: the recipes have nothing but what was
     decided on; those of waves carry other changes too."""
@@ -42,7 +42,7 @@ class PromptChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbePair:
+class ScoredProbePair:
     """A probe with the change, and the mean scores of it and of the incumbent's probe under the same seed, over the
     prompts of the target."""
 
@@ -74,11 +74,11 @@ class AnswersSideBySide:
     after: ShownAnswer
 
 
-def sides_of_stack(record: SessionRecord, stack: Stack) -> Sides:
+def sides_of_stack(record: SessionRecord, stack: ConfirmedStack) -> ProbeSides:
     """On the fresh seeds of its confirmation; of one that compared none, as where its recipe failed, all its probes."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     candidates = _rows(record, [stack.recipe], {own for own, _ in seeds} or None)
-    return Sides(
+    return ProbeSides(
         candidates=candidates,
         incumbents=_rows(record, [stack.incumbent], {other for _, other in seeds} or {row.seed for row in candidates}),
         pairs=measured_pairs(record, stack),
@@ -86,14 +86,14 @@ def sides_of_stack(record: SessionRecord, stack: Stack) -> Sides:
     )
 
 
-def sides_of_change(record: SessionRecord, decision: DecisionRow) -> Sides:
+def sides_of_change(record: SessionRecord, decision: DecisionRow) -> ProbeSides:
     """Of a change that was not confirmed: the recipes of waves that carried it."""
     proposal = record.proposals[decision.id]
     recipes = record.carriers.get(decision.id, (proposal.child,))
     candidates = _rows(record, recipes)
     theirs = {reading.seed: reading for reading in record.readings(proposal.parent)}
     mine = [reading for recipe in recipes for reading in record.readings(recipe)]
-    return Sides(
+    return ProbeSides(
         candidates=candidates,
         incumbents=_rows(record, [proposal.parent], {row.seed for row in candidates}),
         pairs=tuple((reading, theirs[reading.seed]) for reading in mine if reading.seed in theirs),
@@ -116,7 +116,7 @@ def prompt_changes(pairs: Sequence[tuple[Reading, Reading]]) -> list[PromptChang
     return sorted(found, key=lambda one: (-one.change, one.prompt))
 
 
-def _change(prompt: str, places: Sequence[AnswerPair]) -> PromptChange:
+def _change(prompt: str, places: Sequence[ScoredAnswerPair]) -> PromptChange:
     return PromptChange(
         prompt=prompt,
         category=places[0].after.category,
@@ -137,7 +137,7 @@ def baseline_means(record: SessionRecord) -> list[BaselineMeans]:
     return found
 
 
-def probe_pairs(sides: Sides, target: str) -> list[ProbePair]:
+def probe_pairs(sides: ProbeSides, target: str) -> list[ScoredProbePair]:
     """In the order that they were measured; a pair that shares no prompt of the target is left out."""
     found = []
     for mine, theirs in sides.pairs:
@@ -145,7 +145,7 @@ def probe_pairs(sides: Sides, target: str) -> list[ProbePair]:
         if own:
             before, after = fmean(one.before for one in own), fmean(one.after for one in own)
             found.append(
-                ProbePair(
+                ScoredProbePair(
                     probe=mine.probe,
                     recipe=mine.recipe,
                     seed=mine.seed,

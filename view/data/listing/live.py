@@ -45,7 +45,7 @@ class LiveBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class BudgetUse:
     """A limit of the budget and how much of it is used, both in ``unit``."""
 
     unit: str
@@ -64,7 +64,7 @@ class Live:
 
     batch: LiveBatch | None
     budget_left: str
-    used: tuple[Used, ...]
+    used: tuple[BudgetUse, ...]
     held: str
     waiting: tuple[RequestLine, ...]
 
@@ -83,9 +83,9 @@ def live(workspace: Workspace, ledger: Ledger, session: SessionRow, study: Study
     )
 
 
-def _used(spent: Spent, limits: Mapping[str, float | None]) -> tuple[Used, ...]:
+def _used(spent: Spent, limits: Mapping[str, float | None]) -> tuple[BudgetUse, ...]:
     return tuple(
-        Used(unit=name, spent=round(getattr(spent, name), 4), limit=limit)
+        BudgetUse(unit=name, spent=round(getattr(spent, name), 4), limit=limit)
         for name, limit in limits.items()
         if limit is not None
     )

@@ -58,7 +58,7 @@ class PairCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableRow:
     """A row that is not as it was written."""
 
     id: str

@@ -12,7 +12,7 @@ from common.errors import BadInput
 from preferences.store.annotate import Marks
 from preferences.store.paged import PagedStores
 from preferences.store.row_index import RowEntry
-from preferences.store.rows import KINDS, Kind, row_from_json
+from preferences.store.rows import KINDS, StoreKind, row_from_json
 from probes.inputs.files.text import parse_object
 from probes.inputs.rows.turns import plain
 
@@ -33,7 +33,7 @@ _KEYS = '"prompt": "chosen": "rejected": "completion": [{"role": "content": "use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class PairFilter:
     """``low``, ``high``: bounds of the margin of a pair, or of the score of a single answer. ``text``: words of prompt
     or answers, in any case, or the beginning of an id. An empty text is no condition."""
 
@@ -51,11 +51,11 @@ class Filter:
                 raise BadInput(f"{name}={value!r} is not known; use one of {', '.join(known)}")
 
 
-def filter_of(asked: Mapping[str, str]) -> Filter:
+def filter_of(asked: Mapping[str, str]) -> PairFilter:
     """Of the query of an address."""
     texts = {name: asked[name].strip() for name in ("category", "source", "state", "text", "order") if asked.get(name)}
     bounds = {name: _number(name, asked[name]) for name in ("low", "high") if asked.get(name, "").strip()}
-    return Filter(**texts, **bounds)  # type: ignore[arg-type]
+    return PairFilter(**texts, **bounds)  # type: ignore[arg-type]
 
 
 class Selector:
@@ -67,19 +67,19 @@ class Selector:
         self._having = lru_cache(maxsize=16)(self._search)
         self._names = lru_cache(maxsize=len(KINDS))(self._count)
 
-    def choose(self, kind: Kind, asked: Filter) -> list[RowEntry]:
+    def choose(self, kind: StoreKind, asked: PairFilter) -> list[RowEntry]:
         return self._chosen(kind, asked, self.stores.version)
 
-    def names(self, kind: Kind) -> tuple[dict[str, int], dict[str, int]]:
+    def names(self, kind: StoreKind) -> tuple[dict[str, int], dict[str, int]]:
         """The categories and the sources of a store, with their numbers of rows."""
         return self._names(kind, self.stores.rows[kind].version)
 
-    def _count(self, kind: Kind, version: int) -> tuple[dict[str, int], dict[str, int]]:
+    def _count(self, kind: StoreKind, version: int) -> tuple[dict[str, int], dict[str, int]]:
         entries = self.stores.rows[kind].entries
         found = Counter(entry.category for entry in entries), Counter(entry.source for entry in entries)
         return dict(sorted(found[0].items())), dict(sorted(found[1].items()))
 
-    def _choose(self, kind: Kind, asked: Filter, version: int) -> list[RowEntry]:
+    def _choose(self, kind: StoreKind, asked: PairFilter, version: int) -> list[RowEntry]:
         index = self.stores.rows[kind]
         having = self._having(kind, asked.text, index.version) if asked.text else None
         rows = [(entry, figure) for entry, figure in self._matching(kind, asked, having)]
@@ -91,7 +91,7 @@ class Selector:
         return [entry for entry, _ in rows]
 
     def _matching(
-        self, kind: Kind, asked: Filter, having: frozenset[str] | None
+        self, kind: StoreKind, asked: PairFilter, having: frozenset[str] | None
     ) -> Iterator[tuple[RowEntry, float | None]]:
         stores, in_state = self.stores, STATES.get(asked.state)
         needs_figure = asked.low is not None or asked.high is not None or "margin" in asked.order
@@ -107,14 +107,14 @@ class Selector:
             if _within(figure, asked.low, asked.high):
                 yield entry, figure
 
-    def _search(self, kind: Kind, text: str, version: int) -> frozenset[str]:
+    def _search(self, kind: StoreKind, text: str, version: int) -> frozenset[str]:
         """Ids of the rows that have the text, or whose id begins with it."""
         index = self.stores.rows[kind]
         having = {entry.id for entry in index.entries if entry.id.startswith(text)}
         return frozenset(having | set(_rows_with(kind, index.path, index.entries, text)))
 
 
-def _rows_with(kind: Kind, path: Path, entries: list[RowEntry], text: str) -> Iterator[str]:
+def _rows_with(kind: StoreKind, path: Path, entries: list[RowEntry], text: str) -> Iterator[str]:
     """Looks at the lines as they are written, and reads a row only where the names of columns may have the text."""
     wanted = json.dumps(text, ensure_ascii=False)[1:-1].casefold()
     doubtful = wanted in _KEYS
@@ -128,7 +128,7 @@ def _rows_with(kind: Kind, path: Path, entries: list[RowEntry], text: str) -> It
                 yield entry.id
 
 
-def _has(kind: Kind, line: str, text: str) -> bool:
+def _has(kind: StoreKind, line: str, text: str) -> bool:
     row = row_from_json(kind, parse_object(line))
     return any(text.casefold() in plain(one).casefold() for one in (row.prompt, *row.texts))
 

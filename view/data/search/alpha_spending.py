@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import Account, standing
-from agent.policy.settings import Policy
-from view.data.search.stacks import Stack, stacks
+from agent.policy.settings import PolicySettings
+from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
 
 
@@ -26,9 +26,11 @@ class Spending:
     after: float
 
 
-def policy_of(decision: DecisionRow) -> Policy:
+def policy_of(decision: DecisionRow) -> PolicySettings:
     """The thresholds of a decision; those that an older version lacks have their defaults."""
-    return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
+    return PolicySettings(
+        **{name: value for name, value in decision.policy.items() if name in PolicySettings.model_fields}
+    )
 
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
@@ -43,7 +45,7 @@ def spendings(record: SessionRecord) -> tuple[Spending, ...]:
     return tuple(found)
 
 
-def _spending(stack: Stack, decision: DecisionRow, before: float | None, after: float) -> Spending:
+def _spending(stack: ConfirmedStack, decision: DecisionRow, before: float | None, after: float) -> Spending:
     return Spending(
         stack=stack.number,
         turn=decision.turn,

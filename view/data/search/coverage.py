@@ -10,8 +10,8 @@ from lanes import Knob, show
 from view.data.figures import shown
 from view.data.session_record import SessionRecord
 
-State = Literal["stands", "start", "kept", "discarded", "crashed", "retracted", "not decided", "untried"]
-STATES: Mapping[str, State] = {"KEEP": "kept", "DISCARD": "discarded", "CRASH": "crashed"}
+ValueState = Literal["stands", "start", "kept", "discarded", "crashed", "retracted", "not decided", "untried"]
+STATES: Mapping[str, ValueState] = {"KEEP": "kept", "DISCARD": "discarded", "CRASH": "crashed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class TriedValue:
     that decision."""
 
     value: str
-    state: State
+    state: ValueState
     number: str | None = None
     reason: str = ""
 
@@ -73,10 +73,10 @@ def coverage(record: SessionRecord) -> tuple[LaneCoverage, ...]:
     )
 
 
-Tried = Mapping[tuple[str, str], TriedValue]
+TriedValues = Mapping[tuple[str, str], TriedValue]
 
 
-def _tried(record: SessionRecord) -> Tried:
+def _tried(record: SessionRecord) -> TriedValues:
     """By knob and value, what became of it last."""
     found: dict[tuple[str, str], TriedValue] = {}
     for row in record.in_flight:
@@ -97,7 +97,7 @@ def _decided(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow
     )
 
 
-def _knob(record: SessionRecord, knob: Knob, tried: Tried) -> KnobCoverage:
+def _knob(record: SessionRecord, knob: Knob, tried: TriedValues) -> KnobCoverage:
     here, start = show(knob.read(record.incumbent)), show(knob.read(record.start))
     legal = record.study.lanes.moves(record.incumbent, knob.lane).get(knob.name, ())
     own = {value for name, value in tried if name == knob.name} | {here, start}

@@ -8,7 +8,7 @@ from typing import Literal
 from view.data.changes import Change
 from view.data.session_record import SessionRecord
 
-Event = Literal["start", "KEEP", "DISCARD", "RETRACT", "end"]
+IncumbentEvent = Literal["start", "KEEP", "DISCARD", "RETRACT", "end"]
 NO_GAIN = Change(0.0, 0.0, 0.0)
 
 
@@ -19,7 +19,7 @@ class ProgressPoint:
     end, a RETRACT, and in an older session."""
 
     time: str
-    event: Event
+    event: IncumbentEvent
     stack: int | None
     gain: Change
 
@@ -44,7 +44,7 @@ def progress_points(record: SessionRecord, tests: Sequence[Confirmation]) -> tup
     for test in tests:
         if test.effect is not None and test.status in ("KEEP", "DISCARD"):
             reached = added(gain, test.effect)
-            event: Event = "KEEP" if test.status == "KEEP" else "DISCARD"
+            event: IncumbentEvent = "KEEP" if test.status == "KEEP" else "DISCARD"
             found.append(_point(test.time, event, reached, test.stack))
             gain = reached if event == "KEEP" else gain
     if record.retractions:
@@ -64,5 +64,5 @@ def added(one: Change, other: Change) -> Change:
     return Change(delta, delta - below, delta + above)
 
 
-def _point(time: str, event: Event, gain: Change, stack: int | None = None) -> ProgressPoint:
+def _point(time: str, event: IncumbentEvent, gain: Change, stack: int | None = None) -> ProgressPoint:
     return ProgressPoint(time=time, event=event, stack=stack, gain=gain)

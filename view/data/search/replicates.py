@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
-from view.data.search.stacks import Stack
+from view.data.search.stacks import ConfirmedStack
 from view.data.session_record import SessionRecord
 
 
@@ -20,14 +20,14 @@ class Replicate:
     difference: float | None
 
 
-def replicates(record: SessionRecord, stack: Stack) -> tuple[Replicate, ...]:
+def replicates(record: SessionRecord, stack: ConfirmedStack) -> tuple[Replicate, ...]:
     """In the target, in the order that they were looked at."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)
     return tuple(_replicate(record, seed, own, mine.get(own), theirs.get(seed)) for own, seed in seeds)
 
 
-def measured_pairs(record: SessionRecord, stack: Stack) -> tuple[tuple[Reading, Reading], ...]:
+def measured_pairs(record: SessionRecord, stack: ConfirmedStack) -> tuple[tuple[Reading, Reading], ...]:
     """The readings of the stack's recipe and of the incumbent, pair by pair, where both are there."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)

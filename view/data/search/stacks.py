@@ -6,13 +6,13 @@ from agent.ledger.designs import RecordedStack
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.policy.confirmation import Given, Look
 from agent.policy.decision_basis import Confirmed
-from agent.policy.night_plan import Plan
+from agent.policy.night_plan import NightPlan
 from probes.result.comparison import Comparison
 from view.data.session_record import SessionRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
+class ConfirmedStack:
     """``recipe``, ``incumbent``: digests of the two sides. ``plan``: why it was confirmed then; None of an A/A test.
     ``noisier``: how many times the incumbent's variance its readings were taken to have. ``decisions``: of the members,
     in their order; empty while it is not decided on."""
@@ -24,7 +24,7 @@ class Stack:
     recipe: str
     is_aa_test: bool
     given: Given
-    plan: Plan | None
+    plan: NightPlan | None
     noisier: float
     decisions: tuple[DecisionRow, ...]
 
@@ -47,14 +47,14 @@ class Stack:
         return self.confirmed.looks if self.confirmed else ()
 
 
-def stacks(record: SessionRecord) -> tuple[Stack, ...]:
+def stacks(record: SessionRecord) -> tuple[ConfirmedStack, ...]:
     """All that were begun, oldest first; A/A tests are among them."""
     decided = {decision.id: decision for decision in record.decisions}
     return tuple(_stack(record, stack, decided) for stack in record.stacks)
 
 
-def _stack(record: SessionRecord, stack: RecordedStack, decided: dict[str, DecisionRow]) -> Stack:
-    return Stack(
+def _stack(record: SessionRecord, stack: RecordedStack, decided: dict[str, DecisionRow]) -> ConfirmedStack:
+    return ConfirmedStack(
         number=stack.number,
         time=stack.time,
         members=tuple(record.proposals[name] for name in stack.members),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from probes.endpoint.spending import NO_USAGE, Usage
 from probes.result.reading import Reading, Timing
-from view.data.figures import Cost, Phase
+from view.data.figures import Cost, PhaseTime
 from view.data.session_record import SessionRecord
 
 
@@ -38,7 +38,7 @@ def session_cost(record: SessionRecord) -> Cost:
     )
 
 
-def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -> Iterator[Phase]:
+def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -> Iterator[PhaseTime]:
     """The machine's dollars, split over what its workers did; a simulated probe took no time."""
     active, hourly = record.active_seconds, record.budget.dollars_per_hour
     paid = record.spent.hours * hourly if hourly else None
@@ -53,7 +53,7 @@ def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -
         ("waiting", max(0.0, offered - time.total), None, None),
     )
     for name, seconds, tokens_in, tokens_out in parts if time.total else ():
-        yield Phase(
+        yield PhaseTime(
             name=name,
             seconds=seconds,
             tokens_in=tokens_in,
@@ -61,7 +61,7 @@ def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -
             dollars=None if paid is None else paid * seconds / max(offered, time.total),
             of_probes=name != "waiting",
         )
-    yield Phase(name="the machine", seconds=active, dollars=paid)
+    yield PhaseTime(name="the machine", seconds=active, dollars=paid)
 
 
 def _workers(record: SessionRecord, time: Timing) -> int:
@@ -70,7 +70,7 @@ def _workers(record: SessionRecord, time: Timing) -> int:
     return max(1, given or math.ceil(time.total / record.active_seconds if record.active_seconds else 0.0))
 
 
-def _tokens(record: SessionRecord, readings: Sequence[Reading]) -> Iterator[Phase]:
+def _tokens(record: SessionRecord, readings: Sequence[Reading]) -> Iterator[PhaseTime]:
     """Dollars only of what has a price."""
     if judging := _judging(record, readings):
         dollars = record.judging_dollars if record.study.scorer.priced else None
@@ -90,8 +90,8 @@ def _judging(record: SessionRecord, readings: Sequence[Reading]) -> Usage | None
     return used if used != NO_USAGE or record.judging_dollars else None
 
 
-def _asked(name: str, used: Usage, dollars: float | None) -> Phase:
+def _asked(name: str, used: Usage, dollars: float | None) -> PhaseTime:
     """Of a model that was asked at an endpoint. An older session has no tokens of the proposer."""
-    return Phase(
+    return PhaseTime(
         name=name, tokens_in=used.prompt_tokens or None, tokens_out=used.completion_tokens or None, dollars=dollars
     )

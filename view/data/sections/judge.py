@@ -12,7 +12,7 @@ from view.data.session_record import SessionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class JudgeExamination:
     """An examination after so many decisions, in figures and words."""
 
     after: int
@@ -41,7 +41,7 @@ class Judging:
     per decision of an older session."""
 
     model: str
-    examined: tuple[Examined, ...]
+    examined: tuple[JudgeExamination, ...]
     bias: tuple[Bias, ...]
     missing: int
     answers: int
@@ -83,10 +83,10 @@ def _tallies(record: SessionRecord) -> tuple[tuple[str, int, int, int], ...]:
     return tuple((name, *counts) for name, counts in found.items())
 
 
-def _examined(row: ExaminationRow) -> Examined:
+def _examined(row: ExaminationRow) -> JudgeExamination:
     found: Examination = examination_from(row.data)
     wanted = sum(finding.passed for finding in found.findings)
-    return Examined(
+    return JudgeExamination(
         after=row.turn,
         time=row.time,
         passed=row.passed,

@@ -13,7 +13,14 @@ from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
 from view.data.answers.pairs import wordings
 from view.data.search.replicates import selecting_seeds
-from view.data.sections.recipes import CategoryMeans, KnobDifference, Level, Outcomes, Profile, RepeatedScores
+from view.data.sections.recipes import (
+    AnswerOutcomes,
+    CategoryMeans,
+    DifficultyLevel,
+    KnobDifference,
+    Profile,
+    RepeatedScores,
+)
 from view.data.session_record import SessionRecord
 
 
@@ -109,12 +116,12 @@ def _reported_recipes(record: SessionRecord) -> Sequence[str]:
     return list(dict.fromkeys((record.session.start, record.incumbent.digest)))
 
 
-def _levels(readings: Sequence[Reading], difficulties: Mapping[str, int]) -> tuple[Level, ...]:
+def _levels(readings: Sequence[Reading], difficulties: Mapping[str, int]) -> tuple[DifficultyLevel, ...]:
     asked = {(s.prompt, s.category) for reading in readings for s in reading.scores if s.prompt in difficulties}
     prompts = Counter((category, difficulties[prompt]) for prompt, category in asked)
     means = [reading.means(difficulties) for reading in readings]
     return tuple(
-        Level(*group, number, fmean(own[group] for own in means if group in own))
+        DifficultyLevel(*group, number, fmean(own[group] for own in means if group in own))
         for group, number in sorted(prompts.items())
     )
 
@@ -127,7 +134,7 @@ def _difficulties(record: SessionRecord) -> Mapping[str, int]:
         return {}
 
 
-def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
+def outcomes(record: SessionRecord) -> tuple[AnswerOutcomes, ...]:
     """Of the starting recipe and, if that is another one, of the incumbent."""
     found = []
     for digest in _reported_recipes(record):
@@ -135,7 +142,7 @@ def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
         words = Counter(score.outcome or "no word" for score in scores)
         critical = Counter(flag for score in scores for flag in score.critical)
         if scores:
-            found.append(Outcomes(digest, len(scores), dict(words.most_common()), dict(critical.most_common())))
+            found.append(AnswerOutcomes(digest, len(scores), dict(words.most_common()), dict(critical.most_common())))
     return tuple(found)
 
 

@@ -31,7 +31,7 @@ class CategoryMeans:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class DifficultyLevel:
     """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""
 
     category: str
@@ -45,7 +45,7 @@ class Profile:
     """A recipe by category and difficulty; its critical failures, and its answers without a score, over all seeds."""
 
     recipe: str
-    levels: tuple[Level, ...]
+    levels: tuple[DifficultyLevel, ...]
     answers: int
     critical: int
     missing: int
@@ -104,7 +104,7 @@ class KnobDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class AnswerOutcomes:
     """How the answers of a recipe ended, by the scorer's word, and its critical failures."""
 
     recipe: str

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 
 from probes.result.reading import Reading
 from view.data.next_commands import run_command
-from view.data.search.stacks import Stack, stacks
+from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbePair:
+class ProbeIds:
     """The probes of the two sides by their ids; None where the ledger has none."""
 
     seed: int
@@ -25,7 +25,7 @@ class StackProbes:
     number: int
     recipe: str
     incumbent: str
-    pairs: tuple[ProbePair, ...]
+    pairs: tuple[ProbeIds, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +62,13 @@ def _command(record: SessionRecord) -> str | None:
     return f"{run_command(session.study_path, 'again')} --seed {session.seed} {limits}".strip()
 
 
-def _stack(record: SessionRecord, stack: Stack) -> StackProbes:
+def _stack(record: SessionRecord, stack: ConfirmedStack) -> StackProbes:
     rows = {
         (row.recipe, row.seed): row.id for row in (*record.borrowed, *record.probes) if row.key == record.session.key
     }
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     pairs = [
-        ProbePair(seed=seed, candidate=rows.get((stack.recipe, own)), incumbent=rows.get((stack.incumbent, seed)))
+        ProbeIds(seed=seed, candidate=rows.get((stack.recipe, own)), incumbent=rows.get((stack.incumbent, seed)))
         for own, seed in seeds
     ]
     return StackProbes(number=stack.number, recipe=stack.recipe, incumbent=stack.incumbent, pairs=tuple(pairs))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.ledger.requests import Request
+from agent.ledger.requests import SteeringRequest
 from agent.steering.requests import in_words, standing
 
 
@@ -17,7 +17,7 @@ class RequestLine:
     answer: str
 
 
-def request_lines(requests: Sequence[Request]) -> tuple[RequestLine, ...]:
+def request_lines(requests: Sequence[SteeringRequest]) -> tuple[RequestLine, ...]:
     """Oldest first."""
     return tuple(
         RequestLine(number=one.number, time=one.time, asked=in_words(one), answer=one.answer.text if one.answer else "")
@@ -25,7 +25,7 @@ def request_lines(requests: Sequence[Request]) -> tuple[RequestLine, ...]:
     )
 
 
-def held_by(requests: Sequence[Request]) -> str:
+def held_by(requests: Sequence[SteeringRequest]) -> str:
     """The pause or the stop that holds, in words; "" if neither does."""
     holds = standing(requests)
     if holds is None:

@@ -19,7 +19,7 @@ MOST_POINTS = 800
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CurveLine:
     """One figure over the steps, where it has a finite value."""
 
     steps: Sequence[int]
@@ -61,26 +61,26 @@ class Curve:
         """The last step; 0 before the first."""
         return self._steps[-1] if self._steps else 0
 
-    def line(self, metric: str) -> Line:
+    def line(self, metric: str) -> CurveLine:
         found = [
             (step, value)
             for step, value in zip(self._steps, self._values[metric], strict=True)
             if not math.isnan(value)
         ]
-        return Line([step for step, _ in found], [value for _, value in found])
+        return CurveLine([step for step, _ in found], [value for _, value in found])
 
 
-def smoothed(line: Line, weight: float) -> Line:
+def smoothed(line: CurveLine, weight: float) -> CurveLine:
     """The exponential moving average, without the pull towards zero at its beginning. ``weight``: of what was before,
     from 0 (no smoothing) to below 1."""
     values, average, total = list[float](), 0.0, 0.0
     for value in line.values:
         average, total = weight * average + (1 - weight) * value, weight * total + (1 - weight)
         values.append(average / total)
-    return Line(line.steps, values)
+    return CurveLine(line.steps, values)
 
 
-def thinned(line: Line, most: int = MOST_POINTS) -> Line:
+def thinned(line: CurveLine, most: int = MOST_POINTS) -> CurveLine:
     """At most ``most`` points: the first, the last, and the least and the greatest of each stretch, so that no spike is
     lost."""
     number = len(line.steps)
@@ -91,7 +91,7 @@ def thinned(line: Line, most: int = MOST_POINTS) -> Line:
         stretch = range(place * number // stretches, (place + 1) * number // stretches)
         kept |= {min(stretch, key=line.values.__getitem__), max(stretch, key=line.values.__getitem__)}
     places = sorted(kept)
-    return Line([line.steps[place] for place in places], [line.values[place] for place in places])
+    return CurveLine([line.steps[place] for place in places], [line.values[place] for place in places])
 
 
 def _no_values() -> dict[str, "array[float]"]:

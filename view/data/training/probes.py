@@ -12,7 +12,7 @@ from lanes import Recipe
 from probes.result.reading import Failure, Outcome, Reading
 from probes.run.store import DAMAGED, IDENTITY, ProbeStore
 from view.data.training.curve import Curve
-from view.data.training.runs import Status, TrainingRun
+from view.data.training.runs import TrainingRun, TrainingStatus
 
 PREFIX = "probe-"
 CUT_OFF = "it was cut off; the next session that wants it runs it again"
@@ -56,7 +56,7 @@ def read_probe(folder: Path, curve: Curve, in_flight: Mapping[str, ProbeInFlight
     )
 
 
-def _status(outcome: Outcome | None, running: bool) -> Status:
+def _status(outcome: Outcome | None, running: bool) -> TrainingStatus:
     if outcome is not None:
         return "FAILED" if isinstance(outcome, Failure) else "COMPLETE"
     return "RUNNING" if running else "STOPPED"

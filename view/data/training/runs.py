@@ -19,7 +19,7 @@ from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import read_spot_checks
 from view.data.training.curve import Curve
 
-Status = Literal["COMPLETE", "RUNNING", "FAILED", "STOPPED"]
+TrainingStatus = Literal["COMPLETE", "RUNNING", "FAILED", "STOPPED"]
 CUT_OFF = "it was cut off; the same command with --resume goes on from the last checkpoint"
 
 
@@ -34,7 +34,7 @@ class TrainingRun:
     """
 
     name: str
-    status: Status
+    status: TrainingStatus
     started: str
     study: str = ""
     model: str = ""
@@ -92,7 +92,7 @@ def read_run(folder: Path, curve: Curve) -> TrainingRun:
     )
 
 
-def _status(folder: Path, end: Mapping[str, Any]) -> Status:
+def _status(folder: Path, end: Mapping[str, Any]) -> TrainingStatus:
     """A run that goes on holds its folder; one without its record that nobody holds was cut off."""
     if is_locked(folder):
         return "RUNNING"

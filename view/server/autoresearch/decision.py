@@ -12,8 +12,8 @@ from view.charts.chart import Chart
 from view.charts.sides import side_charts
 from view.data.answers.pairs import wordings
 from view.data.answers.sides import (
+    ProbeSides,
     PromptChange,
-    Sides,
     answers_to,
     baseline_means,
     probe_pairs,
@@ -22,7 +22,7 @@ from view.data.answers.sides import (
     sides_of_stack,
 )
 from view.data.listing.decisions import DecisionQuery, neighbours
-from view.data.search.stacks import Stack, stacks
+from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
 from view.explain.explanation import explain_data, explain_decision
 from view.explain.stack import explain_stack
@@ -101,14 +101,14 @@ def _not_decided(record: SessionRecord, number: str) -> BadInput:
     return BadInput(f"there is no decision {number} in session {record.session.id}; the session's page has them all")
 
 
-def _stack(record: SessionRecord, number: str) -> Stack:
+def _stack(record: SessionRecord, number: str) -> ConfirmedStack:
     found = next((one for one in stacks(record) if str(one.number) == number), None)
     if found is None:
         raise BadInput(f"there is no stack {number} in session {record.session.id}; its page Stacks has them all")
     return found
 
 
-def _sides(record: SessionRecord, stack: int | None, decision: str) -> Sides | None:
+def _sides(record: SessionRecord, stack: int | None, decision: str) -> ProbeSides | None:
     """None of a baseline and a RETRACT."""
     if stack is not None:
         return sides_of_stack(record, _stack(record, str(stack)))
@@ -116,14 +116,14 @@ def _sides(record: SessionRecord, stack: int | None, decision: str) -> Sides | N
     return sides_of_change(record, found) if decision in record.proposals else None
 
 
-def _charts(record: SessionRecord, sides: Sides | None) -> Sequence[Chart]:
+def _charts(record: SessionRecord, sides: ProbeSides | None) -> Sequence[Chart]:
     if sides is None:
         return ()
     folders = [[record.store.directory(row.id) for row in side] for side in (sides.candidates, sides.incumbents)]
     return side_charts(*folders)
 
 
-def _compared(record: SessionRecord, sides: Sides, parameters: Mapping[str, str]) -> dict[str, Any]:
+def _compared(record: SessionRecord, sides: ProbeSides, parameters: Mapping[str, str]) -> dict[str, Any]:
     """The prompts, and both answers to the one that was asked for, or to that which changed most."""
     changes = [] if record.study.scorer.chooses else prompt_changes(sides.pairs)
     chosen = parameters.get("prompt") or (max(changes, key=lambda one: abs(one.change)).prompt if changes else "")

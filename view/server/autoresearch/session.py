@@ -19,7 +19,7 @@ PLACE = "autoresearch"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DecisionTable:
     """The decisions of a session, the values that they may be filtered by, and how far the bars of their effects go."""
 
     lines: tuple[DecisionLine, ...]
@@ -27,14 +27,14 @@ class Table:
     scale: float
 
 
-def table(site: Site, session: str) -> Table:
+def table(site: Site, session: str) -> DecisionTable:
     """Read once while the ledger stays as it is."""
 
-    def read() -> Table:
+    def read() -> DecisionTable:
         with site.ledger() as ledger:
             lines = tuple(decision_lines(ledger, session))
         effects: list[Change] = [one.effect for one in lines if one.effect]
-        return Table(lines, choices(lines), reach(effects))
+        return DecisionTable(lines, choices(lines), reach(effects))
 
     return site.cached(("decisions", session), site.ledger_files, read)
 

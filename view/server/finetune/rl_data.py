@@ -10,8 +10,8 @@ from agent.workspace.pair_stores import open_stores
 from common.errors import BadInput
 from preferences.store.paged import PagedStores
 from preferences.store.row_index import RowEntry
-from preferences.store.rows import KINDS, Kind, kind_of
-from view.data.pairs.card import PairCard, Unreadable, pair_card
+from preferences.store.rows import KINDS, StoreKind, kind_of
+from view.data.pairs.card import PairCard, UnreadableRow, pair_card
 from view.data.pairs.scorer_notes import ScorerNotes
 from view.data.pairs.selection import DRIFT, ORDERS, STATES, Selector, filter_of
 from view.pairs.listing import pair_data
@@ -97,9 +97,9 @@ def _notes(site: Site) -> ScorerNotes:
 
 def _both(
     stores: PagedStores, entries: list[RowEntry], notes: ScorerNotes
-) -> tuple[list[object], list[PairCard | Unreadable]]:
+) -> tuple[list[object], list[PairCard | UnreadableRow]]:
     """The rows as JSON values and as cards; a row that cannot be read says why."""
-    data, cards = list[object](), list[PairCard | Unreadable]()
+    data, cards = list[object](), list[PairCard | UnreadableRow]()
     for entry in entries:
         try:
             read = stores.read(entry)
@@ -109,11 +109,11 @@ def _both(
             cards.append(card)
         except BadInput as error:
             data.append({"id": entry.id, "error": str(error)})
-            cards.append(Unreadable(entry.id, str(error)))
+            cards.append(UnreadableRow(entry.id, str(error)))
     return data, cards
 
 
-def _counts(stores: PagedStores) -> dict[Kind, int]:
+def _counts(stores: PagedStores) -> dict[StoreKind, int]:
     return {kind: len(stores.rows[kind].entries) for kind in KINDS}
 
 

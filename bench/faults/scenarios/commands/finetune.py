@@ -79,7 +79,7 @@ def _replace_trainer() -> None:
         "monotonic": lambda: 0.0,
     }
     patch.multiple(run, **values).start()  # AttributeError for a name that does not exist
-    patch.multiple(run._FullRun, _long_run=lambda *_: None).start()
+    patch.multiple(run._BegunRun, _long_run=lambda *_: None).start()
     patch.multiple(plan, require_fit=lambda *_: None).start()
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from probes.endpoint.client import Completion, Endpoint
-from probes.endpoint.dialects import Message
+from probes.endpoint.dialects import ChatMessage
 from probes.endpoint.no_reply import NoReply
 from probes.endpoint.retry import Backoff, to_log
 from probes.endpoint.spending import SpendingMeter, Usage
-from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.judgement import UnreadableJudgement
 from probes.scoring.judge.question import correction_request
 from probes.scoring.judge.question_kinds import QuestionKind
 from probes.scoring.protocol import Missing
@@ -57,12 +57,12 @@ class JudgeClient:
         messages, tokens, why = kind.messages(question), self._max_tokens, ""
         taken = Usage()
         for _ in range(ATTEMPTS):
-            asked = _Asked(messages, kind.response_format, tokens, note)
+            asked = _JudgeRequest(messages, kind.response_format, tokens, note)
             try:
                 completion = self._completion(asked, backoff, meter)
                 taken += completion.usage
                 return read_completion(completion, tokens, kind), taken
-            except Unreadable as error:
+            except UnreadableJudgement as error:
                 why = str(error)
                 messages += [] if completion.cut_off else correction_request(completion.text, why)
                 tokens *= 2
@@ -72,7 +72,7 @@ class JudgeClient:
                 why = str(error)
         return Missing(f"no readable judgement: {why}")
 
-    def _completion(self, asked: "_Asked", backoff: Backoff, meter: SpendingMeter) -> Completion:
+    def _completion(self, asked: "_JudgeRequest", backoff: Backoff, meter: SpendingMeter) -> Completion:
         """The reply, waiting while the endpoint is down. NoReply when this question gets none."""
         failures = 0
         while True:
@@ -107,12 +107,12 @@ class JudgeClient:
     def _answers_others(self, meter: SpendingMeter) -> bool:
         """Whether it answers a short question. If so, it fails because of this question."""
         try:
-            self._paid(_Asked(SHORT, None, 16), meter)
+            self._paid(_JudgeRequest(SHORT, None, 16), meter)
         except NoReply:
             return False
         return True
 
-    def _paid(self, asked: "_Asked", meter: SpendingMeter) -> Completion:
+    def _paid(self, asked: "_JudgeRequest", meter: SpendingMeter) -> Completion:
         """One call. Its highest price is reserved before it is made."""
         messages, response_format, tokens = asked.messages, asked.response_format, asked.tokens
         at_most = self._endpoint.price_at_most(messages, response_format, tokens)
@@ -128,10 +128,10 @@ class JudgeClient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _JudgeRequest:
     """One request. ``note``: is told what the endpoint cannot do."""
 
-    messages: Sequence[Message]
+    messages: Sequence[ChatMessage]
     response_format: Mapping[str, Any] | None
     tokens: int
     note: Callable[[str], None] = to_log
@@ -140,5 +140,5 @@ class _Asked:
 def read_completion(completion: Completion, tokens: int, kind: QuestionKind[T]) -> T:
     """Unreadable for a reply that was cut off, whatever it holds."""
     if completion.cut_off:
-        raise Unreadable(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")
+        raise UnreadableJudgement(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")
     return kind.read(completion.text)

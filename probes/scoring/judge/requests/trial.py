@@ -8,7 +8,7 @@ from probes.endpoint.trial import Trial, try_chat
 from probes.inputs.prompts import Prompt
 from probes.scoring.judge.batch import judge_endpoint
 from probes.scoring.judge.calibration import load_calibration
-from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.judgement import UnreadableJudgement
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.question_kinds import scoring_kind
 from probes.scoring.judge.requests.client import read_completion
@@ -28,7 +28,7 @@ def try_judge(
     def problem_of(completion: Completion) -> str:
         try:
             read_completion(completion, settings.max_tokens, kind)
-        except Unreadable as error:
+        except UnreadableJudgement as error:
             return str(error)
         return ""
 

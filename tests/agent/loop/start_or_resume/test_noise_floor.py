@@ -5,7 +5,7 @@ import random
 import pytest
 
 from agent.loop.start_or_resume.noise_floor import settle_noise_floor
-from agent.policy.settings import Policy
+from agent.policy.settings import PolicySettings
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from probes.result.variance_components import VarianceComponents, estimate_components
 
@@ -52,12 +52,12 @@ def test_the_session_buys_answers_where_they_make_the_noise_and_are_cheap(
     by_answer: float, by_training: float, timing: Timing, samples: int
 ) -> None:
     readings = [reading(seed, by_answer, by_training, timing) for seed in range(3)]
-    floor = settle_noise_floor(readings, components(readings), Policy(most_samples=16), None)
+    floor = settle_noise_floor(readings, components(readings), PolicySettings(most_samples=16), None)
     assert floor.samples == samples
 
 
 def test_without_most_samples_the_studys_own_number_stays_and_an_earlier_sessions_choice_stands() -> None:
     readings = [reading(seed, 1.5, 0.0, Timing(100.0, 0.4, 0.0, 100.4)) for seed in range(3)]
     found = components(readings)
-    assert settle_noise_floor(readings, found, Policy(), None).samples == SAMPLES
-    assert settle_noise_floor(readings, found, Policy(most_samples=16), 9).samples == 9
+    assert settle_noise_floor(readings, found, PolicySettings(), None).samples == SAMPLES
+    assert settle_noise_floor(readings, found, PolicySettings(most_samples=16), 9).samples == 9

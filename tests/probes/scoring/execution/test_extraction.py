@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probes.scoring.execution import answer_parts
 from probes.scoring.execution.extraction import definitions, extract, salvage
 from probes.scoring.execution.parser import Parser
-from probes.scoring.execution.syntax import LIMIT, Fault, defines, parse
+from probes.scoring.execution.syntax import LIMIT, SyntaxFault, defines, parse
 
 STUB = '''from typing import List
 
@@ -266,7 +266,7 @@ TRUNCATED = "def f(x):\n    y = [\n        x,\n"
 def test_code_with_a_fault_stays_code(text: str, form: str) -> None:
     extracted = extract(text, "f")
     assert extracted.form == form
-    assert isinstance(parse(extracted.source), Fault)
+    assert isinstance(parse(extracted.source), SyntaxFault)
 
 
 @pytest.mark.parametrize("text", ["    return double(\n", "    for y in z\n", BODY + "\n\ndef other(y):\n    retur n"])
@@ -549,9 +549,9 @@ def test_what_is_fenced_comes_out_as_it_went_in(statements: list[str], tag: str,
 def test_compiling_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def counted(source: str) -> ast.Module | Fault:
+    def counted(source: str) -> ast.Module | SyntaxFault:
         sizes.append(len(source))
-        return Fault(line=source.count("\n"))
+        return SyntaxFault(line=source.count("\n"))
 
     monkeypatch.setattr(answer_parts, "parse", counted)
     list(answer_parts.code_runs("def f(x):\n    return x\nSo.\n" * 1_000))

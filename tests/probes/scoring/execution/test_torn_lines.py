@@ -3,7 +3,7 @@
 import pytest
 
 from probes.scoring.execution.extraction import extract
-from probes.scoring.execution.syntax import Fault, defines, parse
+from probes.scoring.execution.syntax import SyntaxFault, defines, parse
 from probes.scoring.execution.torn_lines import LONGEST, is_torn
 
 WHOLE = "def f(x):\n    return x + 1\n"
@@ -136,7 +136,7 @@ def test_a_line_that_is_plainly_prose_is_left_out(line: str) -> None:
 @pytest.mark.parametrize("line", TORN)
 def test_an_expression_that_was_cut_off_is_judged_as_it_stands(line: str) -> None:
     for text in (WHOLE + "\n" + line, "Sure, here it is:\n\n" + WHOLE + "\n" + line, "```python\n" + WHOLE + line):
-        assert isinstance(parse(extract(text, "f").source), Fault), text
+        assert isinstance(parse(extract(text, "f").source), SyntaxFault), text
 
 
 @pytest.mark.parametrize(

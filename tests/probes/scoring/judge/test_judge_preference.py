@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.judgement import UnreadableJudgement
 from probes.scoring.judge.preference import CHOICES, agreed_preference, read_preference
 from probes.scoring.protocol import Missing
 
@@ -42,7 +42,7 @@ def test_a_choice_is_read_and_repaired(text: str, choice: str) -> None:
     ],
 )
 def test_what_is_no_choice_is_not_read(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableJudgement):
         read_preference(text)
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_choice_is_not_read(text: str) -> None:
 def test_no_reply_makes_a_choice_that_it_does_not_state(text: str) -> None:
     try:
         found = read_preference(text)
-    except Unreadable:
+    except UnreadableJudgement:
         return
     assert f'"{found}"' in text
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging import MARKS, PLAIN, VALUE, good
 
-from probes.scoring.judge.judgement import MAX_REPLY, Judgement, Unreadable, mean_mark, read_judgement
+from probes.scoring.judge.judgement import MAX_REPLY, Judgement, UnreadableJudgement, mean_mark, read_judgement
 from probes.scoring.judge.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
 
@@ -19,7 +19,7 @@ def marks(text: str, rubric: Rubric = PLAIN) -> dict[str, float] | None:
     """The marks read, None for an unreadable reply; any other exception is the test's failure."""
     try:
         return dict(read_judgement(text, rubric).marks)
-    except Unreadable as error:
+    except UnreadableJudgement as error:
         why = str(error)
     assert why.isprintable()
     assert len(why) < 300
@@ -120,7 +120,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("text", "why"), UNREADABLE.values(), ids=UNREADABLE)
 def test_a_reply_that_is_no_full_judgement_is_not_read(text: str, why: str) -> None:
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(UnreadableJudgement) as unreadable:
         read_judgement(text, PLAIN)
     assert why in str(unreadable.value)
 
@@ -152,7 +152,7 @@ def test_a_torn_reply_gives_what_the_whole_one_gives_or_nothing(text: str, data:
     for end in (data.draw(st.integers(0, len(text) - 1)), data.draw(st.integers(len(text) - 20, len(text) - 1))):
         try:
             torn = read_judgement(text[:end], PLAIN)
-        except Unreadable:
+        except UnreadableJudgement:
             continue
         assert (torn.marks, torn.critical) == (whole.marks, whole.critical)
         assert torn.overall in (None, whole.overall)
@@ -164,7 +164,7 @@ def test_every_place_where_a_reply_can_tear() -> None:
     for end in range(len(text)):
         try:
             torn = read_judgement(text[:end], PLAIN)
-        except Unreadable:
+        except UnreadableJudgement:
             continue
         assert (torn.marks, torn.critical, end > text.index("}")) == (whole.marks, whole.critical, True)
 
@@ -241,7 +241,7 @@ def test_no_slip_of_the_pen_changes_a_mark_or_loses_a_failure(edits: list[tuple[
             text = text[:at] + sign + text[at:]
     try:
         found = read_judgement(text, PLAIN)
-    except Unreadable:
+    except UnreadableJudgement:
         return
     meant = read_judgement(whole, PLAIN)
     assert (found.marks, found.critical) == (meant.marks, meant.critical)
