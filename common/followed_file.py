@@ -23,15 +23,18 @@ class FollowedFile:
     _end: int = field(default=0, init=False)
     _seen: bytes = field(default=b"", init=False)
     _ended_early: bool = field(default=False, init=False)
+    _written_while_read: bool = field(default=False, init=False)
 
     def begins_anew(self) -> bool:
         """Whether the file was replaced, cut or changed since the last look, so that its lines are read from the first
-        on. True at the first look."""
+        on. True at the first look, and after a look during which somebody wrote: an editor may have written over what
+        was being read."""
         status = _status(self.path)
         inode, size = (status.st_ino, status.st_size) if status else (-1, 0)
         anew = inode != self._inode or size < self._end or (self._ended_early and size > self._end)
-        if anew or self._written_over():
+        if anew or self._written_while_read or self._written_over():
             self._inode, self._end, self._seen, self._ended_early = inode, 0, b"", False
+            self._written_while_read = False
             return True
         return False
 
@@ -50,14 +53,16 @@ class FollowedFile:
         except (FileNotFoundError, IsADirectoryError):
             return
         with stream:
+            before = os.fstat(stream.fileno()).st_mtime_ns
             stream.seek(self._end)
             for line in stream:
                 if not line.endswith(b"\n"):
                     if not self.is_whole(line):
-                        return
+                        break
                     self._ended_early = True
                 start, self._end, self._seen = self._end, self._end + len(line), line[-REMEMBERED:]
                 yield start, line.rstrip(b"\r\n")
+            self._written_while_read = os.fstat(stream.fileno()).st_mtime_ns != before
 
 
 def line_at(path: Path, start: int) -> bytes:

@@ -1,5 +1,6 @@
 """A file that grows is read on; one that was replaced, cut or written over is read anew."""
 
+import os
 from pathlib import Path
 
 from common.files import is_locked, locked
@@ -42,6 +43,19 @@ def test_a_file_that_is_not_what_it_was_is_read_from_its_first_line(tmp_path: Pa
     assert look(followed) == (True, [b"other", b"lines"])
     path.unlink()
     assert look(followed) == (True, [])
+
+
+def test_a_file_that_was_written_over_while_it_was_read_is_read_anew(tmp_path: Path) -> None:
+    path, followed = tmp_path / "rows", FollowedFile(tmp_path / "rows")
+    path.write_bytes(b"first\nlast\n")
+    os.utime(path, (1, 1))
+    assert followed.begins_anew()
+    lines = followed.new_lines()
+    assert next(lines) == (0, b"first")
+    path.write_bytes(b"other\nlast\n")
+    assert list(lines) == [(6, b"last")]
+    assert look(followed) == (True, [b"other", b"last"])
+    assert look(followed) == (False, [])
 
 
 def test_who_looks_whether_a_folder_is_locked_does_not_keep_it_from_being_locked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import nights
@@ -289,10 +290,16 @@ def test_a_note_says_something_in_a_thousand_characters(text: str, law: str) -> 
         requests.note(text)(None)  # type: ignore[arg-type]
 
 
+def sleep_by(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """The session does this instead of sleeping; threads that other tests left sleep as they did."""
+    real = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda s: act() if current_thread() is main_thread() else real(s))
+
+
 def test_a_paused_session_waits_costs_no_hours_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[dict[str, Any]] = []
 
-    def wait(seconds: float) -> None:
+    def wait() -> None:
         workspace = Workspace(tmp_path / "workspace")
         looks.append(session_status(workspace, None))
         monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * len(looks))
@@ -300,7 +307,7 @@ def test_a_paused_session_waits_costs_no_hours_and_goes_on(tmp_path: Path, monke
             ask(workspace, "continue")
 
     real = time.monotonic
-    monkeypatch.setattr(time, "sleep", wait)
+    sleep_by(monkeypatch, wait)
     act = {2: lambda workspace: ask(workspace, "pause")}
     workspace = steered(tmp_path, act, STUDY.replace("probes = 60", "probes = 24"))
     assert len(looks) == 3
@@ -317,10 +324,10 @@ def test_a_session_that_was_killed_while_it_was_paused_is_paused_when_it_is_resu
 ) -> None:
     workspace = Workspace(tmp_path / "workspace")
 
-    def die(seconds: float) -> None:
+    def die() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", die)
+    sleep_by(monkeypatch, die)
     text = STUDY.replace("probes = 60", "probes = 24")
     with pytest.raises(KeyboardInterrupt):
         steered(tmp_path, {2: lambda workspace: ask(workspace, "pause")}, text)

@@ -55,13 +55,13 @@ def result(trained: object, folder: Path) -> tuple[list[dict[str, Any]], dict[st
 
 
 def require_near(own: Any, other: Any, exact: float = 1e-4) -> None:
-    """The curves of two results, where rewards begin at a difference of equal numbers, and their matrices. B has all of
-    it from training, and Adam makes a full step also of a gradient that is a rounding error: two runs of TRL with other
-    micro-batches differ by up to 2e-4 there."""
+    """The curves of two results, where rewards begin at a difference of equal numbers, and their matrices. Adam makes a
+    full step also of a gradient that is a rounding error, and B has all of it from training: two runs of TRL with other
+    micro-batches differ by up to 2e-4 there. On some processors A differs by up to 1.2e-4 (DPO's sppo_hard)."""
     for line, expected in zip(own[0], other[0], strict=True):
         assert line == pytest.approx(expected, rel=exact, abs=exact / 20), line["step"]
     assert own[1].keys() == other[1].keys()
-    for side, most in (("lora_A", exact), ("lora_B", 5 * exact)):
+    for side, most in (("lora_A", 2 * exact), ("lora_B", 5 * exact)):
         mine, theirs = (
             torch.cat([matrix.flatten() for name, matrix in sorted(each[1].items()) if side in name])
             for each in (own, other)
