@@ -1,5 +1,5 @@
-"""``nightlane doctor``: the machine, the files of a workspace, and the endpoints of a study. ``nightlane skill``: the
-instructions for an agent."""
+"""``nightlane doctor``: the machine, the files of a workspace, and the endpoints of a study. For agents: ``nightlane
+skill``, their instructions, and ``nightlane schema``, what a command prints with --json."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,8 @@ import typer
 
 from cli.commands.study import ask_endpoints, load, require_answers
 from cli.options import AsJson, Offline, WorkspaceFolder, example, print_result, workspace_at
+from common.errors import BadInput
+from common.wording import nearest
 
 commands = typer.Typer()
 
@@ -59,3 +61,20 @@ def skill(as_json: AsJson = False) -> None:
     from cli.skill import SKILL
 
     print_result({"file": str(SKILL)} if as_json else str(SKILL))
+
+
+@commands.command(epilog=example("schema status"))
+def schema(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="A command, such as status or pairs list.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print every key that a command prints with --json, its type and its meaning; with --json, as a JSON schema."""
+    from cli.json_output import OUTPUTS
+    from cli.json_output.markdown import shape, types
+
+    name = " ".join(command)
+    if name not in OUTPUTS:
+        raise BadInput(f"{name!r} is not a command of nightlane{nearest(name, OUTPUTS)}")
+    found = OUTPUTS[name].schema
+    blocks = [*shape(found), *(block for own, inner in types(found).items() for block in (f"## {own}", *shape(inner)))]
+    print_result(found if as_json else "\n\n".join(blocks))
