@@ -17,6 +17,7 @@ from agent.policy.settings import PolicySettings
 from agent.study.schema import Budget, NotifySettings, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
 from cli.json_output import OUTPUTS
+from cli.json_output.markdown import shape, types
 from cli.main import app
 from lanes import Recipe, SourceFilter
 from lanes.hyperparameters import KNOBS
@@ -158,58 +159,29 @@ def command_reference() -> str:
 
 def json_reference() -> str:
     """What every command prints with --json."""
-    types: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    shown: dict[int, str] = {}
     lines = [
         "# What --json prints",
         GENERATED,
         "With `--json` a command prints one JSON document to stdout and nothing else there; `nightlane watch --json` "
         "prints one on a line for each change. Messages go to stderr, and an error is one sentence there with an exit "
         "code of [its own](commands.md#exit-codes). A command may print more keys in later versions, and a key keeps "
-        "its meaning. Scores and effects are in points of 0 to 10, times in ISO 8601, UTC. A key with ? may be absent.",
+        "its meaning. Scores and effects are in points of 0 to 10, times in ISO 8601, UTC. A key with ? may be absent. "
+        "`nightlane schema COMMAND` prints the part of this page on one command, and with `--json` its JSON schema.",
     ]
     for name, output in OUTPUTS.items():
-        schema = output.schema
-        types |= schema.get("$defs", {})
-        lines += [f"## nightlane {name}", *_json_shape(schema)]
+        first = shown.setdefault(id(output.type), name)
+        lines.append(f"## nightlane {name}")
+        if first != name:
+            lines.append(f"The same as [nightlane {first}](#nightlane-{first.replace(' ', '-')}).")
+        else:
+            found |= types(output.schema)
+            lines += shape(output.schema)
     lines += ["## Types", "In alphabetical order."]
-    for name in sorted(types):
-        lines += [f"### {name}", *_json_shape(types[name])]
+    for name in sorted(found):
+        lines += [f"### {name}", *shape(found[name])]
     return _page(lines)
-
-
-def _json_shape(schema: dict[str, Any]) -> Iterator[str]:
-    """The keys of an object, or the type of anything else."""
-    if about := schema.get("description"):
-        yield " ".join(about.replace("``", "`").split()).replace("<", "&lt;")
-    if not (keys := schema.get("properties")):
-        yield f"{_json_type(schema)}."
-        return
-    required = schema.get("required", ())
-    optional = schema.get("title") is not None and "required" in schema
-    rows = [
-        f"- `{name}`{'?' if optional and name not in required and 'default' not in own else ''}: {_json_type(own)}"
-        + (f". {' '.join(own['description'].split())}" if "description" in own else "")
-        for name, own in keys.items()
-    ]
-    yield "\n".join(rows)
-
-
-def _json_type(schema: dict[str, Any]) -> str:
-    if reference := schema.get("$ref"):
-        name = reference.rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
-    if several := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(dict.fromkeys(_json_type(one) for one in several))
-    if "enum" in schema or "const" in schema:
-        return ", ".join(f'`"{one}"`' for one in schema.get("enum", [schema.get("const")]))
-    kind = schema.get("type")
-    if kind == "array":
-        parts = schema.get("prefixItems")
-        return f"list of ({', '.join(map(_json_type, parts))})" if parts else f"list of {_json_type(schema['items'])}"
-    if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict):
-        return f"object of {_json_type(more)}"
-    names = {"string": "text", "integer": "whole number", "boolean": "true or false", None: "any value"}
-    return names.get(kind, str(kind))
 
 
 PAGES = {

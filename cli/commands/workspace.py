@@ -1,5 +1,5 @@
-"""``nightlane view``, the pages of a workspace in a browser; ``doctor``, its check; ``skill``, the instructions for an
-agent."""
+"""``nightlane doctor``: the machine, the files of a workspace, and the endpoints of a study. For agents: ``nightlane
+skill``, their instructions, and ``nightlane schema``, what a command prints with --json."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,35 +9,9 @@ import typer
 from cli.commands.study import ask_endpoints, load, require_answers
 from cli.options import AsJson, Offline, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
-from common.printable import print_message
+from common.wording import nearest
 
 commands = typer.Typer()
-
-
-@commands.command(epilog=example("view --workspace runs-of-tonight"))
-def view(
-    workspace: WorkspaceFolder = Path(),
-    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="The port on 127.0.0.1.")] = 8765,
-    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser, too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Serve the pages of a workspace on this machine: sessions while they run, decisions, training and pairs.
-
-    Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Reads the
-    workspace, and writes nothing but your votes on pairs; Ctrl-C ends it."""
-    from view.server.serve import address_with, listening, new_token, serve
-
-    found = workspace_at(workspace)
-    if not found.root.is_dir():
-        raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
-    with listening(port) as socket:
-        token = new_token()
-        address = address_with(token, port)
-        print_result({"address": address} if as_json else address)
-        print_message("Ctrl-C ends it")
-        if browser:
-            typer.launch(address)
-        serve(found, token, port, socket)
 
 
 @commands.command(epilog=example("doctor my-study/study.toml --workspace my-workspace"))
@@ -87,3 +61,20 @@ def skill(as_json: AsJson = False) -> None:
     from cli.skill import SKILL
 
     print_result({"file": str(SKILL)} if as_json else str(SKILL))
+
+
+@commands.command(epilog=example("schema status"))
+def schema(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="A command, such as status or pairs list.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print every key that a command prints with --json, its type and its meaning; with --json, as a JSON schema."""
+    from cli.json_output import OUTPUTS
+    from cli.json_output.markdown import shape, types
+
+    name = " ".join(command)
+    if name not in OUTPUTS:
+        raise BadInput(f"{name!r} is not a command of nightlane{nearest(name, OUTPUTS)}")
+    found = OUTPUTS[name].schema
+    blocks = [*shape(found), *(block for own, inner in types(found).items() for block in (f"## {own}", *shape(inner)))]
+    print_result(found if as_json else "\n\n".join(blocks))

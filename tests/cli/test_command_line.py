@@ -58,6 +58,7 @@ SURFACE = {
     "ship": "--workspace --hours --probes --steps --epochs --processes --to --unreviewed --json",
     "doctor": "--workspace --repair --offline --json",
     "skill": "--json",
+    "schema": "--json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
     "pairs show": "--workspace --json",

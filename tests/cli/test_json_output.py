@@ -10,7 +10,7 @@ import typer
 from commands import nightlane, require_documented
 from json_faults import faults
 
-from cli.json_output import OUTPUTS
+from cli.json_output import MEANINGS, OUTPUTS
 from cli.main import app
 from cli.skill import SKILL
 from testing import simulated_study
@@ -97,6 +97,7 @@ def test_an_undocumented_output_fails_the_test_that_ran_the_command() -> None:
 def test_the_skill_names_only_commands_and_options_that_there_are() -> None:
     assert nightlane("skill").stdout.strip() == str(SKILL)
     text = SKILL.read_text(encoding="utf-8")
+    assert "docs/" not in text  # they are in no wheel
     known = dict(leaves(typer.main.get_command(app)))
     blocks = "\n".join(text.split("```")[1::2])
     written = [*re.findall(r"^nightlane .*", blocks, re.MULTILINE), *re.findall(r"`(nightlane [^`]+)`", text)]
@@ -111,3 +112,21 @@ def test_the_skill_names_only_commands_and_options_that_there_are() -> None:
 def test_the_skill_has_the_front_matter_that_agents_read() -> None:
     front = SKILL.read_text(encoding="utf-8").split("---")[1]
     assert [line.split(":")[0] for line in front.strip().splitlines()] == ["name", "description"]
+
+
+def test_no_meaning_is_left_of_a_key_that_no_command_prints() -> None:
+    schemas = [output.schema for output in OUTPUTS.values()]
+    types = [own for schema in schemas for own in (schema, *schema.get("$defs", {}).values())]
+    printed = {(own.get("title"), name) for own in types for name in own.get("properties", {})}
+    own = {(kind, name) for kind, keys in MEANINGS.items() if kind != "every" for name in keys}
+    assert own <= printed
+    assert MEANINGS["every"].keys() <= {name for _, name in printed - own}
+
+
+def test_schema_prints_the_keys_of_a_command_with_their_meanings() -> None:
+    text = nightlane("schema", "pairs", "audit").stdout
+    assert "- `contaminated`: list of [Contaminated](#contaminated). Rows that ask a probe or holdout prompt." in text
+    assert "## Contaminated" in text
+    schema = json.loads(nightlane("schema", "skill", "--json").stdout)
+    assert schema["properties"]["file"]["description"] == "The path of SKILL.md."
+    assert "'statu' is not a command of nightlane; did you mean 'status'?" in nightlane("schema", "statu").stderr

@@ -1,4 +1,4 @@
-"""``nightlane watch``: the running session in the terminal."""
+"""``nightlane view``: a workspace in a browser. ``nightlane watch``: the running session in the terminal."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exit_codes import on_interrupt
-from cli.options import AsJson, WorkspaceFolder, example, workspace_at
+from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_json_line, print_message
 
@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 """Between two looks at a session."""
 commands = typer.Typer()
+
+
+@commands.command(epilog=example("view --workspace runs-of-tonight"))
+def view(
+    workspace: WorkspaceFolder = Path(),
+    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="The port on 127.0.0.1.")] = 8765,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the pages of a workspace on this machine: sessions while they run, decisions, training and pairs.
+
+    Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Reads the
+    workspace, and writes nothing but your votes on pairs; Ctrl-C ends it."""
+    from view.server.serve import address_with, listening, new_token, serve
+
+    found = workspace_at(workspace)
+    if not found.root.is_dir():
+        raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
+    with listening(port) as socket:
+        token = new_token()
+        address = address_with(token, port)
+        print_result({"address": address} if as_json else address)
+        print_message("Ctrl-C ends it")
+        if browser:
+            typer.launch(address)
+        serve(found, token, port, socket)
 
 
 @commands.command(epilog=example("watch --workspace runs-of-tonight"))
