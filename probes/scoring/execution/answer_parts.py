@@ -54,7 +54,8 @@ _MARKED = _pattern(rf"^(?:{'|'.join(map(re.escape, chain(*_MARKS.items())))})[ \
 _OPENS_BEFORE_CODE = _pattern(rf"(?P<mark>\[(?:BEGIN|PYTHON)\])[ \t]*+(?={_START})")
 _CLOSES_BEHIND_CODE = _pattern(r"(?<=[\w)\]}'\"])[ \t]++(?P<mark>\[(?:DONE|/PYTHON)\])[ \t]*+\r?$")
 _BREAKS_OFF = _pattern(rf"""
-    (?:async(?:[ ]+(?:def|for|with))?|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match|print)\b
+    (?:async(?:[ ]+(?:def|for|with))?|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match
+    |print)\b
     (?![^\n]*[.!?:][ ]*+$)(?![^\n]*\b{_WORD}[ ]{_WORD}[ ]{_WORD})
 """)  # no sentence
 _CALL = _pattern(r"[A-Za-z_][\w.]*+[(\[][^\n]*+")

@@ -150,7 +150,7 @@ def _colon_outside(tokens: Sequence[_Token]) -> int | None:
 
 
 def _annotates(tokens: Sequence[_Token]) -> bool:
-    """Whether a colon is that of an annotation and not of a label: behind ``a[1]``, before ``list[`` or before ``=``."""
+    """Whether a colon is of an annotation, not of a label: behind ``a[1]``, before ``list[`` or before ``=``."""
     colon = _colon_outside(tokens)
     if colon is None:
         return False
