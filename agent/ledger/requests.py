@@ -73,8 +73,8 @@ class RequestRecords(SessionRecords):
     def finish_and_refuse(
         self, session_id: str, time: str, reason: str, refusal: Answer, event: Callable[[Request], str]
     ) -> list[str]:
-        """Finish a session and refuse the requests that it has not answered, all or none. Returns their ``event``s, which
-        are recorded, too."""
+        """Finish a session and refuse the requests that it has not answered, all or none. Returns the recorded events
+        of the refusals."""
         events = []
         with self._transaction():
             self.finish(session_id, time, reason)

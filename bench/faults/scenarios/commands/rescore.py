@@ -11,7 +11,8 @@ from bench.faults.scenarios.observe import Observed
 from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane, repeat
 
 NIGHT = next(night for night in NIGHTS if night.name == "night with a harvest")
-SCORER = '[scorer]\nkind = "rules"\nrules = "rules.toml"\n'
+SCORER = "scorer.toml"
+TEXT = '[scorer]\nkind = "rules"\nrules = "rules.toml"\n'
 
 
 def _write_night(root: Path, run: Run) -> None:
@@ -22,11 +23,11 @@ def _write_night(root: Path, run: Run) -> None:
 
 def write_new_scorer(root: Path) -> None:
     (root / "rules.toml").write_text(RULES, encoding="utf-8")
-    (root / "scorer.toml").write_text(SCORER, encoding="utf-8")
+    (root / SCORER).write_text(TEXT, encoding="utf-8")
 
 
-def _rescore(root: Path) -> Command:
-    return nightlane("rescore", "--scorer", root / "scorer.toml", "--workspace", root)
+def rescore(root: Path) -> Command:
+    return nightlane("rescore", "--scorer", root / SCORER, "--workspace", root)
 
 
 def _observe(root: Path) -> Observed:
@@ -34,4 +35,4 @@ def _observe(root: Path) -> Observed:
     return {**observe_night(root), **run_files("runs/rescore-*")(root)}
 
 
-RESCORES = (Scenario("rescore", _write_night, _rescore, repeat(_rescore), _observe, weight=4),)
+RESCORES = (Scenario("rescore", _write_night, rescore, repeat(rescore), _observe, weight=4),)

@@ -64,4 +64,4 @@ def _observe(root: Path) -> Observed:
     return {**observe_night(root), **run_files(*folders)(root)}
 
 
-SHIPS = (Scenario("ship", _write_shipped, _ship, repeat(_ship), _observe, weight=1),)
+SHIPS = (Scenario("ship", _write_shipped, _ship, repeat(_ship), _observe, timeout=400.0),)
