@@ -80,9 +80,9 @@ def write_unit(service: Service, folder: Path) -> Path:
     """Write the unit; BadInput where a file of somebody else, or of another study or workspace, has its name."""
     path = folder / service.unit
     if path.exists():
-        before = path.read_text(encoding="utf-8")
+        first = _first_line(path)
         same = f" {service.study} --workspace {service.workspace}"
-        if not before.startswith(WRITTEN_BY) or shlex.join(shlex.split(same)) not in before.splitlines()[0]:
+        if not first.startswith(WRITTEN_BY) or shlex.join(shlex.split(same)) not in first:
             raise BadInput(
                 f"a unit belongs to one study and workspace and {path} is another one's; move it away, or give the "
                 "study another name"
@@ -90,6 +90,15 @@ def write_unit(service: Service, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(path, service.text)
     return path
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"a unit belongs to one study and workspace and {path} cannot be read ({error}); move it away"
+        ) from None
 
 
 def _nightlane() -> tuple[str, ...]:

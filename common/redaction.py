@@ -8,23 +8,35 @@ from contextvars import ContextVar
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
-_ADDRESS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s\"'<>]+")
+_ADDRESS = re.compile(
+    r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://"
+    r"(?:[^\s/@:\"'<>]{1,256}:(?!\d+[\"'<>/])(?:[^\s@]{0,256}@)+"  # a password may hold any mark; a port is none
+    r"|(?:[^\s/@\"'<>]|[\"'<>](?![\"'<>,:;)}\]\s]|$)){1,256}@)?"  # nor is a quote that ends an address
+    r"[^\s\"'<>]+"
+)
 _USER = re.compile(r"^([^:/?#@\s]+://)?+(?:[^/\s@]*:\S*|[^/\s]*)@")  # the first: a password may hold / and @
 _QUERY = re.compile(r"(?<=[?&#;])([^=&#;?\s]*=)[^&#;\s]*|(?<=[?&])[^=&#;?\s]+")
-_KEY = re.compile(
-    r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}"
-    r"|(?i:\b((?:bearer|basic)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,})"
-    r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^\s&\"'<>]+)"
-    r"|(?i:\b((?:api[_-]?key|access[_-]?token|password)[ \t]?:[ \t]?)(?![ \t\"'])[^\s,;\"'<>]+)"
-    r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)(?P<name>\\?[\"'])[ \t]?[:=][ \t]?"
-    r"(?P<quote>\\?[\"']))(?:(?!(?P=quote))[^\n])+)"
+_KNOWN_KEY = re.compile(r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}")
+_NAME = re.compile(
+    r"(?P<word>key|token|secret|passw(?:or)?d|pwd|passphrase|authorization|bearer|basic)(?:[ ]provided)?"
+    r"(?P<quote>\\?[\"'])?"
+    r"(?:(?P<mark>[ \t]?[:=][ \t]?)(?P<opens>\\?[\"'])?(?P<scheme>(?:basic|bearer|token)[ ]+)?|[ ]+)",
+    re.IGNORECASE,
+)
+_BEFORE_A_SECRET = re.compile(r"(?:api|access|auth|bearer|refresh|session|client|private|secret)[ _-]?$", re.IGNORECASE)
+"""What stands before ``key``, ``token`` and ``secret`` if their values are secrets, whatever these look like."""
+_OPTION = re.compile(r"--[\w-]*$")
+_BEHIND_EQUALS = re.compile(r"[^\s&\"'<>]+")
+_QUOTED = {quote: re.compile(rf"(?:(?!{re.escape(quote)})[^\n])+") for quote in ("'", '"', "\\'", '\\"')}
+_ONE_WORD = re.compile(r"[^\s,;}\"'<>\\]+")
+_NO_CALL = r"[\w.~+/=-]{6,}+(?![(\[])"
+_LIKE_A_VALUE = re.compile(_NO_CALL)
+_LIKE_A_SECRET = re.compile(
+    r"(?=[\w.~+/=-]{0,200}\d|(?=[\w.~+/=-]{16})(?=[^A-Z\s]{0,200}[A-Z])[^a-z\s]{0,200}[a-z])" + _NO_CALL
 )
 _BARE_QUERY = re.compile(r"(?<=[^\s\"'<>?])\?[^\s\"'<>=?]*+=[^\s\"'<>]*+")  # of an address without a scheme
-_MARKS = (
-    *("sk-", "hf_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox", "aiza", "bearer", "basic"),
-    *("key", "token", "secret", "password"),
-)
-"""One of these is in every text, in small letters, that ``_KEY`` finds something in; most texts have none."""
+_MARKS = ("key", "token", "secret", "passw", "pwd", "passphrase", "authorization", "bearer", "basic")
+"""One of these is in every text, in small letters, that ``_without_keys`` changes; most texts have none."""
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _LEAST = 16
 """Shortest value that counts as a secret because of its variable's name; local servers accept keys such as "none"."""
@@ -53,10 +65,47 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
     if "?" in text:
         text = _BARE_QUERY.sub(lambda found: _without_values(found[0]), text)
+    text = _KNOWN_KEY.sub(lambda found: f"{found[1]}{HIDDEN}", text)
     lower = text.lower()
     if any(mark in lower for mark in _MARKS):
-        text = _KEY.sub(lambda found: f"{next(filter(None, found.groups()), '')}{HIDDEN}", text)
+        text = "".join(_without_keys(text))
     return text
+
+
+def _without_keys(text: str) -> Iterator[str]:
+    """The parts of the text, without the values of keys, tokens, secrets and passwords."""
+    done = 0
+    for name in _NAME.finditer(text):
+        if name.start() >= done and (value := _value(text, name)):
+            yield text[done : value.start()]
+            yield HIDDEN
+            done = value.end()
+    yield text[done:]
+
+
+def _value(text: str, name: re.Match[str]) -> re.Match[str] | None:
+    """The secret behind a name; None if what is there looks like another thing."""
+    word, mark, before = name["word"].lower(), name["mark"], text[max(0, name.start() - 9) : name.start()]
+    if word in ("bearer", "basic"):
+        return _LIKE_A_SECRET.match(text, name.end())
+    if word == "authorization":
+        return (_ONE_WORD if name["scheme"] else _LIKE_A_SECRET).match(text, name.end()) if mark else None
+    is_variable = before.endswith("_") and name["word"].isupper()
+    certain = word.startswith("p") or is_variable or bool(_BEFORE_A_SECRET.search(before))
+    if word == "key" and not certain:
+        return None
+    if mark is None:
+        return _BEHIND_EQUALS.match(text, name.end()) if _OPTION.search(before) else None
+    if opens := name["opens"]:
+        value = _QUOTED[opens].match(text, name.end("opens"))
+        return value if value and (certain or name["quote"] or len(value[0]) >= 8) else None
+    is_word = not (before[-1:].isalnum() or before.endswith("_"))
+    if mark == "=" and not name["quote"] and (certain or is_word):
+        return _BEHIND_EQUALS.match(text, name.end("mark"))
+    is_header = not before or before[-1] in "{\n-"
+    if ":" in mark and not name["quote"] and (certain or is_header):
+        return _ONE_WORD.match(text, name.end("mark"))
+    return (_LIKE_A_VALUE if certain else _LIKE_A_SECRET).match(text, name.end("mark"))
 
 
 def redacted_address(address: str) -> str:

@@ -99,9 +99,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (not item.nodeid.startswith(first), item.path not in slow))
 
 
-MOST_DESCRIPTORS = 300
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected here is never garbage, so the garbage collector skips it; nor is most of what
@@ -116,11 +113,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time.
-    Garbage that holds many descriptors (killed sessions do) is collected before the next test."""
-    if len(os.listdir("/proc/self/fd")) > MOST_DESCRIPTORS:
-        gc.unfreeze()
-        gc.collect()
+    """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time."""
     if "one_thread" in getattr(item, "fixturenames", ()):
         gc.freeze()
 

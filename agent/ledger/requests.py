@@ -5,7 +5,7 @@ Any process may record a request while the session has not ended; the session's 
 written in one transaction with what the request did, so a request that has one is never carried out again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,9 +68,26 @@ class RequestRecords(SessionRecords):
                 self._insert("proposals", encode(proposal[0]))
             if limits is not None:
                 self.set_limits(session_id, limits)
-            data = {"text": answer.text, **answer.data}
-            self._insert("checks", encode(_row(session_id, ANSWER, number, answer.time, data)))
-            self._insert_event(f"{session_id}-request-{number}", session_id, answer.time, event)
+            self._insert_answer(session_id, number, answer, event)
+
+    def finish_and_refuse(
+        self, session_id: str, time: str, reason: str, refusal: RequestAnswer, event: Callable[[SteeringRequest], str]
+    ) -> list[str]:
+        """Finish a session and refuse the requests that it has not answered, all or none. Returns the recorded events
+        of the refusals."""
+        events = []
+        with self._transaction():
+            self.finish(session_id, time, reason)
+            for request in self.requests(session_id):
+                if request.answer is None:
+                    events.append(event(request))
+                    self._insert_answer(session_id, request.number, refusal, events[-1])
+        return events
+
+    def _insert_answer(self, session_id: str, number: int, answer: RequestAnswer, event: str) -> None:
+        data = {"text": answer.text, **answer.data}
+        self._insert("checks", encode(_row(session_id, ANSWER, number, answer.time, data)))
+        self._insert_event(f"{session_id}-request-{number}", session_id, answer.time, event)
 
     def requests(self, session_id: str) -> tuple[SteeringRequest, ...]:
         """The requests to a session, oldest first. An old ledger has no table of them."""

@@ -187,8 +187,7 @@ class Session:
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             self.measurements.mark_alive()  # the report says how long the session was active, its checks included
             self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
-            self._ledger.finish(self.row.id, now(), reason)
-            self._steering.refuse_rest()
+            self._steering.finish(reason)
         self.measurements.publish()
         try:
             self.write_report(self.row.id)

@@ -214,8 +214,10 @@ class KnobModel:
         self._fall_mean = -numpy.array([priors.fall[0], priors.names_fall[0]])
         self._fall_variance = numpy.array([priors.fall[1], priors.names_fall[1]]) ** 2
         self._values = values - level - (self._falls @ self._fall_mean)[:, None]
+        self._falling = (self._falls * self._fall_variance) @ self._falls.T
         seeds = numpy.array([one.seed for one in self.observed])
         self._same_seed = (seeds[:, None] == seeds).astype(float)
+        self._seeds = (numpy.unique(seeds)[:, None] == seeds).astype(float)
         self._sides = self._noisy_sides()
         self._noisier = dict.fromkeys(self._sides, 1.0)
         self._squares = numpy.array(priors.effects) ** 2
@@ -230,8 +232,9 @@ class KnobModel:
         self._weights = cho_solve((self._root, True), self._values, check_finite=False)
 
     def _covariance(self) -> Table:
-        total: Table = LEVEL**2 + self._seed * self._same_seed + (self._falls * self._fall_variance) @ self._falls.T
-        for size, (table, _, _) in zip(self._sizes, self._kernels, strict=True):
+        total: Table = LEVEL**2 + self._seed * self._same_seed
+        total += self._falling
+        for size, (table, _) in zip(self._sizes, self._kernels, strict=True):
             total += size * table
         total[numpy.diag_indices(len(total))] += self._own_noise() + JITTER
         return total
@@ -249,10 +252,10 @@ class KnobModel:
         total = self._covariance()
         chances = numpy.log(numpy.array(self.priors.chances))
         columns = self._values.shape[1]
-        for number, (table, root, rows) in enumerate(self._kernels):
+        for number, (table, root) in enumerate(self._kernels):
             rest = total - self._sizes[number] * table
             lower = numpy.linalg.cholesky(rest)
-            white = solve_triangular(lower, numpy.hstack([rows @ root, self._values]), lower=True, check_finite=False)
+            white = solve_triangular(lower, numpy.hstack([root, self._values]), lower=True, check_finite=False)
             basis, data = white[:, : root.shape[1]], white[:, root.shape[1] :]
             inner, cross = basis.T @ basis, basis.T @ data
             eigen, vectors = numpy.linalg.eigh(inner)
@@ -276,7 +279,8 @@ class KnobModel:
         left = (own[:, None] * weights) ** 2
         squares = left.mean(axis=1) + numpy.maximum(own - own**2 * numpy.diag(inverse), 0.0)
         seed_left = ((self._seed * self._same_seed @ weights) ** 2).mean(axis=1)
-        seed_spread = self._seed - self._seed**2 * ((self._same_seed @ inverse) * self._same_seed).sum(axis=1)
+        shared = ((self._seeds @ inverse) * self._seeds).sum(axis=1) @ self._seeds
+        seed_spread = self._seed - self._seed**2 * shared
         per_seed = 1 / self._same_seed.sum(axis=1)
         seeds = per_seed.sum()
         self._seed = float(
@@ -309,15 +313,15 @@ class KnobModel:
 
     # kernels
 
-    def _kernel(self, axis: Axis, places: Sequence[Place]) -> tuple[Table, Table, Table]:
-        """The covariance of readings by this knob at size 1; and a root of that of its distinct places, with which
-        reading has which."""
+    def _kernel(self, axis: Axis, places: Sequence[Place]) -> tuple[Table, Table]:
+        """The covariance of readings by this knob at size 1, and a root of it with a column per distinct place."""
         distinct = list(dict.fromkeys(places))
-        rows = numpy.array([[float(place == one) for one in distinct] for place in places])
+        number = {place: number for number, place in enumerate(distinct)}
+        rows = numpy.array([number[place] for place in places], dtype=numpy.intp)
         among = self._alike(axis, distinct, distinct)
         values, vectors = numpy.linalg.eigh(among)
         root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
-        return rows @ among @ rows.T, root, rows
+        return among[rows[:, None], rows], root[rows]
 
     def _alike(self, axis: Axis, ours: Sequence[Place], theirs: Sequence[Place]) -> Table:
         if not axis.ordered:

@@ -174,10 +174,13 @@ class Steering:
 
     # requests and answers
 
-    def refuse_rest(self) -> None:
-        """Answer what the session did not take before it ended."""
-        for request in self._open():
-            self._answer(request, "too late: the session ended first")
+    def finish(self, reason: str) -> None:
+        """Finish the session, and answer what it did not take."""
+        measurements, refusal = self.measurements, RequestAnswer(time=now(), text="too late: the session ended first")
+        for event in measurements.ledger.finish_and_refuse(
+            self._session, refusal.time, reason, refusal, lambda request: _event(request, refusal.text)
+        ):
+            measurements.log.watcher.note(event)
 
     def _requests(self) -> tuple[SteeringRequest, ...]:
         return self.measurements.ledger.requests(self._session)
@@ -200,7 +203,7 @@ class Steering:
     ) -> None:
         """Record what was done about a request, with what it did, and tell it."""
         measurements, answer = self.measurements, RequestAnswer(time=now(), text=text, data=data or {})
-        event = f"REQUEST {request.number} {in_words(request)}: {text}"
+        event = _event(request, text)
         with uninterrupted(), full_disk_reported(measurements.workspace):
             measurements.ledger.answer_request(
                 measurements.row.id, request.number, answer, event, proposal=proposal, limits=limits
@@ -209,6 +212,10 @@ class Steering:
             measurements.set_limits(limits)
         measurements.log.watcher.note(event)
         measurements.publish()
+
+
+def _event(request: SteeringRequest, answer: str) -> str:
+    return f"REQUEST {request.number} {in_words(request)}: {answer}"
 
 
 def _why(stop: SteeringRequest) -> str:

@@ -25,7 +25,10 @@ from unittest.mock import patch
 from agent.ledger.store import Ledger
 from bench.faults.injection.supervisor import Fault, Supervisor
 from bench.faults.outcome import Outcome
+from bench.faults.scenarios.commands.other import service
+from bench.faults.scenarios.commands.rescore import SCORER, rescore, write_new_scorer
 from bench.faults.scenarios.nights import NIGHTS, use_harvest_world
+from bench.faults.scenarios.scenario import exit_code_of
 from bench.faults.stage import scratch
 from testing.workspace_files import add_files_with_digests
 
@@ -91,15 +94,17 @@ WITH_DIGESTS = (
 """The files of which ``doctor`` must find every change."""
 ROUNDS = ("a bit flipped", "cut", "empty")
 SESSIONS = ("status", "report", "explain", "check", "run", "resume", "doctor")
+STEERING = ("note", "propose", "skip", "budget", "pause", "continue", "stop")
+STUDY = ("check", "run", "resume", "service", "rescore", "note")
 PAIRS = ("pairs list", "pairs show", "pairs audit", "pairs export", "pairs vote", "pairs review", "doctor", "resume")
 READERS: Mapping[str, tuple[str, ...]] = {
     "results.tsv": ("run", "resume", "doctor"),
     "runs/progress.log": ("run", "resume", "doctor"),
-    "runs/ledger.sqlite": (*SESSIONS, "status json", "proposer export"),
-    "runs/ledger.sqlite-wal": (*SESSIONS, "status json", "proposer export"),
-    "runs/ledger.sqlite-shm": ("status", "run", "resume", "doctor"),
+    "runs/ledger.sqlite": (*SESSIONS, *STEERING, "rescore", "status json", "proposer export"),
+    "runs/ledger.sqlite-wal": (*SESSIONS, *STEERING, "rescore", "status json", "proposer export"),
+    "runs/ledger.sqlite-shm": ("status", "run", "resume", "note", "doctor"),
     "runs/judging.sqlite": ("status", "report", "run", "resume", "doctor"),
-    "runs/lock": ("status", "run", "resume", "doctor"),
+    "runs/lock": ("status", "run", "resume", "note", "doctor"),
     "runs/session-*/checkpoint.sqlite": ("resume", "doctor"),
     "runs/session-*/in_flight.json": ("status", "resume", "doctor"),
     "runs/session-*/choices-*.json": ("report", "resume", "doctor"),
@@ -107,10 +112,11 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/session-*/report.md": ("report", "doctor"),
     "runs/session-*/report.html": ("report", "doctor"),
     "runs/session-*/recipe.toml": ("report", "doctor"),
-    "runs/probe-*/outcome.json": SESSIONS,
+    "runs/probe-*/outcome.json": (*SESSIONS, "rescore"),
     "runs/probe-*/probe.json": SESSIONS,
     "runs/probe-*/recipe.toml": ("report", "resume", "doctor"),
-    "runs/probe-*/answers.jsonl": ("report", "explain", "resume", "doctor"),
+    "runs/probe-*/answers.jsonl": ("report", "explain", "resume", "rescore", "doctor"),
+    "runs/rescore-*/*.json": ("rescore", "doctor"),
     "runs/rl_data/*.jsonl": PAIRS,
     "runs/probe-*/adapter/*": ("resume", "doctor"),
     "runs/rl_data/sums.json": ("pairs list", "pairs vote", "doctor", "resume"),
@@ -129,9 +135,16 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "*/adapter_export.json": ("doctor",),
     "model/adapter/*": ("doctor",),
     "runs/worker-*.log": ("resume", "doctor"),
+    "units/*.service": ("service",),
+    "rules.toml": ("rescore",),
+    "study/study.toml": STUDY,
+    "study/prompts.jsonl": STUDY,
+    "study/good.jsonl": STUDY,
 }
 """The files of a workspace, and the commands that read them. A pattern stands for its last file, except that of the
 stores, which stands for all."""
+OWN = ("study/*", "rules.toml")
+"""The files that a person writes: a damage that leaves them legal is as good as an edit."""
 FREE_SPACE = re.compile(r'"free_gb": [\d.]+')
 """The part of status --json that changes by itself."""
 
@@ -169,6 +182,7 @@ class Table:
             case
             for case in self.cases
             if case.code == 0
+            and not any(PurePath(case.file).match(pattern) for pattern in OWN)
             and (case.file, case.damage) not in found_by_doctor
             and (_has_digest(case) if case.command == "doctor" else case.changed and not case.says)
         )
@@ -250,6 +264,10 @@ def play_damaged(number: int) -> Outcome:
         os.environ["TMPDIR"] = str(folder)
         use_harvest_world()
         add_files_with_digests(root)
+        write_new_scorer(root)
+        for command in (rescore(root), service(root)):
+            if code := exit_code_of(command):
+                return code
         table = damage_table(root, root / "study" / "study.toml", round_of=number)
         found = {
             "faults": len({(case.file, case.damage) for case in table.cases}),
@@ -290,7 +308,7 @@ def _files(workspace: Path) -> dict[str, tuple[str, ...]]:
 
 
 READING = ("status", "status json", "explain", "pairs list", "pairs show", "pairs audit", "doctor")
-WRITING = ("run", "resume", "pairs vote", "pairs review")
+WRITING = ("run", "resume", "pairs vote", "pairs review", "service", *STEERING)
 FAST = ("status", "doctor", "pairs list")
 
 
@@ -299,6 +317,7 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
         decision = next(row.id for row in reversed(ledger.decisions()) if row.turn > 0)
     rows = (workspace / "runs" / "rl_data" / "dpo.jsonl").read_text(encoding="utf-8").splitlines()
     pair = rows[0].partition('"id": "')[2].partition('"')[0]
+    study = copy / study.relative_to(workspace) if study.is_relative_to(workspace) else study
     commands: dict[str, Sequence[str]] = {
         "status": ["status"],
         "status json": ["status", "--json"],
@@ -313,6 +332,15 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
         "check": ["check", str(study)],
         "resume": ["resume", "--decisions", "4"],
         "run": ["run", str(study), "--decisions", "2"],
+        "rescore": ["rescore", "--scorer", str(copy / SCORER)],
+        "service": ["service", str(study), "--output", str(copy / "units")],
+        "note": ["note", "a note"],
+        "propose": ["propose", "curriculum=hard_first"],
+        "skip": ["skip", decision],
+        "budget": ["budget", "--probes", "60"],
+        "pause": ["pause"],
+        "continue": ["continue"],
+        "stop": ["stop", "--after-round"],
         "pairs vote": ["pairs", "vote", pair, "up", "--by", "me"],
         "pairs review": ["pairs", "review", "--kind", "dpo", "--by", "me", "--rows", "1"],
     }

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_a_unit_of_another_workspace_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "nightlane-mine.service").write_text("[Unit]\n", encoding="utf-8")
     with pytest.raises(BadInput, match="belongs to one study and workspace"):
         write_unit(service(tmp_path, name="mine"), tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"\xff\xfe"), Path.mkdir], ids=["bytes", "a folder"])
+def test_a_unit_that_cannot_be_read_is_not_replaced(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    damage(tmp_path / "nightlane-tonight.service")
+    with pytest.raises(BadInput, match=r"nightlane-tonight.service cannot be read \(.*\); move it away"):
+        write_unit(service(tmp_path), tmp_path)
 
 
 def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ from commands import nightlane, require_documented
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.study.load import load_study
+from agent.workspace.folder import Workspace
 from cli.commands.model import ship as shipping
 from cli.commands.model.ship import run_step
+from common.digests import file_digest, with_own_digest
+from common.errors import BadInput
+from common.files import write_durably
+from finetune.export import RECORD
 from testing import simulated_study
 from view.data.results import read_results
 
@@ -69,6 +74,20 @@ def test_a_study_goes_all_the_way_and_nothing_is_done_twice(
     steps.clear()
     assert shipped() == found
     assert steps == ["finetune", "promote"]
+
+
+def test_an_export_is_used_again_only_as_it_was_written(tmp_path: Path, steps: list[str]) -> None:
+    folder = tmp_path / "runs" / "export-1-adapter"
+    folder.mkdir(parents=True)
+    (folder / "adapter.safetensors").write_text("weights")
+    record = {"files": {"adapter.safetensors": file_digest(folder / "adapter.safetensors")}}
+    write_durably(folder / RECORD, with_own_digest(json.dumps(record)))
+    asked = (tmp_path / "study.toml", Workspace(tmp_path), tmp_path / "finetune-1", "adapter")
+    assert shipping._exported(*asked) == folder
+    (folder / "adapter.safetensors").write_text("weight")
+    with pytest.raises(BadInput, match=r"adapter\.safetensors in .* changed; remove the folder"):
+        shipping._exported(*asked)
+    assert steps == []
 
 
 def test_it_ends_with_the_exit_code_of_the_step_that_failed(tmp_path: Path, steps: list[str]) -> None:

@@ -31,7 +31,20 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
         ('"{\\"token\\": \\"abc\\"}"', '"{\\"token\\": \\"***\\"}"'),
         ("url=host:8080/v1?sig=abc&x=1 refused", "url=host:8080/v1?sig=***&x=*** refused"),
         ("Authorization: Bearer abcdefgh1", "Authorization: Bearer ***"),
-        ("Incorrect API key provided: sk-proj-abcdefgh1.", "Incorrect API key provided: sk-***."),
+        ('https://user:pa"ss@host/v1', "https://***@host/v1"),
+        ("{'u': 'https://user:p'a/s\"s@x@host:1/v1', 'm': 'a@b'}", "{'u': 'https://***@host:1/v1', 'm': 'a@b'}"),
+        ("https://pa<ss@host/v1", "https://***@host/v1"),
+        ("token: abcdef", "token: ***"),
+        ("x\nPrivate-Token: abcdef\ny", "x\nPrivate-Token: ***\ny"),
+        ("with token: a1b2c3 it", "with token: *** it"),
+        ("HF_TOKEN = abcdefgh1", "HF_TOKEN = ***"),
+        ("api_key = 'abc d'", "api_key = '***'"),
+        ("password = hunter,", "password = ***,"),
+        ("passwd=abc&client_secret: abc", "passwd=***&client_secret: ***"),
+        ("Authorization: Bearer abcdef", "Authorization: Bearer ***"),
+        ("authorization=abcdefgh1", "authorization=***"),
+        ("curl --api-key abc --token abc -v", "curl --api-key *** --token *** -v"),
+        ("Incorrect API key provided: sk-proj-abcdefgh1.", "Incorrect API key provided: ***"),
         *(
             (same, same)
             for same in (
@@ -41,6 +54,14 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
                 "bad token: 3",
                 '"tokens": 3',
                 "http://host/@me and http://host",
+                "unexpected token: function",
+                "token = tokens[0]",
+                "password = getpass()",
+                "secret = line2.split()",
+                "def f(token: str)",
+                '{"url":"http://host:8000","mail":"a@b"}',
+                '<a href="http://host/v1">a@b</a>',
+                '"http://host", "a@b"',
             )
         ),
         ("needs Basic authentication", "needs Basic authentication"),
@@ -93,3 +114,9 @@ def test_a_long_text_of_colons_takes_no_time_that_grows_with_its_square() -> Non
     text = "# a://" + ":" * 150_000
     assert redacted(text, {}) == text
     assert redacted(f"{text}secret@host", {}) == f"# a://{HIDDEN}@host"
+
+
+@pytest.mark.parametrize("piece", ['a://b:"', "a://b:c@", "token: ", "token: aaaaaaa-", '"token":"', "basic ", "A1a_"])
+def test_no_text_takes_time_that_grows_with_its_square(piece: str) -> None:
+    """Each of these would take minutes if each piece began a search to the end."""
+    redacted(piece * (300_000 // len(piece)) + "secret", {})

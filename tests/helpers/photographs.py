@@ -14,7 +14,7 @@ from preferences.store.stores import Stores
 WRITES = (
     "begin",
     "set_limits",
-    "finish",
+    "finish_and_refuse",
     "mark_alive",
     "record_proposal",
     "record_probe",

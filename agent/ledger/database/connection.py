@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -81,8 +81,13 @@ class LedgerDatabase:
             finish_repair(path)
             create_ledger(path, SCHEMA)
         self.path = path
-        self._db = _connect(path, read_only)
-        self._db.path = path
+        with ExitStack() as unless_it_opens:
+            self._db = unless_it_opens.enter_context(closing(_connect(path, read_only)))
+            self._open(read_only)
+            unless_it_opens.pop_all()
+
+    def _open(self, read_only: bool) -> None:
+        self._db.path = self.path
         self._db.row_factory = sqlite3.Row
         try:
             if not read_only:
@@ -92,9 +97,9 @@ class LedgerDatabase:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
                 raise
-            raise damage_error(path, error) from None
+            raise damage_error(self.path, error) from None
         if not tables:
-            raise no_session_error(path)
+            raise no_session_error(self.path)
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")

@@ -58,6 +58,14 @@ def nightlane(*arguments: object, before: Callable[[], None] | None = None) -> C
     return command
 
 
+def exit_code_of(command: Command) -> int:
+    """Run a command as a part of another one."""
+    try:
+        return command()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+
+
 def repeat(command: Callable[[Path], Command]) -> Callable[[Path, Run], Sequence[ProcessResult]]:
     """Recover by giving the same command again."""
     return lambda root, run: [run(command(root))]

@@ -18,6 +18,7 @@ from cli.commands.model.finetune import Epochs, Processes, Steps, Unreviewed
 from cli.commands.session.run import Hours, Probes
 from cli.commands.study import load
 from cli.options import AsJson, StudyArgument, WorkspaceFolder, example, print_result, workspace_at
+from common.errors import BadInput
 from common.interrupts import ENDED_BY
 from common.optional_dependencies import require_extra
 from common.printable import print_message
@@ -88,8 +89,16 @@ def _session(study: "Study", workspace: "Workspace") -> "SessionRow | None":
 
 def _exported(study: Path, workspace: "Workspace", run: Path, to: str) -> Path:
     """The export of a full-length run: the one that is there, or one that is made now."""
+    from evaluation.results import altered_files
+    from finetune.export import RECORD
+
     folder = workspace.runs / f"export-{run.name.removeprefix('finetune-')}-{to}"
-    if (folder / "adapter_export.json").exists():
+    if (folder / RECORD).exists():
+        if altered := ", ".join(altered_files(folder, RECORD)):
+            raise BadInput(
+                f"an export is used again only as it was written and {altered} in {folder} changed; remove the folder, "
+                "and the same command exports again"
+            )
         print_message(f"nightlane: {folder} is used again")
     else:
         at = ["--workspace", str(workspace.root), "--study", str(study), "--output", str(folder)]

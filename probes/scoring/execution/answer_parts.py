@@ -18,6 +18,8 @@ MOST_TORN = 200  # lines behind one another that may be truncated statements
 
 _PYTHON = ("", "py", "py3", "python", "python3")
 
+_KEYWORD = r"(?:and|or|not|in|is|if|else|as|import|lambda|for|async|await|None|True|False)\b"
+_WORD = rf"(?!{_KEYWORD})[A-Za-z']++"
 _DEFINITION = r"""(?:
     (?:async[ ]+)?def[ ]+\w+[ ]*\( | class[ ]+\w+[ ]*[:(]
     | import[ ]+[\w.]+[ ]*(?:$|[,;#]|as\b) | from[ ]+[.\w]+[ ]+import\b
@@ -28,7 +30,8 @@ _START = rf"""(?:
 )"""
 _LINE = rf"""(?:
     {_START} | (?:return|raise|assert|pass|del|yield)\b | (?:else|try|finally)[ ]*: | [A-Za-z_][\w.]*\([^\n]*\)[ ]*$
-    | (?:for|while|if|elif|with|except)\b[^:\n]*: | \"{{3}} | '{{3}}
+    | (?:async[ ]+)?(?:for|while|if|elif|with|except)\b[^:\n]*: | (?:break|continue)[ ]*$ | \"{{3}} | '{{3}}
+    | match\b(?![^\n]*\b{_WORD}[ ]{_WORD})[^\n]*: | type[ ]+(?:\w+[ ]*(?:\[[^\]\n]*\])?[ ]*= | [A-Z]\w*[ ]*(?:\[|$))
 )"""
 
 
@@ -50,10 +53,9 @@ _MARKS = {"[BEGIN]": "[DONE]", "[PYTHON]": "[/PYTHON]"}
 _MARKED = _pattern(rf"^(?:{'|'.join(map(re.escape, chain(*_MARKS.items())))})[ \t]*+$")
 _OPENS_BEFORE_CODE = _pattern(rf"(?P<mark>\[(?:BEGIN|PYTHON)\])[ \t]*+(?={_START})")
 _CLOSES_BEHIND_CODE = _pattern(r"(?<=[\w)\]}'\"])[ \t]++(?P<mark>\[(?:DONE|/PYTHON)\])[ \t]*+\r?$")
-_KEYWORD = r"(?:and|or|not|in|is|if|else|as|import|lambda|for|async|await|None|True|False)\b"
-_WORD = rf"(?!{_KEYWORD})[A-Za-z']++"
 _BREAKS_OFF = _pattern(rf"""
-    (?:async|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match|print)\b
+    (?:async(?:[ ]+(?:def|for|with))?|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match
+    |print)\b
     (?![^\n]*[.!?:][ ]*+$)(?![^\n]*\b{_WORD}[ ]{_WORD}[ ]{_WORD})
 """)  # no sentence
 _CALL = _pattern(r"[A-Za-z_][\w.]*+[(\[][^\n]*+")

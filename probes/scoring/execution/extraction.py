@@ -12,9 +12,9 @@ The rules of extraction:
 4. The last complete version counts: one that compiles and defines the function with more than a skeleton (``pass``,
    ``...``, ``raise NotImplementedError``, ``return NotImplemented``). Imports and helpers before it are kept.
 5. If the passage (a fence or a bare run) of the last complete version has a truncated end (``print(f([1, 2``, a bare
-   ``def``, ``f(1) ==``), the answer is judged as it stands and fails by its format, unless the line is plainly prose
-   (torn_lines.py). A truncated passage of its own, after a closed fence or prose, is ignored, because a person who
-   copies the last complete version does not copy it.
+   ``def``, ``f(1) ==``, ``match x:``), the answer is judged as it stands and fails by its format. Outside of fences, a
+   line that is plainly prose or a label (``Output:``) is no such end (torn_lines.py). A truncated passage of its own,
+   after a closed fence or prose, is ignored, because a person who copies the last complete version does not copy it.
 6. An answer that fails only because of the text around its function, or because the first lines of the body lost their
    indentation, is reported as wrong in format alone (`salvage`). It still fails.
 """

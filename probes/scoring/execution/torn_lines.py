@@ -1,4 +1,4 @@
-"""Tells an expression that was cut off (``f(1) ==``, ``[f(i) for i in``) from a line of prose.
+"""Tells an expression that was cut off (``f(1) ==``, ``[f(i) for i in``, ``a[1]:``) from a line of prose.
 
 The text behind a function is prose, which a person leaves out, or code, which is judged as it stands. A complete line
 of code is known by its form (answer_parts.py). A line that was cut off is known here: it begins as an expression, its
@@ -37,6 +37,8 @@ _GOES_ON = frozenset(
     | {*("==", "!=", ":=", "**", "//", "<<", ">>"), *"+-*/%<>=|&^@~\\"}
 )
 _NEAR = 12  # tokens from the beginning
+_INFIX = ("and", "else", "for", "if", "in", "is", "not", "or", "!=")
+_PARTS_OF_INFIX = frozenset(word[:end] for word in _INFIX for end in range(1, len(word)))
 _SIGNS = frozenset({"-", "+", "*"})
 _MAY_BEGIN = _SIGNS | {"~", "\\"}
 
@@ -101,8 +103,21 @@ def _lacks_its_end(tokens: Sequence[_Token]) -> bool:
         or not last.ends
         or last.text in _GOES_ON
         or first.text in _BEGINS_EXPRESSION
+        or (first.is_keyword and first is last)
         or _has_if_without_else(tokens)
+        or _ends_within_an_operator(tokens)
+        or (last.text == ":" and _annotates(tokens))
     )
+
+
+def _ends_within_an_operator(tokens: Sequence[_Token]) -> bool:
+    """``f(1) a``, ``f(1) == 1 o``, ``f(1) !``, ``f(1).``"""
+    if len(tokens) < 3 or tokens[0].kind != "word":
+        return False
+    before, last = tokens[-2:]
+    if last.text == ".":
+        return before.kind == "closing"
+    return last.spaced and last.text in _PARTS_OF_INFIX and before.kind in ("closing", "number", "string")
 
 
 def _has_if_without_else(tokens: Sequence[_Token]) -> bool:
@@ -111,25 +126,39 @@ def _has_if_without_else(tokens: Sequence[_Token]) -> bool:
 
 
 def _is_plainly_prose(tokens: Sequence[_Token]) -> bool:
-    """Signs of prose: a mark that Python does not have, a beginning that no statement has, words side by side, the end
-    of a sentence."""
+    """Signs of prose: a mark that Python does not have, a beginning that no statement has, words side by side, a label
+    with a colon, the end of a sentence."""
     first, last = tokens[0], tokens[-1]
+    is_cut = _ends_within_an_operator(tokens)
     depth = _depth(tokens)
     return (
         depth < 0
-        or any(token.kind in ("other", "unknown") for token in tokens)
+        or any(token.kind in ("other", "unknown") for token in (tokens[:-1] if is_cut else tokens))
         or (first.kind == "operator" and first.text not in _MAY_BEGIN)
-        or first.text in _BEGINS_NONE
-        or (depth == 0 and last.text == ".")
-        or (first.text != "lambda" and _has_colon_outside(tokens))
+        or (first.text in _BEGINS_NONE and (first is not last or first.text in ("and", "or")))
+        or (depth == 0 and last.text == "." and not is_cut)
+        or (first.text != "lambda" and _colon_outside(tokens) is not None and not _annotates(tokens))
         or (len(tokens) > 1 and _begins_a_sentence(first, tokens[1]))
         or any(_are_words_side_by_side(one, other, other is last) for one, other in pairwise(tokens))
     )
 
 
-def _has_colon_outside(tokens: Sequence[_Token]) -> bool:
-    """Whether a colon stands outside of brackets, as in ``Example: f(``."""
-    return any(token.text == ":" and _depth(tokens[:place]) == 0 for place, token in enumerate(tokens[:_NEAR]))
+def _colon_outside(tokens: Sequence[_Token]) -> int | None:
+    """The place of the first colon outside of brackets, as in ``Example: f(``."""
+    near = enumerate(tokens[:_NEAR])
+    return next((place for place, token in near if token.text == ":" and _depth(tokens[:place]) == 0), None)
+
+
+def _annotates(tokens: Sequence[_Token]) -> bool:
+    """Whether a colon is of an annotation, not of a label: behind ``a[1]``, before ``list[`` or before ``=``."""
+    colon = _colon_outside(tokens)
+    if colon is None:
+        return False
+    target, rest = tokens[:colon], tokens[colon + 1 :]
+    subscript = any(one.kind == "word" and not other.spaced and other.text == "[" for one, other in pairwise(target))
+    is_type = len(rest) > 1 and rest[0].kind == "word" and rest[1].text == "[" and not rest[1].spaced
+    assigns = any(token.text == "=" and _depth(rest[:place]) == 0 for place, token in enumerate(rest[:_NEAR]))
+    return (subscript and target[0].kind == "word") or (is_type and not target[0].is_capitalised) or assigns
 
 
 def _begins_a_sentence(first: _Token, second: _Token) -> bool:

@@ -1,6 +1,7 @@
 """The ledger and the files that follow it."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +25,10 @@ from view.data.results import read_results
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    opened = Ledger(tmp_path / "runs" / "ledger.sqlite")
-    opened.begin(SESSION, tiny.recipe())
-    return opened
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as opened:
+        opened.begin(SESSION, tiny.recipe())
+        yield opened
 
 
 def test_header_and_column_order_are_pinned() -> None:

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,26 @@ def finish(process: Command) -> tuple[int | None, str]:
     return process.returncode, errors
 
 
-def decisions(workspace: Path) -> list[tuple[Any, ...]]:
-    path = workspace / "runs" / "ledger.sqlite"
-    if not path.exists():
+def rows_of(workspace: Path, query: str) -> list[tuple[Any, ...]]:
+    """What a query of the ledger finds; nothing while a session is still making the ledger."""
+    try:
+        with closing(sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True)) as db:
+            return db.execute(query).fetchall()
+    except sqlite3.OperationalError:
         return []
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        try:
-            return db.execute("SELECT id, status, reason, incumbent, row FROM decisions ORDER BY rowid").fetchall()
-        except sqlite3.OperationalError:
-            return []
+
+
+def decisions(workspace: Path) -> list[tuple[Any, ...]]:
+    return rows_of(workspace, "SELECT id, status, reason, incumbent, row FROM decisions ORDER BY rowid")
 
 
 def has_ended(workspace: Path) -> bool:
-    with sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True) as db:
-        return bool(db.execute("SELECT COUNT(*) FROM sessions WHERE finished IS NOT NULL").fetchone()[0])
+    return bool(rows_of(workspace, "SELECT id FROM sessions WHERE finished IS NOT NULL"))
+
+
+def has_begun(workspace: Path) -> bool:
+    """A session that was killed before it was in the ledger is begun again, not resumed."""
+    return bool(rows_of(workspace, "SELECT id FROM sessions"))
 
 
 def table(workspace: Path) -> pandas.DataFrame:
@@ -75,8 +81,7 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
         now = decisions(cut)
         assert now[: len(seen)] == seen, "what was decided stays as it was decided"
         seen = now
-        begun = (cut / "runs" / "ledger.sqlite").exists() and decisions_possible(cut)
-        process = Command(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
+        process = Command(*(("resume",) if has_begun(cut) else ("run", path)), "--workspace", str(cut))
     code, errors = finish(process)
     assert code == 0 or (has_ended(cut) and "begin a new one" in errors), errors  # the last kill may come after its end
     assert kills == KILLS
@@ -87,15 +92,6 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
     log = (cut / "runs" / "progress.log").read_text(encoding="utf-8").splitlines()
     decided = [line for line in log if line.split(" ")[2] in ("KEEP", "DISCARD", "CRASH", "BASELINE")]
     assert len(decided) == len(other)
-
-
-def decisions_possible(workspace: Path) -> bool:
-    """A session that was killed before it was in the ledger is begun again, not resumed."""
-    with sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True) as db:
-        try:
-            return bool(db.execute("SELECT COUNT(*) FROM sessions").fetchone()[0])
-        except sqlite3.OperationalError:
-            return False
 
 
 def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import csv
 import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from agent.loop.start_or_resume.session import Overrides, begin
@@ -32,7 +33,7 @@ def play(folder: Path) -> tuple[list[str], list[str]]:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     columns = [name for name in rows[0] if name not in VARYING]
     lines = ["\t".join(columns), *("\t".join(row[name] for name in columns) for row in rows)]
-    with sqlite3.connect(folder / "runs" / "ledger.sqlite") as ledger:
+    with closing(sqlite3.connect(folder / "runs" / "ledger.sqlite")) as ledger:
         (question,) = ledger.execute("SELECT question FROM sessions").fetchone()
         policies = ledger.execute("SELECT DISTINCT json_extract(policy, '$.digest') FROM decisions").fetchall()
     return [line.replace(session, "SESSION") for line in lines], [question, *(digest for (digest,) in policies)]

@@ -11,9 +11,11 @@ from typing import Any
 import nights
 import pytest
 import settings_nights
+import tiny
+from ledger_rows import SESSION
 from photographs import WRITES, copied, truth
 
-from agent.ledger.requests import SteeringRequest
+from agent.ledger.requests import RequestAnswer, SteeringRequest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow, SessionRow
 from agent.loop.start_or_resume.session import Overrides, begin, resume
@@ -374,6 +376,21 @@ def test_a_request_that_came_too_late_is_answered(tmp_path: Path) -> None:
     watcher.measuring = lambda title, probes: None if done else stop(workspace)  # type: ignore[method-assign]
     begin(study, workspace, Overrides(), watcher, write_report)
     assert answers(workspace) == ["the session ends now", "too late: the session ended first"]
+
+
+def test_a_session_ends_together_with_the_answers_to_what_it_did_not_take(tmp_path: Path) -> None:
+    def killed(request: SteeringRequest) -> str:
+        raise KeyboardInterrupt
+
+    late = RequestAnswer(time="2026-01-01T00:00:00Z", text="too late")
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+        ledger.begin(SESSION, tiny.recipe())
+        ledger.record_request("s1", SESSION.started, "pause", {})
+        with pytest.raises(KeyboardInterrupt):
+            ledger.finish_and_refuse("s1", SESSION.started, "budget spent", late, killed)
+        assert ledger.unfinished() == "s1"
+        assert ledger.finish_and_refuse("s1", SESSION.started, "budget spent", late, lambda request: "e") == ["e"]
+        assert [request.answer for request in ledger.requests("s1")] == [late]
 
 
 # kills

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def test_what_the_numbers_depend_on_is_in_the_key(tmp_path: Path) -> None:
 def test_a_number_that_changed_is_computed_again(tmp_path: Path) -> None:
     store = ReferenceStore(tmp_path / NAME, "base")
     computed(store)
-    with sqlite3.connect(store.path) as database:
+    with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("UPDATE logps SET chosen = -2 WHERE rejected = -0.1 * 2")
     assert computed(store) == [2]
     assert computed(store) == []

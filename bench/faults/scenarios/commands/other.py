@@ -1,4 +1,4 @@
-"""The scenarios of init, report, doctor --repair, and the build of a lab."""
+"""The scenarios of init, prompts, service, report, doctor --repair, and the build of a lab."""
 
 import contextlib
 import shutil
@@ -6,11 +6,13 @@ import sqlite3
 import sys
 import tempfile
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.ledger.results.files import publish
 from agent.ledger.store import Ledger
+from bench.faults.injection.supervisor import ProcessResult
 from bench.faults.scenarios.commands.material import run_night, write_stores
 from bench.faults.scenarios.commands.recovery import files, nothing, repeat_in_empty_folder
 from bench.faults.scenarios.nights import observe as observe_night
@@ -18,6 +20,9 @@ from bench.faults.scenarios.observe import Observed, read_tables
 from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane, repeat
 from cli import machine
 from cli import main as command_line
+from probes.scoring.benchmarks import scorer as benchmarks
+from probes.scoring.benchmarks.task import Sample
+from testing.simulated_study import write_study
 
 
 def _report(root: Path) -> Command:
@@ -26,6 +31,37 @@ def _report(root: Path) -> Command:
 
 def _init(root: Path) -> Command:
     return nightlane("init", root / "out")
+
+
+def _write_study_without_prompts(root: Path, run: Run) -> None:
+    (write_study(root / "study").parent / "prompts.jsonl").unlink()
+
+
+def _prompts(root: Path, *more: str) -> Command:
+    """The prompts of a task; a stub takes the place of the package that has tasks."""
+
+    def replace_task() -> None:
+        words = ("lamp", "harbour", "storm", "keeper", "anchor", "gull", "rope", "tide", "bell", "mast")
+        asked = [f"What did the {word} do on the {number}th night?" for number, word in enumerate(words)]
+        samples = {name: Sample(name, "lists", name, None, "1") for name in asked}
+        task = types.SimpleNamespace(name="night", samples=samples)
+        benchmarks.prompts_task = lambda settings, folder: task
+
+    return nightlane("prompts", root / "study" / "study.toml", *more, before=replace_task)
+
+
+def _write_prompts_again(root: Path, run: Run) -> Sequence[ProcessResult]:
+    """A person who finds the file, and does not know whether it is whole, writes over it."""
+    results = [run(_prompts(root))]
+    return [*results, run(_prompts(root, "--force"))] if results[0].code == 2 else results
+
+
+def _write_study(root: Path, run: Run) -> None:
+    write_study(root / "study")
+
+
+def service(root: Path) -> Command:
+    return nightlane("service", root / "study" / "study.toml", "--output", root / "units", "--workspace", root)
 
 
 def _build_lab(root: Path) -> Command:
@@ -89,6 +125,8 @@ def _repaired(root: Path) -> Observed:
 
 OTHERS = (
     Scenario("init", nothing, _init, repeat_in_empty_folder(_init), files("out"), weight=5),
+    Scenario("prompts", _write_study_without_prompts, _prompts, _write_prompts_again, files("study")),
+    Scenario("service", _write_study, service, repeat(service), files("units")),
     Scenario("report", run_night, _report, repeat(_report), observe_night, weight=5),
     Scenario("doctor --repair", _damage, _repair, repeat(_repair), _repaired, weight=8),
     Scenario("labs build", nothing, _build_lab, repeat(_build_lab), files("build"), weight=8),

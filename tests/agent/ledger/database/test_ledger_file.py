@@ -1,5 +1,6 @@
 """The ledger's file: created as a whole, its rows with checksums, and what can be read of a damaged one copied over."""
 
+import gc
 import os
 import resource
 import shutil
@@ -7,6 +8,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,25 @@ def test_a_ledger_from_before_there_were_checksums_gets_them(tmp_path: Path) -> 
     edit(path, "UPDATE decisions SET status = 'DISCARD' WHERE id = 's1-001'")
     with Ledger(path, read_only=True) as ledger, pytest.raises(BadInput, match="s1-001 in decisions"):
         ledger.decisions()
+
+
+def open_files(folder: Path) -> list[str]:
+    descriptors = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+    return [str(file) for one in descriptors if one.exists() and (file := one.readlink()).is_relative_to(folder)]
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE events", "PRAGMA user_version = 7"])
+def test_a_ledger_that_is_refused_or_closed_is_left_without_a_garbage_collection(tmp_path: Path, damage: str) -> None:
+    path = filled(tmp_path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(damage)
+    gc.disable()
+    try:
+        with suppress(BadInput), Ledger(path, read_only=True):
+            pass
+        assert open_files(tmp_path) == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("limit", [0, 100, 4096, 8192, 20_000, 40_000])

@@ -70,6 +70,16 @@ PROSE = [
     "You can",
     "Feel free to",
     "Note that f(x) is",
+    "match the following:",
+    "result:",
+    "case 1:",
+    "main.py:",
+    "or",
+    "So f(x).",
+    "Note: f(x) !",
+    "(a): the first",
+    "dp[i]: the largest sum",
+    "type hints",
 ]
 TORN = [
     "f(1) ==",
@@ -123,7 +133,32 @@ TORN = [
     "((f(1)",
     '"ab" +',
     "'Test",
+    "f(1) == 1 o",
+    "f(1) !",
+    "f([1])[0].",
+    "as",
+    "a[1]:",
+    "a[1]: in",
+    "a[1].b: dict[str, int] =",
+    "b: list[in",
+    "match x:",
+    "match x, y:",
+    "match {'a':",
+    "async for y in x:",
+    "break",
+    "type X",
+    "type X[T]",
 ]
+STATEMENTS = [
+    "match f(1), x:\n    case [1, *rest] if rest:\n        pass",
+    "a[1].b: dict[str, int] = {'one': f(1)}",
+    "b: list[int] = [f(1)]",
+    "type Pair[T] = tuple[T, T]",
+    "async with a as b, f(1) as c:\n    pass",
+    "assert f(1) == 2 and f(2) != 3 or not f(3).real, 'wrong'",
+]
+LABELS = {"b:"}
+"""What is read as prose at the end of those, because a line of text may be equal."""
 
 
 @pytest.mark.parametrize("line", PROSE)
@@ -137,6 +172,15 @@ def test_a_line_that_is_plainly_prose_is_left_out(line: str) -> None:
 def test_an_expression_that_was_cut_off_is_judged_as_it_stands(line: str) -> None:
     for text in (WHOLE + "\n" + line, "Sure, here it is:\n\n" + WHOLE + "\n" + line, "```python\n" + WHOLE + line):
         assert isinstance(parse(extract(text, "f").source), SyntaxFault), text
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_statement_that_was_cut_off_anywhere_is_judged_alike_in_every_form(statement: str) -> None:
+    for end in range(1, len(statement) + 1):
+        tail = statement[:end]
+        forms = (WHOLE + "\n" + tail, "Sure, here it is:\n\n" + WHOLE + "\n" + tail, "```python\n" + WHOLE + tail)
+        faults = {isinstance(parse(extract(text, "f").source), SyntaxFault) for text in forms}
+        assert len(faults) == 1 or tail.strip() in LABELS, tail
 
 
 @pytest.mark.parametrize(
