@@ -224,11 +224,11 @@ class KnobModel:
         self._sizes = numpy.full(len(self.axes), float(self._squares @ numpy.array(priors.chances)))
         self._likely_sizes = [numpy.array(priors.chances)] * len(self.axes)
         self._noise, self._seed, self._slack = priors.noise**2, priors.seed**2, slack
+        inverse = numpy.linalg.inv(self._covariance())
         for _ in range(SWEEPS):
-            self._learn_noise()
-            self._learn_sizes()
-        covariance = self._covariance()
-        self._root = numpy.linalg.cholesky(covariance)
+            self._learn_noise(inverse)
+            inverse = self._learn_sizes()
+        self._root = numpy.linalg.cholesky(self._covariance())
         self._weights = cho_solve((self._root, True), self._values, check_finite=False)
 
     def _covariance(self) -> Table:
@@ -246,34 +246,37 @@ class KnobModel:
         own: Table = self._noise * factor + self._slack
         return own
 
-    def _learn_sizes(self) -> None:
-        """Learn the sizes of one knob's effects after the other's, while the rest stays: the covariance changes by few
-        values of the knob only, so each size costs a table of these (the matrix determinant lemma)."""
-        total = self._covariance()
+    def _learn_sizes(self) -> Table:
+        """Learn the sizes of one knob's effects after the other's, while the rest stays; the inverse of the covariance
+        with these. A size changes the covariance by a table of few columns only, so its determinant (the matrix
+        determinant lemma) and its inverse (Woodbury's identity) follow from what they were."""
+        inverse = numpy.linalg.inv(self._covariance())
         chances = numpy.log(numpy.array(self.priors.chances))
         columns = self._values.shape[1]
-        for number, (table, root) in enumerate(self._kernels):
-            rest = total - self._sizes[number] * table
-            lower = numpy.linalg.cholesky(rest)
-            white = solve_triangular(lower, numpy.hstack([root, self._values]), lower=True, check_finite=False)
-            basis, data = white[:, : root.shape[1]], white[:, root.shape[1] :]
-            inner, cross = basis.T @ basis, basis.T @ data
-            eigen, vectors = numpy.linalg.eigh(inner)
-            eigen, turned = numpy.maximum(eigen, 0.0), ((vectors.T @ cross) ** 2).sum(axis=1)
+        for number, (_, root) in enumerate(self._kernels):
+            size = self._sizes[number]
+            white = inverse @ root
+            eigen, vectors = numpy.linalg.eigh(root.T @ white)
+            white = white @ vectors
+            without = numpy.maximum(1 - size * eigen, JITTER)  # what the knob explains now, taken out
+            turned = ((white.T @ self._values / without[:, None]) ** 2).sum(axis=1)
+            eigen = numpy.maximum(eigen, 0.0)
+            alone = eigen / without
             scaled = self._squares[:, None]
-            gain = 0.5 * (scaled * turned / (1 + scaled * eigen)).sum(axis=1)
-            cost = 0.5 * columns * numpy.log1p(scaled * eigen).sum(axis=1)
+            gain = 0.5 * (scaled * turned / (1 + scaled * alone)).sum(axis=1)
+            cost = 0.5 * columns * numpy.log1p(scaled * alone).sum(axis=1)
             likely = gain - cost + chances
             weights = numpy.exp(likely - likely.max())
             self._likely_sizes[number] = weights / weights.sum()
             self._sizes[number] = float(self._likely_sizes[number] @ self._squares)
-            total = rest + self._sizes[number] * table
+            change = self._sizes[number] - size
+            inverse = inverse - (white * (change / (1 + change * eigen))) @ white.T
+        return inverse
 
-    def _learn_noise(self) -> None:
+    def _learn_noise(self, inverse: Table) -> None:
         """Learn the noise of readings, of seeds and of noisy sides, from what the effects leave over (variational EM;
         Bishop 2006, 10.3)."""
-        priors, covariance = self.priors, self._covariance()
-        inverse = numpy.linalg.inv(covariance)
+        priors = self.priors
         weights, own = inverse @ self._values, self._own_noise()
         columns = self._values.shape[1]
         left = (own[:, None] * weights) ** 2
@@ -387,3 +390,20 @@ class KnobModel:
                 likely[part] += weight * mean
                 square[part] += weight * (variance + mean**2)
         return chance, likely, numpy.maximum(square - likely**2, JITTER)
+
+
+class Models:
+    """The last models that were asked for: a night plans, records and settles on the same readings."""
+
+    MOST = 4
+
+    def __init__(self) -> None:
+        self._last: list[KnobModel] = []
+
+    def of(self, axes: Sequence[Axis], observed: Sequence[Observed], priors: Priors) -> KnobModel:
+        asked = (tuple(axes), tuple(observed), priors)
+        found = next((one for one in self._last if (one.axes, one.observed, one.priors) == asked), None)
+        if found is None:
+            found = KnobModel(*asked)
+            self._last = [*self._last[1 - self.MOST :], found]
+        return found

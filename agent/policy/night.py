@@ -6,13 +6,13 @@ until the plan says that the best stack should be confirmed. It is asked again a
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy
 
 from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
-from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
+from agent.policy.knob_model import Axis, Effects, KnobModel, Models, Observed, Places, Priors
 from agent.policy.night_plan import NightPlan, ReadingNoise, first_look, plan, power
 from agent.policy.settings import PolicySettings
 from agent.policy.stack import Stack, best_stack
@@ -86,16 +86,17 @@ class Known:
     beside: int = 0
     budget: float = math.inf
     looked: int = 0
+    models: Models = field(default_factory=Models)
 
     # models
 
     @cached_property
     def model(self) -> KnobModel:
-        return KnobModel(self.axes, self.target, Priors().times(self.scale))
+        return self.models.of(self.axes, self.target, Priors().times(self.scale))
 
     @cached_property
     def guards(self) -> KnobModel | None:
-        return KnobModel(self.axes, self.deviations, DEVIATIONS.times(self.scale)) if self.margins else None
+        return self.models.of(self.axes, self.deviations, DEVIATIONS.times(self.scale)) if self.margins else None
 
     @cached_property
     def effects(self) -> Effects:

@@ -15,7 +15,7 @@ from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.measurements import Measurements
 from agent.policy.confirmation import Standing
-from agent.policy.knob_model import Axis, Observed, Place, Places
+from agent.policy.knob_model import Axis, Models, Observed, Place, Places
 from agent.policy.night import Known
 from agent.study.load import Study
 from common.errors import IllegalRecipe
@@ -59,6 +59,7 @@ class Evidence:
     _beside: dict[str, dict[str, str]] = field(default_factory=dict)
     _out_of_memory: set[str] = field(default_factory=set)
     _ladders: dict[str, dict[str, dict[Place, Value]]] = field(default_factory=dict)
+    _models: Models = field(default_factory=Models)
 
     def known(
         self,
@@ -105,6 +106,7 @@ class Evidence:
             affordable=affordable,
             scale=CHOICES if study.scorer.chooses else 1.0,
             beside=int(study.scorer.chooses),
+            models=self._models,
         )
 
     def failures(self) -> dict[str, Failure]:

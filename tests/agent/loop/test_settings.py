@@ -11,6 +11,7 @@ from typing import Any
 import judged
 import pytest
 import settings_nights as nights
+from benchmark_tasks import TASKS, task_prompts, write_task
 
 from agent.ledger.store import Ledger
 from agent.loop.start_or_resume.session import Overrides, begin, resume
@@ -45,6 +46,16 @@ def policy(**values: str) -> nights.Sections:
     return {"policy": values}
 
 
+def task_of(kind: str) -> Case:
+    """A benchmark's task as the scorer."""
+    return Case({"scorer": {"kind": f'"{kind}"', "task": f'"{TASKS[kind]}"', "category": '"level"'}})
+
+
+CAPITALS = ("France", "Italy", "Japan", "Kenya", "Peru", "Chile", "Ghana", "Egypt", "China", "Nepal", "Spain", "Cuba")
+QUESTIONS = [
+    *({"question": f"Capital of {land}?", "answer": "7", "level": "lists"} for land in CAPITALS),
+    *({"question": f"{n * 37} + {n * n} =", "answer": str(n * 37 + n * n), "level": "arithmetic"} for n in range(12)),
+]
 SHORT = policy(confirming_seeds="3")  # probes are left for the checks at the end
 ONE_LANE: nights.Sections = {"lanes.curriculum": None}
 HOURS = {"probes": None, "hours": "0.1"}
@@ -78,6 +89,8 @@ CASES = {
         },
         frozenset({"RETRACT"}),
     ),
+    "inspect": task_of("inspect"),
+    "lm_eval": task_of("lm_eval"),
     "no holdout prompts": Case(SHORT, prompts=lambda row: row["split"] != "holdout"),
     "no harvest prompts": Case(ONE_LANE, frozenset({"harvest"}), prompts=lambda row: row["split"] != "harvest"),
     "no harvest": Case({**ONE_LANE, "harvest": {"prompts": "0"}}, frozenset({"harvest"})),
@@ -113,6 +126,10 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
 
 
 def asked_of(case: Case, folder: Path) -> Study:
+    kind = str((case.changes.get("scorer") or {}).get("kind")).strip('"')
+    if kind in TASKS:
+        write_task(folder, kind, QUESTIONS)
+        return nights.study(folder, case.changes, task_prompts(folder, kind))
     return nights.study(folder, case.changes, [row for row in simulated_study.prompts() if case.prompts(row)])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_tasks import write_task
 from typer.testing import CliRunner
 
 from agent.study.load import load_study
@@ -28,37 +29,9 @@ def inspect_settings(task: str, **more: Any) -> Any:
 @pytest.fixture
 def sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a task of additions, and its data."""
-    pytest.importorskip("lm_eval")
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     rows = [{"question": f"{n} + {n + 1} =", "answer": str(2 * n + 1), "level": "ab"[n % 2]} for n in range(20)]
-    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (tmp_path / "sums.yaml").write_text(
-        f"""\
-task: our_sums
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {tmp_path}/sums.jsonl
-test_split: test
-output_type: generate_until
-description: "Add. "
-doc_to_text: "{{{{question}}}}"
-doc_to_target: "{{{{answer}}}}"
-generation_kwargs:
-  until: ["\\n"]
-filter_list:
-  - name: number
-    filter:
-      - function: regex
-        regex_pattern: "(-?[0-9]+)"
-      - function: take_first
-metric_list:
-  - metric: exact_match
-    aggregation: mean
-    higher_is_better: true
-""",
-        encoding="utf-8",
-    )
+    write_task(tmp_path, "lm_eval", rows)
     return tmp_path
 
 
@@ -175,7 +148,7 @@ def test_the_command_writes_the_prompts_of_a_study_and_overwrites_none(sums: Pat
     scorer = '[scorer]\nkind = "lm_eval"\ntask = "sums.yaml"\ncategory = "level"\n[target]\ncategory = "a"'
     text = simulated_study.STUDY.replace('[target]\ncategory = "lists"', scorer).replace("arithmetic = 1.5", "b = 1.5")
     path = simulated_study.write_study(sums / "study", text)
-    for name in ("sums.yaml", "sums.jsonl"):
+    for name in ("sums.yaml", "rows.jsonl"):
         (sums / "study" / name).write_bytes((sums / name).read_bytes())
     (sums / "study" / "prompts.jsonl").unlink()
     done = CliRunner().invoke(app, ["prompts", str(path)])
