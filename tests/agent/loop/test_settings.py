@@ -58,7 +58,7 @@ CASES = {
     ),
     "the target overall, with guards": Case({"target": {"category": '"overall"'}, **SHORT}),
     "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None, **SHORT}),
-    "one answer per prompt": Case({"probe": {"samples": "1"}}),
+    "one answer per prompt": Case({"probe": {"samples": "1"}, **SHORT}),
     "one lane": Case(ONE_LANE),
     "a lane without a share": Case({"lanes.curriculum": {"share": "0.0"}}),
     "eight workers": Case({"runner": {"workers": "8"}, "budget": {"probes": "56"}}, width=8),
