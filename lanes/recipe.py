@@ -153,6 +153,7 @@ class Recipe(BaseModel):
     """Name of a source -> which of its rows are left out."""
 
     _digest: str = PrivateAttr(default="")
+    _effect: str = PrivateAttr(default="")
 
     @property
     def digest(self) -> str:
@@ -171,9 +172,11 @@ class Recipe(BaseModel):
     def effect(self) -> str:
         """The digest of what training depends on: of a mixture the shares, and not the scale of its weights,
         and of the filters those of sources with a share."""
-        plain = {**self.model_dump(mode="json"), "mixture": dict(self.shares)}
-        filters = {source: own for source, own in plain.pop("filters", {}).items() if source in self.mixture}
-        return digest_of({**plain, "filters": filters} if filters else plain)
+        if not self._effect:
+            plain = {**self.model_dump(mode="json"), "mixture": dict(self.shares)}
+            filters = {source: own for source, own in plain.pop("filters", {}).items() if source in self.mixture}
+            self._effect = digest_of({**plain, "filters": filters} if filters else plain)
+        return self._effect
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Recipe":
         """A recipe with other values, validated; it has a digest of its own, so nothing else is copied."""

@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with torch, then those with slow tests, then the rest: all workers then end at about the same time."""
+    """Files with torch, then those with slow tests or a browser, then the rest: all workers then end at about the same
+    time."""
     unasked = [name for name in ON_REQUEST if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if item.get_closest_marker("slow") or "browser" in _fixtures(item)}
     first = tuple(with_torch())
     items.sort(key=lambda item: (not item.nodeid.startswith(first), item.path not in slow))
 
@@ -102,10 +104,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected here is never garbage, so the garbage collector skips it; nor is most of what
-    tests import later."""
+    tests import later. Torch is not among it: two processes alone import it, when they come to their tests."""
     gc.disable()
     try:
-        return (yield)
+        found = yield
+        if "torch" in sys.modules:
+            raise pytest.UsageError("a file of tests imports torch when it is read; import it lazily (lazily.py)")
+        return found
     finally:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
@@ -114,8 +119,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time."""
-    if "one_thread" in getattr(item, "fixturenames", ()):
+    if "one_thread" in _fixtures(item):
         gc.freeze()
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    """The names of the fixtures that a test uses."""
+    names: Sequence[str] = getattr(item, "fixturenames", ())
+    return names
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,16 @@ LOADS_MODELS = (
 )
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """Top-level packages, also of what importlib is given: a text, or one that begins with a text."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -74,9 +81,9 @@ def imports(path: Path) -> set[str]:
 
 def texts(code: Path | ast.AST) -> list[str]:
     """Every text in the code; of one with values in it, what stands before the first."""
-    tree = ast.parse(code.read_text(encoding="utf-8")) if isinstance(code, Path) else code
-    parts = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values[1:]}
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in parts]
+    inside = nodes(code) if isinstance(code, Path) else [*ast.walk(code)]
+    parts = {part for node in inside if isinstance(node, ast.JoinedStr) for part in node.values[1:]}
+    found = [node for node in inside if isinstance(node, ast.Constant) and node not in parts]
     return [node.value for node in found if isinstance(node.value, str)]
 
 

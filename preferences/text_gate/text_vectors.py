@@ -71,8 +71,7 @@ def by_words(asked: Indices, prompts: Sequence[str], chosen: Sequence[str], reje
     from scipy import sparse
 
     kinds = [[_words(text) for text in texts] for texts in (prompts, chosen, rejected)]
-    rows = [" ".join((kinds[0][place], *sides)) for place, *sides in zip(asked, *kinds[1:], strict=True)]
-    prompt_vectors, answers, rejected_vectors = _tfidf(rows, kinds)
+    prompt_vectors, answers, rejected_vectors = _tfidf(asked, kinds)
     count = np.bincount(asked, minlength=len(prompts))
     shares = sparse.csr_array((1 / count[asked].astype(np.float32), (asked, np.arange(len(asked)))))
     return Space(answers, prompt_vectors, (prompt_vectors + shares @ rejected_vectors).tocsr(), BY_WORDS)
@@ -91,21 +90,28 @@ def unit(rows: Array) -> Array:
     return np.asarray(rows / np.where(lengths > 1e-6, lengths, np.inf), dtype=np.float32)
 
 
-def _tfidf(rows: Sequence[str], kinds: Sequence[Sequence[str]]) -> list[Matrix]:
-    """The vectors of each kind of text; words and characters weigh the same."""
+def _tfidf(asked: Indices, kinds: Sequence[Sequence[str]]) -> list[Matrix]:
+    """The vectors of prompts, chosen and rejected sides. The terms of each text are counted once; a document is a
+    row, whose terms are those of its three texts."""
     from scipy import sparse
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
-    if not any(row.strip() for row in rows):
+    texts = [text for kind in kinds for text in kind]
+    if not any(texts):
         return [sparse.csr_array((len(kind), 1), dtype=np.float32) for kind in kinds]
-    parts = [
-        TfidfVectorizer(lowercase=False, sublinear_tf=True, dtype=np.float32, **options).fit(rows)
-        for options in ({"token_pattern": r"\w+"}, {"analyzer": "char_wb", "ngram_range": (3, 5)})
-    ]
-    for part in parts:
-        weights = (part.idf_ - 1) ** 2
-        part.idf_ = np.where(weights < np.log(1 / COMMON) ** 2, 0, weights) if len(rows) > SMALL else weights
-    return [_joined([part.transform(kind) for part in parts]) for kind in kinds]
+    ends = np.cumsum([len(kind) for kind in kinds])
+    parts = []
+    for options in ({"token_pattern": r"\w+"}, {"analyzer": "char_wb", "ngram_range": (3, 5)}):
+        counts = CountVectorizer(lowercase=False, dtype=np.float32, **options).fit_transform(texts)
+        counts.sort_indices()  # so that sums are taken in one order
+        prompts, chosen, rejected = (counts[end - len(kind) : end] for end, kind in zip(ends, kinds, strict=True))
+        weighting = TfidfTransformer(sublinear_tf=True).fit(prompts[asked] + chosen + rejected)
+        weights = (weighting.idf_ - 1) ** 2
+        if len(asked) > SMALL:
+            weights = np.where(weights < np.log(1 / COMMON) ** 2, 0, weights)
+        weighting.idf_ = weights
+        parts.append([weighting.transform(kind) for kind in (prompts, chosen, rejected)])
+    return [_joined(kind) for kind in zip(*parts, strict=True)]
 
 
 def _joined(parts: Sequence[Matrix]) -> Matrix:

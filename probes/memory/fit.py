@@ -159,7 +159,8 @@ def fit(
     estimator: Estimator = estimate,
 ) -> Fit:
     """The fit of a study; RuntimeError and the like for a model that cannot be computed without data."""
-    found = Fit(estimator(config, start, trust_remote_code), estimator(config, largest, trust_remote_code), machine)
+    needed = estimator(config, start, trust_remote_code)
+    found = Fit(needed, needed if largest == start else estimator(config, largest, trust_remote_code), machine)
     if found.fits:
         return found
     for plan in _smaller(start, machine):

@@ -40,7 +40,8 @@ def processes() -> dict[int, Process]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                head, _, tail = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")
+                with open(f"/proc/{entry}/stat", "rb", buffering=0) as stream:
+                    head, _, tail = stream.read().decode(errors="replace").rpartition(")")
             except OSError:
                 continue  # the process has just ended
             state, parent = tail.split()[:2]

@@ -202,7 +202,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_landscapes_of_somebody_else_are_played_instead(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "quick", lambda budgets: [Cell(1.0, 0.5, 4, Nights(2), rivals=Nights(2))])
+    monkeypatch.setattr(command, "quick", lambda budgets: [Cell(1.0, 0.5, 4, Nights(1), rivals=Nights(1), budget=60)])
     monkeypatch.setattr(play, "_own", list)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert command.main(True, True, "own_landscapes:several", own / "out") == 0

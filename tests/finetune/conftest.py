@@ -1,9 +1,33 @@
-"""A model that several files of tests train further."""
+"""What several files of tests of full-length runs share."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from taught import write_taught_model
+
+from finetune import memory
+from probes.memory.estimate import Estimate, estimate
+from probes.memory.workload import Workload
+
+_ESTIMATES: dict[tuple[str, str], Estimate] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def remembered_estimates() -> Iterator[None]:
+    """Equal runs share one estimate of their memory, which takes about a second."""
+
+    def remembered(config: Any, work: Workload, trust_remote_code: bool = False) -> Estimate:
+        key = (config.to_json_string(), repr(work))
+        if key not in _ESTIMATES:
+            _ESTIMATES[key] = estimate(config, work, trust_remote_code)
+        return _ESTIMATES[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "fit", partial(memory.fit, estimator=remembered))
+        yield
 
 
 @pytest.fixture(scope="session")

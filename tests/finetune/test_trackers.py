@@ -1,30 +1,33 @@
 """A tracker that fails ends no run."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from transformers import TrainerCallback
+from lazily import Lazily
 
-from finetune.watch import trackers as tracking
-from finetune.watch.trackers import Tracker, trackers
-
-
-class Scripted(TrainerCallback):  # type: ignore[misc]
-    """A callback that logs three lines, and cannot send the third."""
-
-    def __init__(self) -> None:
-        self.lines: list[Any] = []
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        self.lines.append(logs)
-        if len(self.lines) == 3:
-            raise ConnectionError("localhost:5000 refused\nthe connection")
+if TYPE_CHECKING:
+    from finetune.watch import trackers as tracking
+else:
+    tracking = Lazily("finetune.watch.trackers")
 
 
 def test_an_error_is_told_once_and_ends_nothing() -> None:
+    from transformers import TrainerCallback
+
+    class Scripted(TrainerCallback):  # type: ignore[misc]
+        """A callback that logs three lines, and cannot send the third."""
+
+        def __init__(self) -> None:
+            self.lines: list[Any] = []
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            self.lines.append(logs)
+            if len(self.lines) == 3:
+                raise ConnectionError("localhost:5000 refused\nthe connection")
+
     told: list[str] = []
     made = Scripted()
-    tracker = Tracker("mlflow", lambda: made, told.append)
+    tracker = tracking.Tracker("mlflow", lambda: made, told.append)
     tracker.on_train_begin(None, None, None, model=None)
     for step in range(5):
         tracker.on_log(None, None, None, logs=step)
@@ -40,8 +43,8 @@ def test_one_that_cannot_begin_is_told_too(monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError("requires wandb to be installed")
 
     told: list[str] = []
-    monkeypatch.setattr(tracking, "get_reporting_integration_callbacks", lambda name: [unusable])
-    (tracker,) = trackers(("wandb",), told.append)
+    monkeypatch.setattr("finetune.watch.trackers.get_reporting_integration_callbacks", lambda name: [unusable])
+    (tracker,) = tracking.trackers(("wandb",), told.append)
     tracker.on_log(None, None, None, logs={})
     assert len(told) == 1
     assert told[0].startswith("the tracker wandb failed (requires wandb to be installed)")

@@ -11,7 +11,10 @@ FEW = 64
 
 @cache
 def remember() -> None:
-    """The metadata of packages, which accelerate parses at each step of a training, and the code of templates given as
-    text: PEFT and TRL write a model card with each adapter."""
+    """Which packages there are and their metadata, which accelerate looks up at each step of a training, and the code
+    of templates given as text: PEFT and TRL write a model card with each adapter."""
+    from accelerate.utils import imports
+
     importlib.metadata.metadata = cache(importlib.metadata.metadata)
+    imports._is_package_available = cache(imports._is_package_available)
     jinja2.Environment.compile = lru_cache(FEW)(jinja2.Environment.compile)  # type: ignore[assignment, method-assign]

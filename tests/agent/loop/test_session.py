@@ -81,8 +81,8 @@ def test_the_same_seed_gives_the_same_decisions(study: Study, tmp_path: Path) ->
             return [(p.knob, p.after) for p in ledger.proposals()] + [d.reason for d in ledger.decisions()]
 
     for name in ("a", "b"):
-        play(study, tmp_path / name, seed=3)
-    play(study, tmp_path / "c", seed=4)
+        play(study, tmp_path / name, decisions=6, seed=3)
+    play(study, tmp_path / "c", decisions=6, seed=4)
     assert gist(tmp_path / "a") == gist(tmp_path / "b")
     assert gist(tmp_path / "a") != gist(tmp_path / "c")
 
@@ -204,31 +204,26 @@ def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
         go_on(tmp_path / "cut")
 
 
-@pytest.mark.parametrize(
-    ("file", "before", "after", "part"),
-    [
-        (
-            "study.toml",
-            "arithmetic = 1.5",
-            "arithmetic = 2.5",
-            r"no longer asks .* \(guards\.arithmetic: 1\.5 -> 2\.5; a",
-        ),
-        ("study.toml", "steps = 20", "steps = 21", r"no longer asks .* \(probe\.steps: 20 -> 21; a copy"),
-        ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", r"began prompts differs \("),
-        ("good.jsonl", "x * 3", "x * 4", r"began data differs \("),
-    ],
+CHANGES = (
+    ("study.toml", "arithmetic = 1.5", "arithmetic = 2.5", r"no longer asks .* \(guards\.arithmetic: 1\.5 -> 2\.5; a"),
+    ("study.toml", "steps = 20", "steps = 21", r"no longer asks .* \(probe\.steps: 20 -> 21; a copy"),
+    ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", r"began prompts differs \("),
+    ("good.jsonl", "x * 3", "x * 4", r"began data differs \("),
 )
-def test_a_study_that_changed_is_not_resumed(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str, part: str
+
+
+def test_a_study_that_changed_is_not_resumed_until_it_is_as_it_was(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(study, tmp_path, monkeypatch, 10)
-    path = tmp_path / "study" / file
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(before, after), encoding="utf-8")
-    with pytest.raises(StudyChanged, match=part):
-        go_on(tmp_path)
-    path.write_text(text, encoding="utf-8")
-    go_on(tmp_path)
+    for file, before, after, part in CHANGES:
+        path = tmp_path / "study" / file
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(before, after), encoding="utf-8")
+        with pytest.raises(StudyChanged, match=part):
+            go_on(tmp_path)
+        path.write_text(text, encoding="utf-8")
+    go_on(tmp_path, decisions=1)
 
 
 def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_changes_nothing(
@@ -244,7 +239,7 @@ def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_chang
             rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
             interrupted(load_study(path), tmp_path / name, patched, 4)
         rows.write_text("\n".join(later), encoding="utf-8")
-        resumed = go_on(tmp_path / name)
+        resumed = go_on(tmp_path / name, decisions=2)
         with Ledger(tmp_path / name / "runs" / "ledger.sqlite", read_only=True) as ledger:
             session = ledger.session(resumed)
         assert session is not None

@@ -95,7 +95,7 @@ def test_a_confirmation_errs_hardly_more_than_it_spends_although_its_noise_is_no
 ) -> None:
     """Without any effect, on pairs that are so many times as noisy as what is known of the noise says: half of the
     variance in a category is that of the run."""
-    generator, nights, kept = numpy.random.default_rng(4), 2000, 0
+    generator, nights, kept = numpy.random.default_rng(4), 1200, 0
     known, at = dict.fromkeys("abcdef", Spread(1.0, TARGET_FREEDOM)), levels(error, pairs, first)
     for _ in range(nights):
         draws = noisier * 0.5**0.5 * (generator.normal(size=(pairs, 1)) + generator.normal(size=(pairs, 6)))

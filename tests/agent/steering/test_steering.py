@@ -451,7 +451,7 @@ def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
     assert "person" in {row["proposer"] for row in whole["proposals"]}
     assert len(taken) > 8
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    for folder in sorted({*taken[:: max(1, len(taken) // 12)], *later}):
+    for folder in sorted({*taken[:: max(1, len(taken) // 8)], *later}):
         killed = Workspace(folder)
         monkeypatch.setattr(
             "agent.loop.start_or_resume.session.open_runner",

@@ -5,26 +5,33 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import architectures
 import exporting
 import pytest
 import tiny
-from safetensors.torch import load_file, save_file
+from lazily import Lazily
 
 from common.digests import require_own_digest
 from common.errors import BadInput, NightlaneError
-from finetune.export.export import export
 from finetune.export.exported import PROMPTS, ExportedModel, ExportKind, ExportRequest
 from finetune.manifest import Manifest, saved, write_manifest
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import load_renderer
 
+if TYPE_CHECKING:
+    import safetensors.torch as tensors
+
+    import finetune.export.export as exporter
+else:
+    tensors, exporter = Lazily("safetensors.torch"), Lazily("finetune.export.export")
+
 
 def exported(source: Path, output: Path, kind: ExportKind = "adapter", **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": source, "kind": kind, "output": output}
-    return export(ExportRequest(**{**values, **changes}), lambda done: "a card", lambda line: None)  # type: ignore[arg-type]
+    return exporter.export(ExportRequest(**{**values, **changes}), lambda done: "a card", lambda line: None)  # type: ignore[arg-type]
 
 
 def finished_run(folder: Path) -> Path:
@@ -107,8 +114,8 @@ def test_a_merge_that_loses_the_adapter_is_refused(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path)
     AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.bfloat16).save_pretrained(tmp_path / "model")
     path = adapter / "adapter_model.safetensors"
-    small = {name: value * (1e-6 if "lora_B" in name else 1) for name, value in load_file(path).items()}
-    save_file(small, path, {"format": "pt"})
+    small = {name: value * (1e-6 if "lora_B" in name else 1) for name, value in tensors.load_file(path).items()}
+    tensors.save_file(small, path, {"format": "pt"})
     with pytest.raises(NightlaneError, match="rounding lost the adapter, so serve it unmerged"):
         exported(adapter, tmp_path / "out", "merged")
     assert not (tmp_path / "out").exists()
@@ -182,9 +189,9 @@ def test_an_adapter_that_changes_nothing_is_refused(tmp_path: Path) -> None:
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path)
     path = adapter / "adapter_model.safetensors"
-    weights = load_file(path)
+    weights = tensors.load_file(path)
     next(iter(weights.values()))[0, 0] = float("nan")
-    save_file(weights, path, {"format": "pt"})
+    tensors.save_file(weights, path, {"format": "pt"})
     with pytest.raises(BadInput, match="are not finite; the run diverged"):
         exported(adapter, tmp_path / "out")
 

@@ -2,24 +2,31 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import exporting
 import gguf
 import numpy
 import pytest
-import torch
-from safetensors.torch import load_file
+from lazily import Lazily
 
 from bench.faults.injection.supervisor import Fault, Supervisor
 from common.errors import BadInput
 from finetune.export.base import base_for
-from finetune.export.export import export
 from finetune.export.exported import ExportedModel, ExportRequest
-from finetune.export.gguf_file import write_gguf
-from finetune.export.gguf_names import ARCHITECTURES, reordered
-from finetune.export.lora_weights import lora_weights
 from finetune.export.trained import find_trained
 from probes.model.load import load_base
+
+if TYPE_CHECKING:
+    import safetensors.torch as saved_tensors
+    import torch
+
+    import finetune.export.export as exporter
+    from finetune.export import gguf_file, gguf_names, lora_weights
+else:
+    torch, saved_tensors = Lazily("torch"), Lazily("safetensors.torch")
+    exporter, gguf_file = Lazily("finetune.export.export"), Lazily("finetune.export.gguf_file")
+    gguf_names, lora_weights = Lazily("finetune.export.gguf_names"), Lazily("finetune.export.lora_weights")
 
 PERMUTED, PLAIN = ("llama", "mistral"), ("qwen2", "qwen3", "gemma2", "gemma3", "gemma3_vision")
 NAMES = {"llama": "llama", "mistral": "llama", "gemma3_vision": "gemma3"}
@@ -28,7 +35,7 @@ NAMES = {"llama": "llama", "mistral": "llama", "gemma3_vision": "gemma3"}
 
 def exported(adapter: Path, output: Path, **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": adapter, "kind": "gguf", "output": output}
-    return export(ExportRequest(**{**values, **changes}), lambda done: "", lambda line: None)  # type: ignore[arg-type]
+    return exporter.export(ExportRequest(**{**values, **changes}), lambda done: "", lambda line: None)  # type: ignore[arg-type]
 
 
 def tensors(path: Path) -> dict[str, numpy.ndarray]:
@@ -57,7 +64,10 @@ def test_rows_of_q_and_k_are_in_the_order_of_llama_cpp(tmp_path: Path, architect
     """Of Llama's shapes, neighbours form a pair in a head's rows; q has four heads of eight rows here, and k two."""
     adapter = exporting.write(tmp_path, architecture)
     exported(adapter, tmp_path / "out")
-    saved, written = load_file(adapter / "adapter_model.safetensors"), tensors(tmp_path / "out" / "adapter.gguf")
+    saved, written = (
+        saved_tensors.load_file(adapter / "adapter_model.safetensors"),
+        tensors(tmp_path / "out" / "adapter.gguf"),
+    )
     for side, name, heads in (("q_proj", "attn_q", 4), ("k_proj", "attn_k", 2)):
         b = saved[f"base_model.model.model.layers.1.self_attn.{side}.lora_B.weight"].numpy()
         rows = b.shape[0] // heads
@@ -84,16 +94,14 @@ def test_a_file_with_another_alpha_or_order_is_not_given_its_name(
 ) -> None:
     """The check sees what a wrong converter would write."""
     from common.errors import NightlaneError
-    from finetune.export import gguf_names
-    from finetune.export.lora_weights import LoraWeights
 
     adapter = exporting.write(tmp_path, "llama", use_rslora=True)
     with monkeypatch.context() as patch:
-        patch.setattr(gguf_names, "reordered", lambda rows, heads: rows)
+        patch.setattr("finetune.export.gguf_names.reordered", lambda rows, heads: rows)
         with pytest.raises(NightlaneError, match="as PEFT's adapter does"):
             exported(adapter, tmp_path / "order")
     with monkeypatch.context() as patch:
-        patch.setattr(LoraWeights, "gguf_alpha", property(lambda self: self.alpha))
+        patch.setattr(lora_weights.LoraWeights, "gguf_alpha", property(lambda self: self.alpha))
         with pytest.raises(NightlaneError, match="as PEFT's adapter does"):
             exported(adapter, tmp_path / "alpha")
     assert not (tmp_path / "order").exists()
@@ -157,13 +165,13 @@ def test_the_base_in_the_file_is_the_named_one(tmp_path: Path) -> None:
 
 def test_sixteen_bits_are_written_exactly(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path, "qwen2")
-    from safetensors.torch import save_file
-
     path = adapter / "adapter_model.safetensors"
-    save_file({name: value.bfloat16() for name, value in load_file(path).items()}, path, {"format": "pt"})
+    saved_tensors.save_file(
+        {name: value.bfloat16() for name, value in saved_tensors.load_file(path).items()}, path, {"format": "pt"}
+    )
     exported(adapter, tmp_path / "out")
     written = tensors(tmp_path / "out" / "adapter.gguf")["blk.0.attn_q.weight.lora_a"]
-    saved = load_file(path)["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"]
+    saved = saved_tensors.load_file(path)["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"]
     assert torch.equal(torch.from_numpy(written.copy()), saved.float())
 
 
@@ -172,9 +180,9 @@ def test_reordering_rows_is_undone_by_transformers() -> None:
 
     rows = torch.arange(48.0).reshape(24, 2)
     processor = LlamaTensorProcessor({"num_attention_heads": 4, "num_key_value_heads": 2})
-    back = processor.process(reordered(rows, 4).numpy(), name="blk.0.attn_q.weight").weights
+    back = processor.process(gguf_names.reordered(rows, 4).numpy(), name="blk.0.attn_q.weight").weights
     assert numpy.array_equal(back, rows.numpy())
-    back = processor.process(reordered(rows, 2).numpy(), name="blk.0.attn_k.weight").weights
+    back = processor.process(gguf_names.reordered(rows, 2).numpy(), name="blk.0.attn_k.weight").weights
     assert numpy.array_equal(back, rows.numpy())
 
 
@@ -183,9 +191,9 @@ def test_every_linear_layer_of_each_architecture_has_a_tensor(tmp_path: Path) ->
     trained = find_trained(adapter)
     base = base_for(trained, None, Path())
     model = load_base(base.settings, base.folder, "none", "cpu").model
-    write_gguf(tmp_path / "x.gguf", "x", lora_weights(trained, model), base)
+    gguf_file.write_gguf(tmp_path / "x.gguf", "x", lora_weights.lora_weights(trained, model), base)
     assert len(tensors(tmp_path / "x.gguf")) == 2 * 2 * len(exporting.LAYERS)
-    assert len({one.model_type for one in ARCHITECTURES}) == len(ARCHITECTURES)
+    assert len({one.model_type for one in gguf_names.ARCHITECTURES}) == len(gguf_names.ARCHITECTURES)
 
 
 def test_an_error_of_the_disk_never_goes_unnoticed(tmp_path: Path) -> None:
@@ -193,11 +201,11 @@ def test_an_error_of_the_disk_never_goes_unnoticed(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path, "qwen3")
     trained = find_trained(adapter)
     base = base_for(trained, None, Path())
-    lora = lora_weights(trained, load_base(base.settings, base.folder, "none", "cpu").model)
+    lora = lora_weights.lora_weights(trained, load_base(base.settings, base.folder, "none", "cpu").model)
     (root := tmp_path / "root").mkdir()
 
     def write() -> int:
-        write_gguf(root / "x.gguf", "x", lora, base)
+        gguf_file.write_gguf(root / "x.gguf", "x", lora, base)
         return 0
 
     supervisor = Supervisor(root, tmp_path)

@@ -4,15 +4,21 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import exporting
 import pytest
 from commands import nightlane
+from lazily import Lazily
 
 from common.errors import NightlaneError
 from evaluation.llama_cpp.tools import LlamaCpp
-from finetune.export.export import export
 from finetune.export.exported import ExportedModel, ExportRequest
+
+if TYPE_CHECKING:
+    import finetune.export.export as exporter
+else:
+    exporter = Lazily("finetune.export.export")
 
 pytestmark = pytest.mark.serving
 LAB = Path(__file__).parents[3] / "labs" / "smollm"
@@ -28,7 +34,7 @@ def tools() -> LlamaCpp:
 
 def exported(adapter: Path, output: Path, tools: LlamaCpp, **changes: object) -> ExportedModel:
     values: dict[str, object] = {"source": adapter, "kind": "gguf", "output": output, "llama_cpp": tools}
-    return export(ExportRequest(**{**values, **changes}), lambda done: "", print)  # type: ignore[arg-type]
+    return exporter.export(ExportRequest(**{**values, **changes}), lambda done: "", print)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"])
@@ -41,7 +47,9 @@ def test_llama_cpps_own_converter_writes_the_same_tensors(
     from finetune.export.llama_check import compare_with_converter
 
     adapter = exporting.write(tmp_path, architecture, use_rslora=rslora)
-    export(ExportRequest(source=adapter, kind="gguf", output=tmp_path / "out"), lambda done: "", lambda line: None)
+    exporter.export(
+        ExportRequest(source=adapter, kind="gguf", output=tmp_path / "out"), lambda done: "", lambda line: None
+    )
     found = compare_with_converter(tools, adapter, tmp_path / "model", tmp_path / "out" / "adapter.gguf", tmp_path)
     assert found.tensors == 2 * 2 * len(exporting.LAYERS)
     assert found.largest == 0

@@ -6,10 +6,12 @@ from random import Random
 
 import pytest
 from correct_programs import CORRECT
+from hypothesis import Phase, settings
 
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES, Task, Template
 from preferences.code_gate import Certificate, Contract, ContractSandboxes, certify
+from preferences.code_gate.execution import hypothesis_search
 from sandbox import Limits
 
 TASKS = 2  # per template
@@ -19,6 +21,15 @@ TASKS = 2  # per template
 def sandboxes() -> Iterator[ContractSandboxes]:
     with ContractSandboxes(Limits(seconds=0.5)) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unshrunk() -> Iterator[None]:
+    """An input that shows a mistake is not made smaller, which would take half of the time (test_gate_layers.py)."""
+    drawn_alone = settings(hypothesis_search._SETTINGS, phases=(Phase.generate,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hypothesis_search, "_SETTINGS", drawn_alone)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -158,6 +158,17 @@ def test_what_does_not_fit_is_refused_with_the_cheapest_changes_that_help(room: 
     assert str(refused.value).endswith(remedy)
 
 
+def test_a_workload_is_estimated_once() -> None:
+    asked: list[Workload] = []
+
+    def noted(config: Any, work: Workload, trust: bool) -> MemoryEstimate:
+        asked.append(work)
+        return pretended(config, work, trust)
+
+    fit(None, ON_GPU, ON_GPU, GPU, estimator=noted).require()
+    assert asked == [ON_GPU]
+
+
 def test_on_a_cpu_all_workers_share_the_memory() -> None:
     two = fit(None, WORK, WORK, Machine("cpu", 30.0, 2), estimator=pretended)
     with pytest.raises(BadInput, match=r"2 workers on the CPU.* workers = 1 under \[runner\], which needs about"):

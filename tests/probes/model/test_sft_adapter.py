@@ -70,6 +70,12 @@ def trained(base: Base, models: Path, folder: Path, **changes: Any) -> Path:
     return result.adapter
 
 
+@pytest.fixture(scope="module")
+def on_top(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that was trained on the base with its SFT adapter."""
+    return trained(load_base(WITH, models, "none", "cpu"), models, tmp_path_factory.mktemp("on-top"))
+
+
 def logits(base: Base, model: Any = None) -> "torch.Tensor":
     ids = base.renderer.tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -149,11 +155,9 @@ def test_what_is_trained_on_experts_is_held_too(models: Path, tmp_path: Path) ->
     merged.require_alike(base, adapter, tmp_path / "combined", TEXTS)
 
 
-def test_one_that_does_not_hold_both_is_refused(models: Path, tmp_path: Path) -> None:
-    base = load_base(WITH, models, "none", "cpu")
-    adapter = trained(base, models, tmp_path)
+def test_one_that_does_not_hold_both_is_refused(models: Path, on_top: Path) -> None:
     with pytest.raises(NightlaneError, match="of their size away"):
-        merged.require_alike(base, adapter, adapter, TEXTS)
+        merged.require_alike(load_base(WITH, models, "none", "cpu"), on_top, on_top, TEXTS)
 
 
 def test_its_files_are_in_the_digest_of_the_base_and_nothing_is_where_there_is_none(
@@ -167,14 +171,13 @@ def test_its_files_are_in_the_digest_of_the_base_and_nothing_is_where_there_is_n
     assert "adapter" not in BARE.model_dump(mode="json")
 
 
-def test_an_adapter_knows_what_it_stands_on(models: Path, tmp_path: Path) -> None:
-    base = load_base(WITH, models, "none", "cpu")
-    adapter, combined = trained(base, models, tmp_path), tmp_path / "combined"
-    merged.combine(base, adapter, combined)
-    require_base_adapter(adapter, WITH, models)
+def test_an_adapter_knows_what_it_stands_on(models: Path, on_top: Path, tmp_path: Path) -> None:
+    combined = tmp_path / "combined"
+    merged.combine(load_base(WITH, models, "none", "cpu"), on_top, combined)
+    require_base_adapter(on_top, WITH, models)
     require_base_adapter(combined, BARE, models)
     with pytest.raises(BadInput, match="the model has none on"):
-        require_base_adapter(adapter, BARE, models)
+        require_base_adapter(on_top, BARE, models)
     with pytest.raises(BadInput, match="has one on already"):
         require_base_adapter(combined, WITH, models)
 
@@ -251,10 +254,9 @@ def test_a_server_of_the_bare_model_is_given_an_adapter_that_holds_both(models: 
     assert not (tmp_path / probe.id / "served").exists()
 
 
-def test_an_evaluation_puts_it_on_both_sides_and_refuses_an_adapter_that_lacks_it(models: Path, tmp_path: Path) -> None:
-    adapter = trained(load_base(WITH, models, "none", "cpu"), models, tmp_path)
-    before, after = load(WITH, models, "none", adapter)
-    assert (before.name, after.name) == ("qwen3 + sft", f"qwen3 + sft + {adapter}")
+def test_an_evaluation_puts_it_on_both_sides_and_refuses_an_adapter_that_lacks_it(models: Path, on_top: Path) -> None:
+    before, after = load(WITH, models, "none", on_top)
+    assert (before.name, after.name) == ("qwen3 + sft", f"qwen3 + sft + {on_top}")
     assert before.base.adapter is not None
     with pytest.raises(BadInput, match="the model has none on; name that adapter too"):
-        load(BARE, models, "none", adapter)
+        load(BARE, models, "none", on_top)

@@ -147,20 +147,31 @@ def test_any_texts(kind: tuple[str, Renderer], prompt: str, chosen: str, rejecte
         assert read == meant or (name in TRIMS and read == meant.strip()), (read, meant)
 
 
+@pytest.fixture(scope="module")
+def whole(kind: tuple[str, Renderer]) -> Renderer:
+    """A renderer that tokenises an answer behind the whole question, and not behind its end alone."""
+    made = Renderer(kind[1].tokenizer, ModelSettings(path="none"))
+    made.tokens.tail = lambda text, ids: (text, ids)  # type: ignore[method-assign]
+    return made
+
+
+def require_equal_rows(asking: Renderer, whole: Renderer, pairs: Sequence[TrainingRow]) -> None:
+    rows = [[str(row) if isinstance(row, Unrenderable) else row for row in own.rows(pairs)] for own in (asking, whole)]
+    assert rows[0] == rows[1]
+
+
 @settings(max_examples=15)
 @given(TEXTS, TEXTS, TEXTS)
 def test_an_answer_has_the_ids_that_it_has_behind_the_whole_question(
-    kind: tuple[str, Renderer], prompt: str, chosen: str, rejected: str
+    kind: tuple[str, Renderer], whole: Renderer, prompt: str, chosen: str, rejected: str
 ) -> None:
-    """It is tokenised behind the question's end alone, which takes less time."""
-    _, asking = kind
-    own = Renderer(asking.tokenizer, ModelSettings(path="none"))
-    own.tokens.tail = lambda text, ids: (text, ids)  # type: ignore[method-assign]
-    for pair in (TrainingRow(prompt, chosen, rejected, "s", 1), *FORMS.values()):
-        (short,), (whole,) = asking.rows([pair]), own.rows([pair])
-        assert (str(short) if isinstance(short, Unrenderable) else short) == (
-            str(whole) if isinstance(whole, Unrenderable) else whole
-        )
+    require_equal_rows(kind[1], whole, [TrainingRow(prompt, chosen, rejected, "s", 1)])
+
+
+def test_an_answer_of_each_form_has_the_ids_that_it_has_behind_the_whole_question(
+    kind: tuple[str, Renderer], whole: Renderer
+) -> None:
+    require_equal_rows(kind[1], whole, [*FORMS.values()])
 
 
 KEPT = ("def double(x):\n    return x * 2\n", "It is four.")

@@ -10,7 +10,6 @@ from holdout_answers import side
 from agent.ledger.results.columns import COLUMNS
 from agent.study.load import load_study
 from evaluation.own_study.evaluate import StudyRequest, evaluate_study
-from finetune.export.export import export
 from finetune.export.exported import ExportedModel, ExportKind, ExportRequest
 from finetune.manifest import Manifest, TrainedOn, saved, write_manifest
 from finetune.promotion.decision import PromotionDecision, PromotionStatus
@@ -112,6 +111,8 @@ def promote(workspace: Path, steps: int, status: PromotionStatus, compared: bool
 
 
 def exported(workspace: Path, output: Path, kind: ExportKind) -> ExportedModel:
+    from finetune.export.export import export
+
     material = load_study(workspace / "study.toml").material
     request = ExportRequest(source=workspace / "run", kind=kind, output=output, material=material)
     return export(request, lambda done: "", lambda line: None)
