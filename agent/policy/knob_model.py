@@ -224,7 +224,7 @@ class KnobModel:
         self._sizes = numpy.full(len(self.axes), float(self._squares @ numpy.array(priors.chances)))
         self._likely_sizes = [numpy.array(priors.chances)] * len(self.axes)
         self._noise, self._seed, self._slack = priors.noise**2, priors.seed**2, slack
-        inverse = numpy.linalg.inv(self._covariance())
+        inverse = self._inverse()
         for _ in range(SWEEPS):
             self._learn_noise(inverse)
             inverse = self._learn_sizes()
@@ -246,11 +246,14 @@ class KnobModel:
         own: Table = self._noise * factor + self._slack
         return own
 
+    def _inverse(self) -> Table:
+        return numpy.linalg.inv(self._covariance()).astype(numpy.float64, copy=False)
+
     def _learn_sizes(self) -> Table:
         """Learn the sizes of one knob's effects after the other's, while the rest stays; the inverse of the covariance
         with these. A size changes the covariance by a table of few columns only, so its determinant (the matrix
         determinant lemma) and its inverse (Woodbury's identity) follow from what they were."""
-        inverse = numpy.linalg.inv(self._covariance())
+        inverse = self._inverse()
         chances = numpy.log(numpy.array(self.priors.chances))
         columns = self._values.shape[1]
         for number, (_, root) in enumerate(self._kernels):

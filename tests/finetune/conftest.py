@@ -9,24 +9,25 @@ import pytest
 from taught import write_taught_model
 
 from finetune import memory
-from probes.memory.estimate import Estimate, estimate
+from probes.memory.estimate import MemoryEstimate, estimate
+from probes.memory.fit import fit
 from probes.memory.workload import Workload
 
-_ESTIMATES: dict[tuple[str, str], Estimate] = {}
+_ESTIMATES: dict[tuple[str, str], MemoryEstimate] = {}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def remembered_estimates() -> Iterator[None]:
     """Equal runs share one estimate of their memory, which takes about a second."""
 
-    def remembered(config: Any, work: Workload, trust_remote_code: bool = False) -> Estimate:
+    def remembered(config: Any, work: Workload, trust_remote_code: bool = False) -> MemoryEstimate:
         key = (config.to_json_string(), repr(work))
         if key not in _ESTIMATES:
             _ESTIMATES[key] = estimate(config, work, trust_remote_code)
         return _ESTIMATES[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "fit", partial(memory.fit, estimator=remembered))
+        patch.setattr(memory, "fit", partial(fit, estimator=remembered))
         yield
 
 

@@ -21,7 +21,7 @@ from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane, r
 from cli import machine
 from cli import main as command_line
 from probes.scoring.benchmarks import scorer as benchmarks
-from probes.scoring.benchmarks.task import Sample
+from probes.scoring.benchmarks.task import TaskSample
 from testing.simulated_study import write_study
 
 
@@ -43,7 +43,7 @@ def _prompts(root: Path, *more: str) -> Command:
     def replace_task() -> None:
         words = ("lamp", "harbour", "storm", "keeper", "anchor", "gull", "rope", "tide", "bell", "mast")
         asked = [f"What did the {word} do on the {number}th night?" for number, word in enumerate(words)]
-        samples = {name: Sample(name, "lists", name, None, "1") for name in asked}
+        samples = {name: TaskSample(name, "lists", name, None, "1") for name in asked}
         task = types.SimpleNamespace(name="night", samples=samples)
         benchmarks.prompts_task = lambda settings, folder: task
 

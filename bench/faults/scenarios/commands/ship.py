@@ -15,7 +15,7 @@ from bench.faults.scenarios.nights import ONLY_CURRICULUM, PLAIN, simulated
 from bench.faults.scenarios.nights import observe as observe_night
 from bench.faults.scenarios.observe import Observed
 from bench.faults.scenarios.scenario import Command, Run, Scenario, exit_code_of, nightlane, repeat
-from cli.commands import ship as shipping
+from cli.commands.model import ship as shipping
 
 
 def _write_shipped(root: Path, run: Run) -> None:
@@ -23,7 +23,7 @@ def _write_shipped(root: Path, run: Run) -> None:
     write_small_study(root, run, lanes=ONLY_CURRICULUM, policy=PLAIN)
     study = root / "study" / "study.toml"
     study.write_text(study.read_text("utf-8").replace("decisions = 8", "probes = 16"), encoding="utf-8")
-    killed = run(_ship(root, die_at("cli.commands.ship", "_exported", 1)))
+    killed = run(_ship(root, die_at("cli.commands.model.ship", "_exported", 1)))
     if killed.code != -signal.SIGKILL:
         raise RuntimeError(f"ship does not reach its export: exit {killed.code}, {killed.stderr[-2000:]}")
 
