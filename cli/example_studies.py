@@ -5,6 +5,7 @@ code/        pairs and prompts with tests        text/    pairs and prompts of b
 rules/       rules.toml                          judge/   rubric.toml and calibration.jsonl
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from common.wording import nearest
 
 EXAMPLES = Path(__file__).with_name("example_study")
 TEMPLATES = ("study.toml", "program.md")
+NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +89,24 @@ def example_named(kind: str) -> ExampleStudy:
     raise BadInput(f"--kind {kind!r} is not known{nearest(kind, [one.kind for one in KINDS])} ({kinds_in_words()})")
 
 
-def texts_of(example: ExampleStudy) -> Mapping[str, str]:
-    """Name of each file of the study -> its text."""
+def texts_of(example: ExampleStudy, name: str = "my-study") -> Mapping[str, str]:
+    """Name of each file of the study with this name -> its text."""
     import jinja2
 
-    folder = jinja2.FileSystemLoader(EXAMPLES / "templates", encoding="utf-8")
+    loader = jinja2.FileSystemLoader(EXAMPLES / "templates", encoding="utf-8")
     templates = jinja2.Environment(
-        loader=folder, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        loader=loader, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    written = {name: templates.get_template(f"{name}.jinja").render(vars(example)) for name in TEMPLATES}
-    copied = [path for name in example.folders for path in sorted((EXAMPLES / name).iterdir()) if path.is_file()]
+    written = {file: templates.get_template(f"{file}.jinja").render(vars(example), name=name) for file in TEMPLATES}
+    copied = [path for folder in example.folders for path in sorted((EXAMPLES / folder).iterdir()) if path.is_file()]
     return {**written, **{path.name: path.read_text(encoding="utf-8") for path in copied}}
 
 
 def write_example_study(directory: Path, kind: str = DEFAULT.kind) -> list[Path]:
-    """Write the files of a study, study.toml first, and return their paths. BadInput if one of them exists already."""
-    texts = texts_of(example_named(kind))
+    """Write the files of a study with the folder's name, study.toml first, and return their paths. BadInput if one of
+    them exists already."""
+    example, name = example_named(kind), NOT_IN_A_NAME.sub("-", directory.resolve().name).strip("-")
+    texts = texts_of(example, name) if name else texts_of(example)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -66,6 +66,19 @@ def test_without_a_kind_it_is_code_and_the_others_are_named(tmp_path: Path) -> N
     assert not (tmp_path / "other").exists()
 
 
+def test_the_pages_that_the_files_name_are_there() -> None:
+    texts = "".join(text for files in TEXTS.values() for text in files.values())
+    named = set(re.findall(r"docs/[\w-]+\.md", texts))
+    assert named
+    assert [name for name in named if not (Path(__file__).parents[2] / name).exists()] == []
+
+
+@pytest.mark.parametrize(("folder", "name"), [("tea shop", "tea-shop"), ("\u8336", "my-study")])
+def test_a_study_has_the_name_of_its_folder(tmp_path: Path, folder: str, name: str) -> None:
+    study, *_ = write_example_study(tmp_path / folder)
+    assert load_study(study).name == name
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     write_example_study(tmp_path, "judge")
     with pytest.raises(BadInput, match="overwrites nothing"):

@@ -21,6 +21,7 @@ from agent.study.material_check import CheckedStudy
 from agent.study.power import PowerAnalysis, analyse_power
 from agent.workspace.folder import Workspace
 from probes.memory.fit import Fit
+from probes.model.load import data_type
 from probes.result.comparison import quantile
 from probes.result.cut_answers import CutAnswers, cut_answers
 from probes.result.reading import Reading
@@ -52,7 +53,7 @@ def cost_text(study: Study, workspace: Workspace, memory: Fit | None = None) -> 
     """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
     history = probe_history(study, workspace)
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
-    needs = [("memory", memory.sentence)] if memory is not None else []
+    needs = [("memory", memory.sentence), *_slow_type(study, memory.machine.device)] if memory is not None else []
     rows = [*_counts(study), *needs, *_times(history), *_cut_rows(study, history), *_budget(study, history)]
     if not history.seconds:
         rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --hours 0.1"))
@@ -60,6 +61,14 @@ def cost_text(study: Study, workspace: Workspace, memory: Fit | None = None) -> 
     return "\n".join(
         [*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_power(study, workspace, history)]
     )
+
+
+def _slow_type(study: Study, device: str) -> list[tuple[str, str]]:
+    """The data type of the base, where the processor does not compute in it."""
+    native = study.file.model.model_copy(update={"dtype": "native"})
+    if device != "cpu" or study.file.model.dtype != "bfloat16" or data_type(native, device) == "bfloat16":
+        return []
+    return [("data type", 'bfloat16, which this processor is slow in; dtype = "native" under [model] takes float32 here')]
 
 
 def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:

@@ -10,6 +10,7 @@ from agent.study.material_check import CheckedStudy, check_study, memory_fit
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from probes.memory.fit import Machine
+from probes.model import load
 from testing import simulated_study
 from view.data.study_cost import cost_text
 
@@ -42,6 +43,22 @@ def test_the_probes_of_a_study_fit_or_are_refused_with_what_would_help(checked: 
     assert too_many is not None
     with pytest.raises(BadInput, match=r"8 workers on the CPU.*workers = 1 under \[runner\], which needs about"):
         too_many.require()
+
+
+def test_a_type_that_the_processor_is_slow_in_is_named(
+    checked: CheckedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, found = checked.study.file, memory_fit(checked, Machine("cpu", 16.0, 1))
+    model = file.model.model_copy(update={"dtype": "bfloat16"})
+    study = replace(checked.study, file=file.model_copy(update={"model": model}))
+    monkeypatch.setattr(load, "CPUINFO", tmp_path / "cpuinfo")
+
+    def says_so(flags: str) -> bool:
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n", encoding="utf-8")
+        return 'dtype = "native"' in cost_text(study, Workspace(tmp_path), found)
+
+    assert says_so("avx2")
+    assert not says_so("avx2 avx512_bf16")
 
 
 def test_nothing_is_estimated_where_there_is_no_model(checked: CheckedStudy) -> None:
