@@ -130,11 +130,12 @@ def differences(
     """The differences of the means of both sides, shape [seeds, prompts], with the category of each column: overall,
     and by category. What is known of the noise counts unless these pairs are noisier on average."""
     places = {name: [i for i, own in enumerate(categories) if own == name] for name in sorted(set(categories))}
-    variances = {name: _between(mine[:, own] - theirs[:, own]) for name, own in places.items()}
-    known = (spreads or {}) if is_alike(variances, spreads or {}) else {}
+    columns = {OVERALL: list(range(len(categories))), **places}
+    between = {name: _between(mine[:, own] - theirs[:, own]) for name, own in columns.items()}
+    known = (spreads or {}) if is_alike({name: between[name] for name in places}, spreads or {}) else {}
     return {
-        category: _difference(category, mine[:, own], theirs[:, own], confidence, known.get(category, UNKNOWN))
-        for category, own in {OVERALL: list(range(len(categories))), **places}.items()
+        name: _difference(name, mine[:, own], theirs[:, own], between[name], confidence, known.get(name, UNKNOWN))
+        for name, own in columns.items()
     }
 
 
@@ -208,10 +209,11 @@ def _between(differences: Table) -> float:
     return float(differences.mean(axis=1).var(ddof=1)) if len(differences) > 1 else 0.0
 
 
-def _difference(category: str, mine: Table, theirs: Table, confidence: float, known: Spread) -> Difference:
+def _difference(
+    category: str, mine: Table, theirs: Table, between: float, confidence: float, known: Spread
+) -> Difference:
     table = mine - theirs
-    own = _between(table)
-    error, freedom = standard_error(table, known)
+    error, freedom = _standard_error(table, between, known)
     delta = float(table.mean())
     half = quantile((1 - confidence) / 2, freedom) * error
     return Difference(
@@ -223,7 +225,7 @@ def _difference(category: str, mine: Table, theirs: Table, confidence: float, kn
         standard_error=error,
         low=delta - half,
         high=delta + half,
-        variance=own,
+        variance=between,
         freedom=freedom,
     )
 
@@ -236,11 +238,15 @@ def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, 
     the component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
     (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
+    return _standard_error(differences, _between(differences), known)
+
+
+def _standard_error(differences: Table, own: float, known: Spread) -> tuple[float, float]:
+    """``own``: the variance between seeds."""
     seeds, prompts = differences.shape
     if seeds == 1:
         return math.sqrt(known.variance), min(known.freedom, MOST_FREEDOM)
     by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
-    own = float(by_seed.var(ddof=1))
     spread = known.with_own(own, seeds - 1)
     variance = spread.variance if known.same_recipes else max(own, spread.variance)
     if prompts == 1:

@@ -175,18 +175,18 @@ def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
 
 
 def test_a_recorded_kill_leaves_what_a_real_one_does() -> None:
-    real, recorded = cases(write_durably, "kill", 30), cases(Path.write_text, "state", 30)
+    real, recorded = cases(write_durably, "kill"), cases(Path.write_text, "state")
     assert {outcome.as_recorded for outcome in real} == {True}
     assert any(outcome.bad for outcome in recorded)
-    assert not any(outcome.bad for outcome in cases(write_durably, "state", 30))
+    assert not any(outcome.bad for outcome in cases(write_durably, "state"))
 
 
 def test_kills_that_leave_equal_files_share_one_recovery() -> None:
-    outcomes = cases(write_durably, "state", 60)
+    outcomes = cases(write_durably, "state", 36)
     played = [outcome for outcome in outcomes if not outcome.shared]
     assert len(played) < len(outcomes) / 2
-    row = as_data(outcomes, {"state": 60}, Used(1.0, 1.0))["kinds"]["state"]
-    assert (row["cases"], row["recoveries"]) == (60, len(played))
+    row = as_data(outcomes, {"state": 36}, Used(1.0, 1.0))["kinds"]["state"]
+    assert (row["cases"], row["recoveries"]) == (36, len(played))
 
 
 def test_a_record_that_does_not_match_a_kill_is_counted() -> None:

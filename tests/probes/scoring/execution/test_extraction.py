@@ -478,7 +478,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[Parser]:
-    opened = Parser(seconds=0.5)  # many of these answers take as long as they may
+    opened = Parser(seconds=0.25)  # many of these answers take as long as they may
     yield opened
     opened.close()
 
