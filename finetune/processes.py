@@ -25,7 +25,7 @@ from finetune.training import arguments_of, other_trainer, trained
 from probes.model.load import load_base, load_quietly, use_few_threads
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
-PATIENCE = timedelta(hours=1)
+SLOWEST_PROCESS = timedelta(hours=1)
 """How long a process waits for the others, which wait while the first one scores answers."""
 LAST_WORDS = 5.0
 """Seconds in which a process that failed says why."""
@@ -71,13 +71,13 @@ class Others:
             yield
             return
         for _, pipe in self.started:
-            if (failed := _told(pipe, None)) is not None:
+            if (failed := _failure_of(pipe, None)) is not None:
                 raise failed
         try:
             with _joined(self.share):
                 yield
         except Exception as error:
-            causes = [_told(pipe, LAST_WORDS) for _, pipe in self.started] if _connection_lost(error) else []
+            causes = [_failure_of(pipe, LAST_WORDS) for _, pipe in self.started] if _connection_lost(error) else []
             raise next((one for one in causes if one is not None and not _connection_lost(one)), error) from None
 
 
@@ -103,7 +103,7 @@ def other_processes(plan: TrainingPlan, checkpoint: Path | None, step: int, thre
                 process.join()
 
 
-def _told(pipe: Connection, seconds: float | None) -> Exception | None:
+def _failure_of(pipe: Connection, seconds: float | None) -> Exception | None:
     """What a process says within some seconds: None if all is well, or what ended it."""
     try:
         return pipe.recv() if pipe.poll(seconds) else None
@@ -133,7 +133,7 @@ def _joined(share: Share) -> Iterator[None]:
         init_method=f"file://{share.meeting}",
         rank=share.rank,
         world_size=share.plan.request.processes,
-        timeout=PATIENCE,
+        timeout=SLOWEST_PROCESS,
     )
     try:
         yield

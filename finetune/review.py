@@ -17,8 +17,8 @@ from preferences.store.annotations import (
     set_digest,
 )
 from preferences.store.stores import Stores
+from probes.inputs.files.location import Where
 from probes.inputs.files.records import data_files
-from probes.inputs.files.where import Where
 
 
 @dataclass(frozen=True)

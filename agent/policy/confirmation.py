@@ -149,10 +149,10 @@ def failing_guard(
     guards: Mapping[str, float], cumulative: Mapping[str, float], margins: Mapping[str, float]
 ) -> str | None:
     """The reason code of the guard furthest past its margin, by this change or by all so far; None when all hold."""
-    rooms = {f"guard:{name}": guards[name] + margin for name, margin in margins.items() if name in guards}
-    rooms |= {f"cumulative:{name}": cumulative[name] + margin for name, margin in margins.items() if name in cumulative}
-    worst = min(rooms, key=lambda code: rooms[code], default=None)
-    return worst if worst is not None and not rooms[worst] > 0 else None
+    slack = {f"guard:{name}": guards[name] + margin for name, margin in margins.items() if name in guards}
+    slack |= {f"cumulative:{name}": cumulative[name] + margin for name, margin in margins.items() if name in cumulative}
+    worst = min(slack, key=lambda code: slack[code], default=None)
+    return worst if worst is not None and not slack[worst] > 0 else None
 
 
 def _levels(error: float, given: Given) -> tuple[float, ...]:

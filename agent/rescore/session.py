@@ -83,7 +83,8 @@ class _StackPairs:
         """By the old scorer and by the new one, or why not."""
         if len(seeds) < FEWEST_PAIRS:
             return "fewer than two pairs were compared"
-        old, new = ([], []), ([], [])  # type: tuple[ReadingSides, ReadingSides]
+        old: ReadingSides = ([], [])
+        new: ReadingSides = ([], [])
         for place, (mine, theirs) in enumerate(seeds):
             for side, (recipe, seed) in enumerate(((stack.recipe.digest, mine), (stack.incumbent, theirs))):
                 found = self._both(recipe, seed)

@@ -119,8 +119,8 @@ def import_file(
     ``prompt_in_answers``: whether plain answers lose the prompt that they begin with, "remove" or "keep".
     """
     from preferences.collection.import_rows import read_rows, read_votes
+    from probes.inputs.files.location import located
     from probes.inputs.files.records import unit_of
-    from probes.inputs.files.where import located
     from probes.inputs.rows.repeated_prompts import setting_of
 
     where = located(Path(), str(path))

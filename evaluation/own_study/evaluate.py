@@ -17,9 +17,9 @@ from common.digests import digest_of
 from common.errors import BadInput
 from evaluation.llama_cpp.tools import CONVERT_MODEL, QUANTISED, QUANTIZE, SERVER, LlamaCpp
 from evaluation.own_study.adapters import require_own_adapter
+from evaluation.own_study.answering_models import MERGED, AnsweringModels
 from evaluation.own_study.answers import AnsweringSide, write_scored_answers
 from evaluation.own_study.figures import Answers, CategoryLevel, ChangeFromBase, Example, changes, examples, levels
-from evaluation.own_study.forms import MERGED, AnsweringModels
 from evaluation.own_study.stored import read_answers, take_over, write_whole
 from evaluation.results import FIGURES, new_folder
 from probes.endpoint.spending import SpendingMeter, Usage

@@ -20,12 +20,12 @@ from finetune.export import RECORD
 from finetune.export.base import ExportBase, base_for, require_gguf_source
 from finetune.export.bench import Bench, Note, open_bench
 from finetune.export.exported import ExportedModel, ExportRequest, record
-from finetune.export.forms import as_adapter, as_gguf, as_merged
+from finetune.export.formats import as_adapter, as_gguf, as_merged
 from finetune.export.trained import TrainedAdapter, find_trained
 from probes.model.adapter_files import TEMPLATE, has_prompt_format
 
 CARD = "README.md"
-FORMS = {"adapter": as_adapter, "gguf": as_gguf, "merged": as_merged}
+FORMATS = {"adapter": as_adapter, "gguf": as_gguf, "merged": as_merged}
 ANOTHER_TEMPLATE = (
     "the adapter was trained with another chat template than the base's own: serve it with that one, and export with "
     "--study so that the template comes along"
@@ -44,7 +44,7 @@ def export(request: ExportRequest, card: Callable[[ExportedModel], str], note: N
         _require_gguf(request, trained, base)
     with whole_folder(request.output, "an export") as partial, _failed_writes_named(request.output):
         bench = open_bench(trained, base, request.prompts, request.device, note)
-        done = FORMS[request.kind](bench, request, partial, _done(request, bench), note)
+        done = FORMATS[request.kind](bench, request, partial, _done(request, bench), note)
         if done.template:  # in place of the base's own, where the form has one
             shutil.copyfile(base.folder / str(base.settings.chat_template), partial / done.template)
         files = {str(path.relative_to(partial)): file_digest(path) for path in _files(partial)}

@@ -15,9 +15,9 @@ from evaluation.own_study.evaluate import Identities, StudyRequest
 from evaluation.own_study.stored import StoredAnswer, is_sound, read_answers, write_whole
 from finetune.checkpoints import remove_all
 from finetune.manifest import COMPLETE, HOPELESS, read_ending, require_whole
-from finetune.place import placed
 from finetune.plan import TrainingPlan
 from finetune.run import Note, run
+from finetune.run_folder import placed
 from probes.endpoint.spending import SpendingMeter
 from probes.model.load import adapter_digest
 from probes.run.execute import Workbench

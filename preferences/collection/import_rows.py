@@ -14,8 +14,8 @@ from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, pars
 from preferences.store.provenance import Origin, Provenance, TextOrigin
 from preferences.store.rows import SIDES, Row, StoreKind, receipt_of, row_from_json
 from preferences.store.stores import never_chosen, require_vote
+from probes.inputs.files.location import Where
 from probes.inputs.files.records import records, unit_of
-from probes.inputs.files.where import Where
 from probes.inputs.rows.columns import USED
 from probes.inputs.rows.repeated_prompts import OPTION, PromptInAnswers, removes_prompts, repeats_prompt
 from probes.inputs.rows.texts import BadRow, texts_of

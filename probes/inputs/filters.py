@@ -9,9 +9,9 @@ from functools import lru_cache
 
 from common.errors import IllegalRecipe
 from lanes import Recipe, SourceFilter, show
-from probes.inputs.draws import unit
 from probes.inputs.duplicates import Wordings
 from probes.inputs.rows.turns import plain
+from probes.inputs.seeded_random import unit
 from probes.inputs.sources import TrainingRow
 
 FEWEST_ROWS = 32

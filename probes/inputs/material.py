@@ -10,8 +10,8 @@ from pathlib import Path
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
 from lanes import Recipe, SourceFilter
+from probes.inputs.files.location import Where, located
 from probes.inputs.files.records import rows_digest
-from probes.inputs.files.where import Where, located
 from probes.inputs.filters import Rows, passing, refusal_of
 from probes.inputs.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.inputs.rows.texts import BadRow

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from common.digests import digest_of
 from common.errors import BadInput
+from probes.inputs.files.location import Where
 from probes.inputs.files.records import at, records, rows_digest, unit_of
-from probes.inputs.files.where import Where
 from probes.inputs.rows.columns import PAIR, USED
 from probes.inputs.rows.repeated_prompts import PromptInAnswers, removes_prompts, repeats_prompt
 from probes.inputs.rows.texts import BadRow, difficulty_of, texts_of

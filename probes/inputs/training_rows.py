@@ -11,13 +11,13 @@ from typing import Any
 
 from common.errors import BadInput
 from lanes import Recipe
-from probes.inputs.draws import unit as unit  # exported for code that draws
 from probes.inputs.duplicates import Wordings
+from probes.inputs.files.location import Where
 from probes.inputs.files.records import unit_of
-from probes.inputs.files.where import Where
 from probes.inputs.filters import filtered
 from probes.inputs.prompts import Prompt, wording
 from probes.inputs.rows.turns import Turns
+from probes.inputs.seeded_random import unit as unit  # exported for code that draws
 from probes.inputs.sources import TrainingRow as TrainingRow  # exported for code that orders or trains on pairs
 from probes.inputs.sources import load_source as load_source
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.errors import BadInput
-from probes.inputs.files.where import Where
+from probes.inputs.files.location import Where
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.texts import BadRow
 from probes.inputs.sources import BadRows, refusal

@@ -68,7 +68,9 @@ def _slow_type(study: Study, device: str) -> list[tuple[str, str]]:
     native = study.file.model.model_copy(update={"dtype": "native"})
     if device != "cpu" or study.file.model.dtype != "bfloat16" or data_type(native, device) == "bfloat16":
         return []
-    return [("data type", 'bfloat16, which this processor is slow in; dtype = "native" under [model] takes float32 here')]
+    return [
+        ("data type", 'bfloat16, which this processor is slow in; dtype = "native" under [model] takes float32 here')
+    ]
 
 
 def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:

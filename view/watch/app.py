@@ -21,7 +21,7 @@ from view.watch import texts
 from view.watch.reader import Picture, Poller, Reader
 from view.watch.widgets import LossCurve, UpdatingTable
 
-PATIENCE = 5.0
+STALE_AFTER = 5.0
 """Seconds without a look at the workspace after which the screen says how old it is."""
 READING = "Reading the workspace …"
 KEYS = "q quit   ↑ ↓ choose a probe, scroll   tab next list"
@@ -123,7 +123,9 @@ class WatchApp(App[None]):
         if not self._is_open:
             return
         age = time.monotonic() - self.looked_at
-        late = f"the workspace has not answered for {age:.0f} s; this is what it held before" if age > PATIENCE else ""
+        late = (
+            f"the workspace has not answered for {age:.0f} s; this is what it held before" if age > STALE_AFTER else ""
+        )
         why, place = late or (self.found if isinstance(self.found, str) else ""), self.query_one("#trouble", Static)
         place.display = bool(why and self.picture)
         place.update(texts.plain_text(why))

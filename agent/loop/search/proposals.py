@@ -186,11 +186,11 @@ def expected_of(known: Known, value: Callable[[str, Place], Value]) -> Expectati
     found = {}
     for move, (knob, place) in enumerate(known.effects.moves):
         deviation = math.sqrt(float(known.effects.spread[move]))
-        rooms = [(mean + known.margins[name]) / max(error, 1e-9) for name, (mean, error) in known.single(move).items()]
+        slack = [(mean + known.margins[name]) / max(error, 1e-9) for name, (mean, error) in known.single(move).items()]
         found[knob, value(knob, place)] = Expected(
             float(known.effects.likely[move]),
             deviation,
             float(known.effects.chance[move]),
-            normal(min(rooms, default=9.0)),
+            normal(min(slack, default=9.0)),
         )
     return found

@@ -91,8 +91,8 @@ def finetune(
     Without --output, it goes on with the run that is there. Prints the path of the adapter."""
     from agent.workspace.pair_stores import open_stores
     from finetune.manifest import is_complete
-    from finetune.place import placed
     from finetune.plan import plan
+    from finetune.run_folder import placed
     from view.terminal.finetune import plan_text
 
     loaded, place = load(study), workspace_at(workspace)

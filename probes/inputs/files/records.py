@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
-from probes.inputs.files.other_forms import COLUMNS, raise_lists, require_readable, require_row_per_line, require_rows
+from probes.inputs.files.location import Hub, Where
+from probes.inputs.files.other_formats import COLUMNS, raise_lists, require_readable, require_row_per_line, require_rows
 from probes.inputs.files.tables import SAVED, hub_rows, parquet_rows, saved_rows
 from probes.inputs.files.text import (
     GZIP,
@@ -27,7 +28,6 @@ from probes.inputs.files.text import (
     unzipped,
     with_line_feeds,
 )
-from probes.inputs.files.where import Hub, Where
 
 Record = dict[str, Any]
 NumberedRecord = tuple[int, Record | BadInput]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput, MissingRequirement
-from probes.inputs.files.where import Hub
+from probes.inputs.files.location import Hub
 
 SAVED = ("dataset_dict.json", "state.json")
 """Files that ``save_to_disk`` writes: for several splits, and for one."""

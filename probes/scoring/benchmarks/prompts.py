@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.errors import BadInput
-from probes.inputs.draws import unit
 from probes.inputs.duplicates import Wordings
 from probes.inputs.prompts import SPLITS, wording
 from probes.inputs.rows.turns import messages
+from probes.inputs.seeded_random import unit
 from probes.scoring.benchmarks.task import BenchmarkTask, TaskSample
 
 

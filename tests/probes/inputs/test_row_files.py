@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from common.errors import BadInput, MissingRequirement
 from probes.inputs.files import tables
+from probes.inputs.files.location import Hub, located
 from probes.inputs.files.records import NumberedRecord, data_files, records, rows_digest, unit_of
-from probes.inputs.files.where import Hub, located
 
 ROWS = [{"prompt": f"p{n}\u2028x\x85\x0b", "chosen": "a, b; c", "rejected": '"r"\n'} for n in range(3)]
 LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)

@@ -19,7 +19,7 @@ import pytest
 from pyarrow import orc
 
 from common.errors import BadInput
-from probes.inputs.files import other_forms
+from probes.inputs.files import other_formats
 from probes.inputs.files.records import records
 
 ROWS = [{"prompt": "Is it?", "chosen": "Yes.", "rejected": "No."}, {"prompt": "4?", "chosen": "5", "rejected": "6"}]
@@ -141,4 +141,4 @@ def test_a_text_that_begins_like_a_table_of_another_kind_is_no_such_table(tmp_pa
 def test_a_long_line_is_not_parsed_as_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """That takes 500 times its length in memory."""
     monkeypatch.setattr("ast.literal_eval", lambda line: pytest.fail("parsed"))
-    assert not other_forms._is_python(str({"prompt": "x" * other_forms.LONGEST_PYTHON}))
+    assert not other_formats._is_python(str({"prompt": "x" * other_formats.LONGEST_PYTHON}))
