@@ -128,9 +128,13 @@ class WorkerPool:
     ) -> None:
         self._material, self._settings, self._runs = material, settings, runs
         self._quantization, self._note = quantization, note
-        self._devices = device_groups(visible_devices(), settings.gpus_per_worker)
+        self._devices = self._device_groups()
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self.slots: Sequence[Slot] = [Slot(number) for number in range(count)]
+
+    def _device_groups(self) -> list[str]:
+        """The GPUs of each worker of this machine."""
+        return device_groups(visible_devices(), self._settings.gpus_per_worker)
 
     @property
     def workers(self) -> list[Worker]:

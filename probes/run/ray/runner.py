@@ -94,6 +94,10 @@ class RayPool(WorkerPool):
         self._look()
         self._from_the_begin = self._machines
 
+    def _device_groups(self) -> list[str]:
+        """None: Ray gives each actor its GPUs."""
+        return []
+
     def start_missing(self) -> None:
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
