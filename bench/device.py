@@ -29,6 +29,7 @@ from probes.memory.estimate import MemoryEstimate, estimate
 from probes.memory.fit import workload
 from probes.rendering.renderer import TokenRow
 from probes.result.reading import Failure, Outcome, Probe, Reading
+from probes.run.devices import use_devices
 from probes.run.execute import Workbench, measure
 from probes.scoring.execution.scorer import ExecutionSettings
 from testing.simulated_study import write_data
@@ -216,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = use_devices(1)
     checks = Checks()
     with TemporaryDirectory() as given:
         folder = Path(given)

@@ -61,15 +61,16 @@ SETTINGS = (
 
 def measured(model: Path, setting: Setting) -> dict[str, Any]:
     """In this process: the estimate, the measured peak, and the process before it loads the model."""
-    import torch
+    import torch  # noqa: F401, part of the process before the model
     from transformers import AutoConfig
 
     from probes.memory.estimate import estimate
     from probes.memory.workload import Workload
     from probes.model.load import load_base
+    from probes.run.devices import use_devices
     from probes.run.execute import peak_gb, reset_peak
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = use_devices(1)
     reset_peak(device)
     process = peak_gb(device)
     settings = ModelSettings(path=str(model), dtype=setting.dtype, chat="never")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from agent.workspace.file_status import FileStatus
 from agent.workspace.folder import Workspace
 from common.redaction import redacted_address
 from common.wording import count
-from probes.run.devices import device_notes, devices, visible_devices
+from probes.run.devices import device_groups, device_notes, devices, visible_devices
 from sandbox import diagnose, remedy
 
 PACKAGES = (
@@ -35,7 +35,7 @@ def file_lines(statuses: Sequence[FileStatus]) -> list[str]:
     return [f"{'ok' if file.intact else 'damaged':<8} {file.path}: {file.message}" for file in statuses]
 
 
-def examine(workspace: Workspace) -> tuple[list[str], bool]:
+def examine(workspace: Workspace, gpus_per_worker: int = 1) -> tuple[list[str], bool]:
     """Lines to print, and False if no session can run here."""
     lines, healthy = [f"ok       python {platform.python_version()} on {platform.platform()}"], True
     for package in PACKAGES:
@@ -44,7 +44,7 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
         except importlib.metadata.PackageNotFoundError:
             healthy = False
             lines.append(f"missing  {package}; install it with: {sys.executable} -m pip install {package}")
-    lines += _devices()
+    lines += _devices(gpus_per_worker)
     sandboxes = diagnose()
     chosen = next((sandbox.backend for sandbox in sandboxes if sandbox.works), None)
     for sandbox in sandboxes:
@@ -62,12 +62,13 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
     return lines, healthy
 
 
-def _devices() -> list[str]:
+def _devices(gpus_per_worker: int) -> list[str]:
     chosen = visible_devices()
+    workers = len(device_groups(chosen, gpus_per_worker))
     names = {device.id: device.name for device in devices()}
     named = ", ".join(f"{device} {names.get(device, 'by CUDA_VISIBLE_DEVICES')}" for device in chosen)
     found = (
-        f"{count(len(chosen), 'GPU')}, one worker each: {named}"
+        f"{count(len(chosen), 'GPU')}, {count(workers, 'worker')} with {count(gpus_per_worker, 'GPU')} each: {named}"
         if chosen
         else f"no GPU; {os.cpu_count()} cores, one worker with one thread per core"
     )

@@ -1,11 +1,13 @@
 """Whether a full-length run fits in the memory of this machine, and what to change if it does not."""
 
 from dataclasses import replace
+from typing import Any
 
 from common.errors import BadInput
 from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
+from probes.memory.estimate import MemoryEstimate, estimate
 from probes.memory.fit import NOT_COMPUTED, Fit, Machine, fit, parts, read_config, this_machine, workload
 from probes.rendering.renderer import Renderer
 
@@ -18,16 +20,29 @@ def memory_fit(
     longest: int,
     answers: int,
     processes: int = 1,
+    fsdp: bool = False,
 ) -> Fit | None:
-    """The estimate for a run of this recipe. ``longest``: tokens of the longest row; ``answers``: of a spot check. None
-    for a model that cannot be computed without its weights. A reward model and KTO are estimated as DPO."""
+    """The estimate for a run of this recipe. ``longest``: tokens of the longest row; ``answers``: of a spot check;
+    ``fsdp``: the base is divided among the GPUs of the processes, and what of it is gathered to compute with is not
+    counted. None for a model that cannot be computed without its weights. A reward model and KTO are estimated as
+    DPO."""
     if not material.probe_prompts:
         return None
-    machine = replace(this_machine(runner), workers=processes)
+    machine = this_machine(runner)
+    if machine.device == "cpu":
+        machine = replace(machine, workers=processes)
+    elif processes > 1:  # each has one GPU, and no other can give it more
+        machine = replace(machine, workers=1)
     work = workload(material, recipe, runner, renderer, longest, machine.device)
     work = replace(work, answers=min(answers, runner.generation_batch))
+    divided_by = processes if fsdp and machine.device == "cuda" else 1
+
+    def of_a_part(*asked: Any) -> MemoryEstimate:
+        found = estimate(*asked)
+        return replace(found, weights=found.weights / divided_by)
+
     try:
-        return fit(read_config(material), work, work, machine, material.model.trust_remote_code)
+        return fit(read_config(material), work, work, machine, material.model.trust_remote_code, of_a_part)
     except NOT_COMPUTED:
         return None
 
@@ -51,4 +66,6 @@ def needed(found: Fit) -> float:
 
 
 def where(machine: Machine) -> str:
-    return "one GPU" if machine.device == "cuda" else "the memory of this machine"
+    if machine.device != "cuda":
+        return "the memory of this machine"
+    return "one GPU" if machine.gpus == 1 else f"each of {machine.gpus} GPUs"

@@ -22,7 +22,7 @@ from probes.inputs.training_rows import TrainingRow, check_overlap, quotas
 from probes.memory.fit import Fit
 from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import locate
-from probes.run.devices import visible_devices
+from probes.run.devices import device_groups, visible_devices
 
 EPOCHS = 3.0
 MOST_STEPS = 10_000_000
@@ -42,7 +42,7 @@ class FinetuneRequest:
     ``origin``: where the recipe comes from, in words. ``objective``: None for the recipe's own. ``save_every``: steps
     between two checkpoints, None for the twentieth part of the run. ``spot_check``: how many holdout prompts are
     answered at each checkpoint. ``report_to``: trackers of the trainer. ``resume``: the folder holds a run to go on
-    with. ``processes``: how many train together.
+    with. ``processes``: how many train together. ``fsdp``: each of them holds a part of the base, not all of it.
     """
 
     study: str
@@ -61,6 +61,7 @@ class FinetuneRequest:
     report_to: tuple[str, ...] = ()
     resume: bool = False
     processes: int = 1
+    fsdp: bool = False
 
     @property
     def trains(self) -> str:
@@ -71,7 +72,7 @@ class FinetuneRequest:
 @dataclass(frozen=True)
 class TrainingPlan:
     """A run that passed every check. ``sources``: in the order of the study. ``room``: what it needs of the memory;
-    None if that cannot be estimated. ``devices``: the GPUs that it may use."""
+    None if that cannot be estimated. ``devices``: the GPUs that each process may use."""
 
     request: FinetuneRequest
     steps: int
@@ -118,7 +119,9 @@ def plan(request: FinetuneRequest, stores: Stores) -> TrainingPlan:
     if not request.resume:
         require_empty(request.folder)
     require_trackers(request.report_to)
-    devices = tuple(visible_devices())
+    if request.fsdp:
+        _require_shardable(request)
+    devices = tuple(device_groups(visible_devices(), request.runner.gpus_per_worker))
     require_processes(request, len(devices))
     locate(request.material.model, request.material.folder)
     if request.objective == "reward":
@@ -134,7 +137,8 @@ def plan(request: FinetuneRequest, stores: Stores) -> TrainingPlan:
     if renderer is not None:
         read, longest = without_refused(read, renderer, recipe, material)
         estimated = recipe.model_copy(update={"objective": "dpo"}) if request.objective else recipe
-        room = memory_fit(material, estimated, request.runner, renderer, longest, request.spot_check, request.processes)
+        together = request.processes, request.fsdp
+        room = memory_fit(material, estimated, request.runner, renderer, longest, request.spot_check, *together)
         if room is not None:
             require_room(room)
     pairs = {one.read.name: one.read.pairs for one in read}
@@ -153,6 +157,30 @@ def _require_pairs_of_a_batch(request: FinetuneRequest) -> None:
         )
 
 
+def _require_shardable(request: FinetuneRequest) -> None:
+    """BadInput for a run whose base cannot be divided among its processes."""
+    law = "--fsdp divides a base that is not quantised among several processes, which train DPO or ORPO"
+    if request.processes < 2:
+        raise BadInput(f"{law}, and --processes is {request.processes}; give --processes 2 or more")
+    if request.recipe.quantization != "none":
+        raise BadInput(
+            f'{law}, and the recipe has quantization = "{request.recipe.quantization}"; leave --fsdp out, or give a '
+            'recipe with quantization = "none"'
+        )
+    if request.objective is not None:
+        raise BadInput(f"{law}, and --objective is {request.objective}; leave one of them out")
+    if request.material.model.adapter is not None:
+        raise BadInput(
+            f"{law}, and [model] adapter={request.material.model.adapter!r} would be combined in one; leave --fsdp "
+            "out, or merge the adapter into the base first"
+        )
+    if request.spot_check:
+        raise BadInput(
+            f"{law}, and --spot-check {request.spot_check} has one process answer, which holds a part; give "
+            "--spot-check 0"
+        )
+
+
 def require_processes(request: FinetuneRequest, gpus: int) -> None:
     """BadInput if so many processes cannot train the recipe here."""
     number, batch = request.processes, request.recipe.effective_batch
@@ -164,6 +192,12 @@ def require_processes(request: FinetuneRequest, gpus: int) -> None:
     if gpus and number > gpus:
         raise BadInput(
             f"each process trains on a GPU of its own, and --processes {number} is more than the {gpus} here"
+        )
+    if number > 1 and request.runner.gpus_per_worker > 1:
+        raise BadInput(
+            f"each of several processes holds the base on one GPU, and gpus_per_worker="
+            f"{request.runner.gpus_per_worker} under [runner] spreads it over more; leave --processes out, or set it "
+            "to 1"
         )
     if batch % number:
         fitting = [str(one) for one in range(1, batch + 1) if batch % one == 0]

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from common.errors import NightlaneError
 from finetune.plan import TrainingPlan
-from finetune.training import arguments_of, other_trainer, trained
+from finetune.training import arguments_of, base_device, other_trainer, trained
 from probes.model.load import load_base, load_quietly, use_few_threads
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
@@ -139,9 +139,9 @@ def _joined(share: Share) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
-        for name in share.environment:
+        for name in os.environ.keys() - before.keys():  # also what the trainer sets for FSDP
             os.environ.pop(name)
-            os.environ.update({name: before[name]} if name in before else {})
+        os.environ.update(before)
 
 
 def _serve(share: Share, pipe: Connection) -> None:
@@ -169,7 +169,8 @@ def _train(share: Share, pipe: Connection) -> None:
     os.environ.update(share.environment)
     load_quietly()
     request = share.plan.request
-    base = load_base(request.material.model, request.material.folder, request.recipe.quantization, share.device)
+    device = base_device(request, share.device)
+    base = load_base(request.material.model, request.material.folder, request.recipe.quantization, device)
     if not share.threads:
         use_few_threads(base)
     pipe.send(None)
@@ -183,6 +184,7 @@ def _train(share: Share, pipe: Connection) -> None:
         checkpoint=share.checkpoint,
         step=share.step,
         processes=request.processes,
+        device=share.device,
     )
     with _joined(share), TemporaryDirectory(prefix="nightlane-") as scratch:
         trained(base, share.plan, Path(scratch), long)

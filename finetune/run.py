@@ -30,15 +30,15 @@ from finetune.manifest import (
 )
 from finetune.plan import TrainingPlan
 from finetune.processes import Others, other_processes
-from finetune.start import RunStart, read_start, require_same, start_of, write_start
-from finetune.training import arguments_of, other_trainer, trained
+from finetune.start import FSDP, RunStart, read_start, require_same, start_of, write_start
+from finetune.training import arguments_of, base_device, other_trainer, trained
 from finetune.watch.rules import explosion, reward_collapse
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import Collapsed, SpotChecks, spot_prompts
 from probes.inputs.material import code_digest
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
-from probes.run.devices import visible_devices
+from probes.run.devices import use_devices
 from probes.run.execute import Workbench, peak_gb, reset_peak
 from probes.train.curve import NAME as CURVE
 from probes.train.curve import read_curve
@@ -64,7 +64,7 @@ def run(plan: TrainingPlan, threads: int, on_line: OnLine, note: Note = lambda _
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder), redirect_stdout(sys.stderr):  # what libraries and trackers print is no result
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
-        device = prepare_device(threads)
+        device = prepare_device(threads, plan.request.runner.gpus_per_worker)
         begun = _begin(plan, start_here(plan, device, threads))
         try:
             with other_processes(plan, begun.checkpoint, begun.step, threads) as others:
@@ -99,7 +99,7 @@ def start_here(plan: TrainingPlan, device: str, threads: int) -> RunStart:
     from probes.run.worker import environment
 
     material = plan.request.material
-    here = f"{environment(device, threads)} nightlane={code_digest()}"
+    here = f"{environment(device, threads)} nightlane={code_digest()}{f' {FSDP}' if plan.request.fsdp else ''}"
     return start_of(plan, base_digest(material.model, material.folder), here)
 
 
@@ -143,7 +143,8 @@ class _BegunRun:
         """Train to the end, and return the manifest of a complete run."""
         plan, request, begun = self.plan, self.plan.request, self.begun
         load_quietly()
-        base = load_base(request.material.model, request.material.folder, request.recipe.quantization, self.device)
+        device = base_device(request, self.device)
+        base = load_base(request.material.model, request.material.folder, request.recipe.quantization, device)
         if not threads:
             use_few_threads(base)
         bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.runner)
@@ -217,6 +218,7 @@ class _BegunRun:
             checkpoint=self.begun.checkpoint,
             step=self.begun.step,
             processes=plan.request.processes,
+            device=self.device,
             figures=figures,
             on_line=on_line,
         )
@@ -245,13 +247,10 @@ def _combined(base: Base, adapter: Path, plan: TrainingPlan) -> dict[str, str]:
     return saved(folder)
 
 
-def prepare_device(threads: int) -> str:
-    """Set environment variables that torch reads when it is imported, and return the device. One GPU is made visible,
-    since the trainer would spread a batch over all GPUs that it sees."""
+def prepare_device(threads: int, gpus: int) -> str:
+    """Set environment variables that torch reads when it is imported, and return the device. Only the ``gpus`` that
+    hold one base are made visible, since the trainer would spread a batch over all GPUs that it sees."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads:
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    devices = visible_devices()
-    if devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[0]
-    return "cuda" if devices else "cpu"
+    return use_devices(gpus)

@@ -12,7 +12,7 @@ from finetune.start import NAME, WORDS
 
 def placed(plan: TrainingPlan, runs: Path, threads: int) -> TrainingPlan:
     """The plan with its folder below ``runs``; a run that is there is resumed."""
-    start = start_here(plan, prepare_device(threads), threads)
+    start = start_here(plan, prepare_device(threads, plan.request.runner.gpus_per_worker), threads)
     identity = digest_of([{name: getattr(start, name) for name in WORDS}, dict(start.data)])[:12]
     folder = runs / f"finetune-{identity}"
     return replace(plan, request=replace(plan.request, folder=folder, resume=(folder / NAME).exists()))

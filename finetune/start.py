@@ -27,6 +27,8 @@ WORDS = {
     "gradient_checkpointing": "gradient_checkpointing under [runner]",
 }
 """What must be equal when a run is resumed, besides its data."""
+FSDP = "fsdp=2"
+"""The word of an environment in which the processes divide the base among them (FSDP2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,11 @@ class RunStart:
     model: str = ""
     epochs: float = 0.0
     processes: int = 1
+
+    @property
+    def fsdp(self) -> bool:
+        """Whether each process has a part of the base."""
+        return FSDP in self.environment.split()
 
     def differences(self, other: "RunStart") -> Iterator[str]:
         """What differs, with both values, in words."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.checkpoints import FOLDER, KEPT
-from finetune.plan import TrainingPlan
+from finetune.plan import FinetuneRequest, TrainingPlan
 from probes.inputs.training_rows import order
 from probes.model.load import Base
 
@@ -32,7 +32,9 @@ def trained(base: Base, plan: TrainingPlan, folder: Path, long: "LongRun") -> "T
 def arguments_of(plan: TrainingPlan) -> Mapping[str, Any]:
     """The trainer's arguments about checkpoints, and the names that trackers show."""
     request = plan.request
+    sharded = {"fsdp": True, "fsdp_config": {"version": 2}, "use_cpu": not plan.devices} if request.fsdp else {}
     return {
+        **sharded,
         "output_dir": str(request.folder / FOLDER),
         "save_strategy": "steps",
         "save_steps": plan.save_every,
@@ -40,6 +42,11 @@ def arguments_of(plan: TrainingPlan) -> Mapping[str, Any]:
         "run_name": f"{request.study}-{request.recipe.digest[:8]}-{request.seed}",
         "project": "nightlane",
     }
+
+
+def base_device(request: FinetuneRequest, device: str) -> str:
+    """Where a process loads the base before training: to its own memory if only a part of it goes to the ``device``."""
+    return "cpu" if request.fsdp else device
 
 
 def other_trainer(base: Base, plan: TrainingPlan) -> Callable[..., Any] | None:

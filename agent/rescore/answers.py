@@ -47,25 +47,35 @@ class Rescorer:
         return new
 
     def _scored(self, old: Reading) -> Reading | str:
-        rows = self.store.answers(old.probe)
-        if len(rows) != old.answers:
-            return f"the answers of probe {old.probe} are gone"
-        if unknown := next((row["prompt"] for row in rows if row["prompt"] not in self.prompts), None):
-            return f"the prompts have no {unknown!r}, which probe {old.probe} answered"
-        answers = [Answer(self.prompts[row["prompt"]], _part_to_score(row, self.settings)) for row in rows]
+        texts = kept_texts(old, self.store, self.prompts, self.settings)
+        if isinstance(texts, str):
+            return texts
+        answers = [Answer(self.prompts[prompt], text) for (prompt, _), text in texts.items()]
         try:
             judged = self.scorer.score(answers, self.context)
             scores, missing = split_scored(answers, judged, old.key.samples)
             require_enough(missing, len(answers), self.settings.most_missing)
         except ScorerBroken as error:
             return f"probe {old.probe}: {error}"
-        places = {(row["prompt"], place % old.key.samples): row["sample"] for place, row in enumerate(rows)}
+        places = {(prompt, place % old.key.samples): sample for place, (prompt, sample) in enumerate(texts)}
         return replace(
             old,
             key=replace(old.key, scorer=self.digest),
             scores=tuple(replace(one, sample=places[one.prompt, one.sample]) for one in scores),
             missing=tuple(replace(one, sample=places[one.prompt, one.sample]) for one in missing),
         )
+
+
+def kept_texts(
+    reading: Reading, store: ProbeStore, prompts: Mapping[str, Prompt], settings: ScorerSettings
+) -> dict[tuple[str, int], str] | str:
+    """What a scorer is given of each answer, by prompt and sample, or why it cannot be scored."""
+    rows = store.answers(reading.probe)
+    if len(rows) != reading.answers:
+        return f"the answers of probe {reading.probe} are gone"
+    if unknown := next((row["prompt"] for row in rows if row["prompt"] not in prompts), None):
+        return f"the prompts have no {unknown!r}, which probe {reading.probe} answered"
+    return {(row["prompt"], row["sample"]): _part_to_score(row, settings) for row in rows}
 
 
 def _part_to_score(row: Mapping[str, Any], settings: ScorerSettings) -> str:

@@ -56,10 +56,6 @@ def read_new_scorer(path: Path) -> NewScorer:
         raise BadInput(f"{path}, {complaint(error, scorer_class(own.get('kind', 'execution')).Settings)}") from None
     except BadInput as error:
         raise BadInput(f"{path}, {error}") from None
-    if settings.chooses:
-        raise BadInput(
-            f"{path}: answers are scored again one by one, and pairwise=true chooses between two; set it to false"
-        )
     section = table.get("prompts", {})
     named = section.get("file") if isinstance(section, dict) else None
     if named is not None and not isinstance(named, str):

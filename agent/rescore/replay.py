@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.policy.confirmation import Account, Estimate, Given, Terms, account_of, look
-from probes.result.comparison import Comparison, compare
+from probes.result.comparison import Choice, Comparison, compare
 from probes.result.reading import Reading
 
 UNDECIDED = "undecided"
@@ -36,18 +36,20 @@ def replay(
     given: Given,
     terms: Terms,
     cumulative: Mapping[str, Estimate],
+    choices: Sequence[Choice] | None = None,
 ) -> tuple[Replayed, Account]:
     """Decide on two pairs of readings or more, in the order in which they were measured; with what a KEEP leaves of the
-    guards. ``cumulative``: of each guard, by the KEEPs replayed so far."""
+    guards. ``cumulative``: of each guard, by the KEEPs replayed so far. ``choices``: between the answers of both sides,
+    which then replace the scores."""
     for pairs in range(given.first, len(candidate) + 1):
-        seen = compare(candidate[:pairs], baseline[:pairs], terms.policy.confidence)
+        seen = compare(candidate[:pairs], baseline[:pairs], terms.policy.confidence, choices)
         likely = (seen.differences[terms.target].delta, 0.0)
         alone = replace(given, expected=likely, spreads={}, guards={}, cumulative=cumulative)
         _, verdict = look(seen, alone, terms)
         if verdict is not None:
             found = _replayed(seen, terms, "KEEP" if verdict.status == "KEEP" else "DISCARD", verdict.reason)
             return found, account_of(seen, alone, verdict, terms)
-    seen = compare(candidate, baseline, terms.policy.confidence)
+    seen = compare(candidate, baseline, terms.policy.confidence, choices)
     return _replayed(seen, terms, "UNDECIDED", UNDECIDED), Account(given.error, False, {})
 
 

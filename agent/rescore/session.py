@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
+from typing import Any
 
 from agent.ledger.database.file import no_session_error
 from agent.ledger.designs import RecordedStack, recorded_stacks
@@ -18,6 +19,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
 from agent.policy.confirmation import Account, Terms, standing
 from agent.rescore.answers import Rescorer
+from agent.rescore.choices import Chooser
 from agent.rescore.new_scorer import NewScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
@@ -27,13 +29,23 @@ from common.errors import BadInput
 from common.files import write_durably
 from lanes import show
 from probes.endpoint.spending import Allowance, SpendingMeter
+from probes.result.comparison import Choice
 from probes.result.reading import Reading
 from probes.run.store import ProbeStore
 from probes.scoring import Context, scorer_class
+from probes.scoring.failures import scorer_failures_reported
 
 FEWEST_PAIRS = 2
-ReadingSides = tuple[list[Reading], list[Reading]]
-"""Readings of the stack and of the incumbent, pair by pair."""
+
+
+@dataclass
+class ReadingSides:
+    """Readings of the stack and of the incumbent, pair by pair; and the choices between their answers, if the scorer
+    chooses."""
+
+    candidate: list[Reading] = field(default_factory=list)
+    baseline: list[Reading] = field(default_factory=list)
+    choices: list[Choice] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +69,8 @@ class StackReplay:
 
 @dataclass(frozen=True, kw_only=True)
 class Rescored:
-    """``scorers``: the kinds, old and new. ``means``: by category, the mean score of all answers that both scored."""
+    """``scorers``: the kinds, old and new. ``means``: by category, the mean score of all answers that both scored; none
+    where the new one chooses between answers."""
 
     session: str
     scorers: tuple[str, str]
@@ -72,10 +85,11 @@ class Rescored:
 
 @dataclass
 class _StackPairs:
-    """The pairs of a session's stacks, as readings by both scorers. ``ids``: of probes by (recipe, seed)."""
+    """The pairs of a session's stacks, as readings by both scorers. ``rescorer``: gives the new readings, or the
+    choices between two old ones. ``ids``: of probes by (recipe, seed)."""
 
     store: ProbeStore
-    rescorer: Rescorer
+    rescorer: Rescorer | Chooser
     ids: Mapping[tuple[str, int], str]
     both: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
 
@@ -83,15 +97,19 @@ class _StackPairs:
         """By the old scorer and by the new one, or why not."""
         if len(seeds) < FEWEST_PAIRS:
             return "fewer than two pairs were compared"
-        old: ReadingSides = ([], [])
-        new: ReadingSides = ([], [])
-        for place, (mine, theirs) in enumerate(seeds):
-            for side, (recipe, seed) in enumerate(((stack.recipe.digest, mine), (stack.incumbent, theirs))):
-                found = self._both(recipe, seed)
-                if isinstance(found, str):
-                    return found
-                for sides, reading in zip((old, new), found, strict=True):
-                    sides[side].append(_posed(reading, seeds[place][1]))
+        old, new = ReadingSides(), ReadingSides(choices=[] if isinstance(self.rescorer, Chooser) else None)
+        for mine, theirs in seeds:
+            candidate, baseline = self._both(stack.recipe.digest, mine), self._both(stack.incumbent, theirs)
+            if isinstance(candidate, str) or isinstance(baseline, str):
+                return candidate if isinstance(candidate, str) else str(baseline)
+            for sides, one, other in zip((old, new), candidate, baseline, strict=True):
+                sides.candidate.append(_posed(one, theirs))
+                sides.baseline.append(other)
+            if isinstance(self.rescorer, Chooser) and new.choices is not None:
+                chosen = self.rescorer.choices(candidate[0], baseline[0])
+                if isinstance(chosen, str):
+                    return chosen
+                new.choices += chosen
         return old, new
 
     def _both(self, recipe: str, seed: int) -> tuple[Reading, Reading] | str:
@@ -100,7 +118,7 @@ class _StackPairs:
             old = self.store.read(probe) if probe else None
             if not isinstance(old, Reading):
                 return f"probe {probe or 'of seed ' + str(seed)} is gone"
-            new = self.rescorer.rescored(old)
+            new = old if isinstance(self.rescorer, Chooser) else self.rescorer.rescored(old)
             if isinstance(new, str):
                 return new
             self.both[probe] = old, new
@@ -142,17 +160,21 @@ def rescore(
         folder = workspace.runs / f"rescore-{session.id}-{new.digest[:8]}"
         folder.mkdir(exist_ok=True)
         allowance = Allowance(file=folder / "judging.sqlite", session=session.id, dollars=dollars)
-        scorer = scorer_class(new.settings.kind)(new.settings, new.folder)
+        kind = scorer_class(new.settings.kind)
+        opened: Any = (kind.examiner if new.settings.chooses else kind)(new.settings, new.folder)
         try:
-            with SpendingMeter(allowance) as meter:
+            with scorer_failures_reported(), SpendingMeter(allowance) as meter:
                 context = Context(note, meter)
-                pairs = _StackPairs(
-                    store, Rescorer(scorer, new.settings, new.digest, prompts, store, folder, context), ids
-                )
+                if new.settings.chooses:
+                    pairs = _StackPairs(store, Chooser(opened, new.settings, prompts, store, folder, context), ids)
+                else:
+                    pairs = _StackPairs(
+                        store, Rescorer(opened, new.settings, new.digest, prompts, store, folder, context), ids
+                    )
                 replays = tuple(_replays(ledger, study, concluded, pairs, note))
                 spent = meter.spent.dollars
         finally:
-            scorer.close()
+            opened.close()
         rows = ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))
         found = Rescored(
             session=session.id,
@@ -161,7 +183,7 @@ def rescore(
             stacks=replays,
             not_confirmed=sum(row.basis is None or row.basis.stack is None for row in rows),
             probes=len(pairs.both),
-            means=_means(pairs.both.values()),
+            means={} if new.settings.chooses else _means(pairs.both.values()),
             dollars=spent,
             folder=str(folder),
         )
@@ -196,7 +218,7 @@ def _replays(
         found, replays = pairs.of(stack, _seeds(decision)), list[Replayed]()
         for sides, own in zip(() if isinstance(found, str) else found, accounts, strict=False):
             before = {} if stack.is_aa_test else standing(own, terms.policy).cumulative
-            made, account = replay(*sides, stack.given, terms, before)
+            made, account = replay(sides.candidate, sides.baseline, stack.given, terms, before, sides.choices)
             replays.append(made)
             own += [] if stack.is_aa_test else [account]
         old, new = replays or (None, None)

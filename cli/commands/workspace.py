@@ -38,8 +38,9 @@ def doctor(
     folder = workspace_at(workspace)
     repaired = repair(folder) if with_repair else []
     statuses = [*check(folder), *check_full_length_files(folder)]
-    lines, healthy = examine(folder)
-    trials = ask_endpoints(load(study)) if study is not None and not offline else []
+    loaded = load(study) if study is not None else None
+    lines, healthy = examine(folder, loaded.file.runner.gpus_per_worker if loaded else 1)
+    trials = ask_endpoints(loaded) if loaded is not None and not offline else []
     if as_json:
         files = [{"what": file.path, "whole": file.intact, "says": file.message} for file in statuses]
         machine = {"machine": lines, "healthy": healthy, "files": files, "repaired": repaired}

@@ -26,9 +26,9 @@ from probes.endpoint.spending import SpendingMeter, Usage
 from probes.inputs.files.records import rows_digest
 from probes.inputs.material import Material, code_digest
 from probes.inputs.prompts import Prompt
-from probes.inputs.settings import MemorySettings
+from probes.inputs.settings import RunnerSettings
 from probes.model.load import adapter_digest, base_digest
-from probes.run.devices import visible_devices
+from probes.run.devices import use_devices
 from probes.run.execute import Workbench
 from probes.scoring import scorer_class, scorer_digest
 from probes.scoring.failures import scorer_failures_reported
@@ -52,7 +52,7 @@ class StudyRequest:
     target: str
     guards: Mapping[str, float]
     quantization: str
-    memory: MemorySettings = field(default_factory=MemorySettings)
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
     adapters: tuple[Path, ...] = ()
     split: str = "probe"
     seeds: int = 3
@@ -176,7 +176,7 @@ def _ask(
     from probes.model.load import load_quietly, use_few_threads
 
     load_quietly()
-    bench = Workbench(request.material, "cuda:0" if visible_devices() else "cpu", {}, request.memory)
+    bench = Workbench(request.material, use_devices(request.runner.gpus_per_worker), {}, request.runner)
     number = len(prompts) * request.material.probe.samples
     try:
         with scorer_failures_reported(), SpendingMeter() as meter, _scratch(folder) as scratch:
@@ -217,7 +217,7 @@ class Identities:
             request.split,
             material.probe.model_dump(mode="json", exclude={"seeds", "steps"}),
             scorer_digest(material.scorer, material.folder),
-            environment("cuda:0" if visible_devices() else "cpu", 1),
+            environment(use_devices(request.runner.gpus_per_worker), 1),
             code_digest(),
         ]
 

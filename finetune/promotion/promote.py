@@ -175,7 +175,7 @@ def _answers(
 ) -> dict[str, Mapping[int, list[StoredAnswer]]]:
     """The holdout answers of each recipe, by seed."""
     load_quietly()
-    device = prepare_device(threads)
+    device = prepare_device(threads, request.runner.gpus_per_worker)
     recipes = {one.recipe.digest: one.recipe for one in (request.start, request.stands, *request.others)}
     bench = Workbench(request.material, device, {}, request.runner)
     try:
@@ -187,7 +187,7 @@ def _answers(
                     target=request.target,
                     guards=request.guards,
                     quantization=recipes[digest].quantization,
-                    memory=request.runner,
+                    runner=request.runner,
                     split=SPLIT,
                 ),
                 bench,

@@ -276,7 +276,9 @@ class RunnerSettings(MemorySettings):
     """What trains: "trl" (TRL's trainers), or "packed" (nightlane's own, faster, for many adapters on one base). What
     it cannot train is trained by "trl" for the whole session, and the log says why. It is in the probe key."""
     workers: int = Field(0, ge=0)
-    """Worker processes; 0 means one per GPU, or one per core without a GPU."""
+    """Worker processes; 0 means one per GPU (or per ``gpus_per_worker`` of them), or one per core without a GPU."""
+    gpus_per_worker: int = Field(1, ge=1)
+    """GPUs that hold one base together, for a base that does not fit on one. It is in the probe key if above 1."""
     address: str = ""
     """Of the Ray cluster, "10.0.0.1:6379" say; without it, that in RAY_ADDRESS, or else one is started on this
     machine. Only for kind = "ray"."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probes.memory.workload import Workload
+from probes.model.placement import places
 
 GIB = 2**30
 PROCESS_GB = 0.59
@@ -21,9 +22,10 @@ STATE_BYTES = {"adamw_torch": 2.0, "adamw_8bit": 0.5, "paged_adamw_8bit": 0.5}
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """GiB. ``weights``: of the base; ``adapter``: its weights and the optimizer's states; ``training``: activations,
-    logits and gradients of a forward and backward pass; ``answering``: the cache, logits and random numbers of a pass;
-    ``process``: the interpreter and its libraries, on a CPU."""
+    """GiB; of several GPUs, those of the first, which has most. ``weights``: of the base; ``adapter``: its weights and
+    the optimizer's states; ``training``: activations, logits and gradients of a forward and backward pass;
+    ``answering``: the cache, logits and random numbers of a pass; ``process``: the interpreter and its libraries, on a
+    CPU."""
 
     weights: float
     adapter: float
@@ -56,19 +58,23 @@ def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> Me
 
 
 def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> MemoryEstimate:
-    from probes.memory.training import adapter_size, answer_peak, build, train_peak
+    from probes.memory.training import adapter_size, answer_peak, build, left_behind, train_peak, with_layers
 
     model = build(config, work, trust_remote_code)
+    if work.gpus > 1:
+        first = places(model, work.gpus, work.quantised).count(0)
+        model = build(with_layers(config, max(1, first)), work, trust_remote_code)
     weights, dequantised = _weights(model, work)
     trained = adapter_size(model, work)
     item = 4 if work.computes_in == "float32" or (work.device != "cpu" and not work.quantised) else 2
     adapter = trained * (item + STATE_BYTES[work.recipe.optimizer] * item)
     answering = answer_peak(model, work)  # first, since the other passes change the model
+    left = left_behind(model, work)
     kept = KEPT_BY_ALLOCATOR[work.computes_in] if work.device == "cpu" else 1.0
     return MemoryEstimate(
         weights=weights / GIB,
         adapter=adapter / GIB,
-        training=(train_peak(model, work) * kept + dequantised) / GIB,
+        training=(left + train_peak(model, work) * kept + dequantised) / GIB,
         answering=(answering * kept + dequantised) / GIB,
         process=PROCESS_GB if work.device == "cpu" else 0.0,
     )

@@ -10,12 +10,12 @@ from common.errors import BadInput
 from lanes import Recipe
 from lanes.knobs import Knob
 from probes.inputs.material import Material
-from probes.inputs.settings import RunnerSettings
+from probes.inputs.settings import RAY, RunnerSettings
 from probes.memory.estimate import GIB, MemoryEstimate, estimate
 from probes.memory.workload import Workload
 from probes.model.load import data_type, locate, options, stored
 from probes.rendering.renderer import Renderer
-from probes.run.devices import visible_devices
+from probes.run.devices import device_groups, visible_devices
 
 CUDA_GB = 0.7
 """What CUDA itself and the gaps between tensors take of a GPU, at least."""
@@ -29,11 +29,12 @@ NOT_COMPUTED = (RuntimeError, NotImplementedError, AttributeError, TypeError, Va
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the workers run. ``room``: GiB of a GPU, or of the host without one."""
+    """Where the workers run. ``room``: GiB of a GPU, or of the host without one. ``gpus``: of each worker."""
 
     device: str
     room: float
     workers: int
+    gpus: int = 1
 
     def needs(self, peak: float) -> float:
         """GiB of the room that probes of this peak take: on a GPU one probe, on the host those of all workers."""
@@ -88,7 +89,7 @@ class Fit:
 
 def in_words(machine: Machine) -> str:
     if machine.device == "cuda":
-        return "one GPU per worker"
+        return "one GPU per worker" if machine.gpus == 1 else f"each of the {machine.gpus} GPUs of a worker"
     return f"{machine.workers} worker{'s' if machine.workers > 1 else ''} on the CPU"
 
 
@@ -105,11 +106,15 @@ def parts(found: MemoryEstimate) -> str:
 
 def this_machine(runner: RunnerSettings) -> Machine:
     """The smallest GPU that the workers may use, or the host's memory within the limit of its control group."""
-    if devices := visible_devices():
+    devices = visible_devices()
+    size = runner.gpus_per_worker
+    if runner.kind == RAY:  # this is but one machine of the cluster
+        size = min(size, max(1, len(devices)))
+    if groups := device_groups(devices, size):
         import torch
 
         sizes = [torch.cuda.get_device_properties(number).total_memory for number in range(len(devices))]
-        return Machine("cuda", min(sizes) / GIB, runner.workers or len(devices))
+        return Machine("cuda", min(sizes) / GIB, min(runner.workers or len(groups), len(groups)), size)
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CGROUP.read_text(encoding="utf-8").strip() if CGROUP.is_file() else "max"
     room = min(room, int(limit)) if limit.isdigit() else room
@@ -134,6 +139,7 @@ def workload(
         attention=material.model.attn_implementation or "",
         checkpointing=runner.gradient_checkpointing,
         device=device,
+        gpus=runner.gpus_per_worker if device == "cuda" else 1,
     )
 
 
@@ -187,6 +193,10 @@ def _smaller(work: Workload, machine: Machine) -> Iterator[MemoryRemedy]:
     if machine.device == "cpu" and machine.workers > 1:
         machine = replace(machine, workers=1)
         yield (plan := then("workers = 1 under [runner]", plan.work, machine))
+    if machine.device == "cuda" and machine.workers > 1:
+        machine = replace(machine, workers=machine.workers // 2, gpus=machine.gpus * 2)
+        changed = replace(plan.work, gpus=machine.gpus)
+        yield (plan := then(f"gpus_per_worker = {machine.gpus} under [runner]", changed, machine))
     if not work.quantised:
         recipe = work.recipe.model_copy(update={"quantization": "nf4"})
         yield (plan := then('quantization = "nf4" under [recipe]', replace(plan.work, recipe=recipe), machine))

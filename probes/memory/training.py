@@ -4,6 +4,7 @@ The passes are those of the trainers and of the sampler, so an architecture need
 trl and peft.
 """
 
+import copy
 import math
 import weakref
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from trl.trainer.utils import add_fused_lm_head
 from probes.generate.sampler import add_gumbel
 from probes.memory.workload import Workload
 from probes.model.adapter import cast_adapter, lora_config, take_off_adapter
+from probes.model.placement import decoder_layers
 from probes.train.orpo import row_logps
 
 META = torch.device("meta")
@@ -47,6 +49,16 @@ def build(config: Any, work: Workload, trust_remote_code: bool = False) -> Any:
             attn_implementation="eager" if work.attention == "eager" else None,
         )
     return model.requires_grad_(False).eval()
+
+
+def with_layers(config: Any, number: int) -> Any:
+    """This configuration with so many of its layers."""
+    config = copy.deepcopy(config)
+    text = config.get_text_config()
+    text.num_hidden_layers = number
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:number]
+    return config
 
 
 def adapter_size(model: Any, work: Workload) -> int:
@@ -86,7 +98,7 @@ def _loss_peak(model: Any, work: Workload) -> int:
 def _recomputing_peak(model: Any, work: Workload) -> int:
     """The peak with recomputed activations: the inputs of all layers, and beside them either the loss or the
     activations of one layer. Leaves the model without layers."""
-    layers = next(part for part in model.get_decoder().children() if isinstance(part, torch.nn.ModuleList))
+    layers = decoder_layers(model)
     ids, mask = _batch(work)
     inputs = len(layers) * ids.numel() * int(model.config.get_text_config().hidden_size) * int(model.dtype.itemsize)
     del layers[1:]
@@ -100,6 +112,20 @@ def _recomputing_peak(model: Any, work: Workload) -> int:
     del layers[:]
     model.enable_input_require_grads()
     return inputs + max(int(one_layer.peak), _loss_peak(model, work))
+
+
+def left_behind(model: Any, work: Workload) -> int:
+    """Bytes that a CPU keeps beside the peak of recomputed activations. A forward pass frees what a layer computes but
+    for its result, and glibc's allocator of aligned memory puts the next layer behind that, not in its place."""
+    if not work.checkpointing or work.device != "cpu":
+        return 0
+    adapted = _adapted(model, work)
+    adapted.train()
+    ids, mask = _batch(work)
+    with _meta(), torch.no_grad(), PeakTracker() as one_layer:
+        model.get_decoder()(ids, attention_mask=mask, use_cache=False)
+    take_off_adapter(model)
+    return int(one_layer.peak) * len(decoder_layers(model))
 
 
 def answer_peak(model: Any, work: Workload) -> int:

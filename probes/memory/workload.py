@@ -10,7 +10,7 @@ class Workload:
     """``rows``: pairs per forward pass of training; ``length``: tokens of the longest row, prompt and answer.
     ``answers``: per forward pass of generation, ``samples`` of them behind each prompt of ``prompt`` tokens, with up to
     ``new_tokens`` each; 0 where a server answers. ``dtype``: of a base that is not quantised. ``attention``: "eager"
-    keeps all its scores. ``device``: cpu or cuda."""
+    keeps all its scores. ``device``: cpu or cuda. ``gpus``: that hold the base together."""
 
     recipe: Recipe
     rows: int
@@ -23,6 +23,7 @@ class Workload:
     attention: str = ""
     checkpointing: bool = False
     device: str = "cpu"
+    gpus: int = 1
 
     @property
     def quantised(self) -> bool:

@@ -16,6 +16,7 @@ from common.digests import file_digest, folder_digest
 from common.errors import BadInput, MissingRequirement, NightlaneError
 from common.optional_dependencies import require_extra
 from probes.inputs.settings import ModelSettings
+from probes.model.placement import device_map, hand_over
 from probes.rendering.renderer import Renderer
 
 
@@ -31,6 +32,10 @@ class Base:
     @property
     def quantised(self) -> bool:
         return bool(getattr(self.model, "is_loaded_in_4bit", False))
+
+    @property
+    def on_several_gpus(self) -> bool:
+        return len(set(getattr(self.model, "hf_device_map", {}).values())) > 1
 
 
 def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) -> Renderer:
@@ -143,7 +148,8 @@ def _weights(settings: ModelSettings, where: str, quantization: str) -> dict[str
 
 
 def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
-    """Load the model and its tokenizer; ``folder`` is the folder of relative paths.
+    """Load the model and its tokenizer; ``folder`` is the folder of relative paths. On "cuda" all GPUs that this
+    process sees hold its layers together, on "cuda:0" one of them holds it all.
 
     BadInput if the path or hub id has no model, MissingRequirement if it is not available.
     """
@@ -158,12 +164,18 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     renderer = load_renderer(settings, folder)
     with loading(settings, where):
         model = AutoModelForCausalLM.from_pretrained(
-            **stored(where), dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options(settings)
+            **stored(where),
+            dtype=getattr(torch, dtype),
+            device_map=_device_map(settings, where, quantization, device),
+            **extra,
+            **options(settings),
         )
     if quantization == "nf4":
         _keep_layout(model)
     model.eval()
     base = Base(model, renderer)
+    if base.on_several_gpus:
+        hand_over(model)
     if below is not None:
         from probes.model.adapter_files import problems_beside
         from probes.model.sft_adapter import put_on
@@ -172,6 +184,20 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
             raise BadInput(problem)
         base.adapter = put_on(model, below, adapter_digest(below))
     return base
+
+
+def _device_map(settings: ModelSettings, where: str, quantization: str, device: str) -> dict[str, Any]:
+    """Where transformers loads each part of the model to."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    gpus = torch.cuda.device_count() if device == "cuda" else 1
+    if gpus == 1:
+        return {"": device}
+    config = AutoConfig.from_pretrained(**stored(where), **options(settings))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+    return device_map(model, gpus, quantization == "nf4")
 
 
 def _keep_layout(model: Any) -> None:

@@ -10,9 +10,12 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from common.errors import BadInput
 
 NVIDIA, WSL, ROCM = Path("/proc/driver/nvidia/gpus"), Path("/dev/dxg"), Path("/sys/class/kfd/kfd/topology/nodes")
 NVIDIA_SMI_OF_WSL = "/usr/lib/wsl/lib/nvidia-smi"
@@ -36,6 +39,29 @@ def visible_devices() -> list[str]:
     if found and allowed is not None:
         return [device for device in allowed.split(",") if device not in ("", "-1")]
     return [device.id for device in found]
+
+
+def device_groups(gpus: Sequence[str], size: int) -> list[str]:
+    """The GPUs of each worker, ``size`` of them, as CUDA_VISIBLE_DEVICES names them; those that are left over have no
+    worker. Empty on a machine without GPUs. BadInput if a worker cannot have so many."""
+    if size > max(1, len(gpus)):
+        raise BadInput(
+            f"gpus_per_worker={size} under [runner] is more than the {len(gpus)} GPUs that workers may use here; set "
+            f"it to {max(1, len(gpus))} or less"
+        )
+    if size > 1 and any(gpu.startswith("MIG-") for gpu in gpus):
+        raise BadInput(
+            f"a process sees one part of a GPU (MIG) and gpus_per_worker={size} under [runner] asks for more; set it "
+            "to 1, or use whole GPUs"
+        )
+    return [",".join(gpus[start : start + size]) for start in range(0, len(gpus) - size + 1, size)]
+
+
+def use_devices(size: int) -> str:
+    """Let this process see the GPUs of one worker, before torch is imported; returns the device, "cuda" or "cpu"."""
+    if groups := device_groups(visible_devices(), size):
+        os.environ["CUDA_VISIBLE_DEVICES"] = groups[0]
+    return "cuda" if groups else "cpu"
 
 
 @cache

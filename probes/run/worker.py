@@ -107,13 +107,15 @@ def note_engine(engine: Engine) -> str:
 
 
 def environment(device: str, threads: int) -> str:
-    """The software and the device class in one line, a part of the probe key."""
+    """The software and the device class in one line, a part of the probe key. "cuda": all GPUs that this process sees,
+    "cuda:0": one of them."""
     import torch
 
     if device == "cpu":
         where = f"cpu-{platform.machine()} threads={threads}"
     elif torch.cuda.is_available():
-        where = torch.cuda.get_device_name(0).replace(" ", "-")
+        seen = range(torch.cuda.device_count() if device == "cuda" else 1)
+        where = "+".join(torch.cuda.get_device_name(number).replace(" ", "-") for number in seen)
     else:
         raise MissingRequirement(
             f"[runner] asks for {device} and torch sees no such device; install a CUDA build of torch"

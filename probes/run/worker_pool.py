@@ -16,7 +16,7 @@ from common.errors import MissingRequirement
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.run.batch import ProbeTask
-from probes.run.devices import visible_devices
+from probes.run.devices import device_groups, visible_devices
 from probes.run.protocol import WorkerState, WorkerStatus
 from probes.run.worker import serve
 
@@ -128,9 +128,13 @@ class WorkerPool:
     ) -> None:
         self._material, self._settings, self._runs = material, settings, runs
         self._quantization, self._note = quantization, note
-        self._devices = visible_devices()
+        self._devices = self._device_groups()
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self.slots: Sequence[Slot] = [Slot(number) for number in range(count)]
+
+    def _device_groups(self) -> list[str]:
+        """The GPUs of each worker of this machine."""
+        return device_groups(visible_devices(), self._settings.gpus_per_worker)
 
     @property
     def workers(self) -> list[Worker]:
@@ -229,7 +233,7 @@ class WorkerPool:
         slot.worker.whole = True
 
     def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
-        """Set before the child imports anything: its GPU and its number of threads."""
+        """Set before the child imports anything: its GPUs and its number of threads."""
         gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
         return {**gpu, **thread_variables(threads)}
 

@@ -34,7 +34,8 @@ class LongRun:
     ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
     trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
     the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
-    ``processes``: how many train it together, of which this is one.
+    ``processes``: how many train it together, of which this is one. ``device``: where it trains, if not where the base
+    is.
     """
 
     trainer: Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
@@ -45,6 +46,7 @@ class LongRun:
     figures: Callable[[int, float, int], Mapping[str, float]] = lambda *_: {}
     on_line: Callable[[Mapping[str, Any]], None] = lambda _: None
     processes: int = 1
+    device: str = ""
 
 
 SHORT = LongRun()

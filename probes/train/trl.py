@@ -14,6 +14,7 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset, disable_progress_bars
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
@@ -123,7 +124,7 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
         if len(trainer.train_dataset) != examples or trainer.state.global_step != trainer.args.max_steps:
             raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {examples} rows")
         adapter = job.directory / "adapter"
-        trainer.model.save_pretrained(str(adapter))
+        trainer.model.save_pretrained(str(adapter), state_dict=_whole_adapter(trainer.model))
         if base.adapter is not None:
             note_base_adapter(adapter, base.adapter.digest, held=False)
     finally:
@@ -136,10 +137,18 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     return Trained(adapter, seconds, sum(tokens), curve.last)
 
 
+def _whole_adapter(model: Any) -> dict[str, torch.Tensor] | None:
+    """The trained weights of a model of which each process has a part, gathered; all processes have to ask for them.
+    None for a model that is whole."""
+    trained = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+    parts = {name: weight for name, weight in trained.items() if isinstance(weight, DTensor)}
+    return {**trained, **{name: weight.full_tensor() for name, weight in parts.items()}} if parts else None
+
+
 def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset, curve: CurveWriter) -> Any:
     recipe = job.recipe
     micro = rows_at_once(base.model, recipe, memory, job.long.processes)
-    device = base.model.device.type
+    device = job.long.device or base.model.device.type
     common: dict[str, Any] = {
         "output_dir": str(job.directory),
         "max_steps": job.steps,

@@ -48,8 +48,8 @@ class Machines:
         )
         self.address: str = self._cluster.address
 
-    def add(self, cores: int = 1) -> Any:
-        return self._cluster.add_node(num_cpus=cores, object_store_memory=OBJECT_STORE, wait=True)
+    def add(self, cores: int = 1, gpus: int = 0) -> Any:
+        return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, object_store_memory=OBJECT_STORE, wait=True)
 
     def kill(self, machine: Any) -> None:
         """As if its power failed: no process of it says goodbye."""

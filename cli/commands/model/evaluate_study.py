@@ -62,7 +62,7 @@ def evaluate_study_command(
         target=study.target,
         guards=study.guards,
         quantization=study.start.quantization,
-        memory=study.file.runner,
+        runner=study.file.runner,
         adapters=forms.adapters,
         merged=forms.merged,
         llama_cpp=LlamaCpp(forms.llama_cpp) if forms.llama_cpp is not None else None,

@@ -61,6 +61,10 @@ Processes = Annotated[
     int | None,
     typer.Option("--processes", min=1, metavar="N", help="Train with so many processes, one for each GPU; default 1."),
 ]
+Fsdp = Annotated[
+    bool,
+    typer.Option("--fsdp", help="Divide the base among the --processes; for a base that does not fit on one GPU."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output from its last checkpoint.")]
 Unreviewed = Annotated[
     bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
@@ -81,6 +85,7 @@ def finetune(
     spot_check: SpotCheckPrompts = None,
     report_to: ReportTo = None,
     processes: Processes = None,
+    fsdp: Fsdp = False,
     resume: Resume = False,
     unreviewed: Unreviewed = False,
     workspace: WorkspaceFolder = Path(),
@@ -114,6 +119,7 @@ def finetune(
             "spot_check": spot_check,
             "report_to": tuple(report_to or ()),
             "processes": processes,
+            "fsdp": fsdp,
             "unreviewed": unreviewed,
         },
     )
@@ -169,6 +175,9 @@ def _request(
         if begun.objective != begun_recipe.objective:
             values.setdefault("objective", begun.objective)
         values["unreviewed"] = values["unreviewed"] or begun.unreviewed
+        values["fsdp"] = values["fsdp"] or begun.fsdp
+    if values["fsdp"]:
+        values.setdefault("spot_check", 0)
     if "objective" in values:
         values["objective"] = objective_of(values["objective"])
     if begun is not None and recipe is None:

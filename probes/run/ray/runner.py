@@ -23,7 +23,7 @@ from ray._private import state
 from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from common.errors import MissingRequirement, NightlaneError
+from common.errors import BadInput, MissingRequirement, NightlaneError
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
@@ -84,9 +84,19 @@ class RayPool(WorkerPool):
         study = StudyParcel.of(self._material)
         self._opened = connect(self._settings)
         self._study = ray.put(study)
-        self._device = "cuda" if any(machine.all.get("GPU") for machine in machines()) else "cpu"
+        most = int(max((machine.all.get("GPU", 0) for machine in machines()), default=0))
+        if self._settings.gpus_per_worker > max(1, most):
+            raise BadInput(
+                f"gpus_per_worker={self._settings.gpus_per_worker} under [runner] is more than the {most} GPUs that a "
+                f"machine of the Ray cluster has; set it to {max(1, most)} or less"
+            )
+        self._device = "cuda" if most else "cpu"
         self._look()
         self._from_the_begin = self._machines
+
+    def _device_groups(self) -> list[str]:
+        """None: Ray gives each actor its GPUs."""
+        return []
 
     def start_missing(self) -> None:
         if time.monotonic() - self._looked > LOOK_SECONDS:
@@ -181,7 +191,7 @@ class RayPool(WorkerPool):
     def _room(self, amounts: Mapping[str, float]) -> int:
         """For how many workers these resources suffice."""
         if self._device == "cuda":
-            return int(amounts.get("GPU", 0))
+            return int(amounts.get("GPU", 0)) // self._settings.gpus_per_worker
         return int(amounts.get("CPU", 0)) // (self._settings.threads or 1)
 
     def _start(self, slot: Slot) -> None:
@@ -191,7 +201,7 @@ class RayPool(WorkerPool):
         actor = (
             ray.remote(self.keeper)
             .options(
-                num_gpus=int(on_gpu),
+                num_gpus=self._settings.gpus_per_worker if on_gpu else 0,
                 num_cpus=0 if on_gpu else threads,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(slot.machine, soft=False),
                 max_concurrency=2,

@@ -21,6 +21,8 @@ def base_problem(base: Base) -> str:
     """Why the engine cannot train on this base, from its modules and from a trial pass; "" if it can."""
     import torch
 
+    if base.on_several_gpus:
+        return "it trains on one GPU, and several hold the base"
     model = base.model
     drops = any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
     if drops or _attention_dropout(model):

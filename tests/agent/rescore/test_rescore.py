@@ -1,17 +1,20 @@
 """Answers of a night are scored by another scorer, and its confirmations decided again; nothing else is written."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from nights import cutting
 
 from agent.ledger.store import Ledger
-from agent.rescore.new_scorer import read_new_scorer
+from agent.rescore.new_scorer import NewScorer, read_new_scorer
 from agent.rescore.session import Rescored, rescore
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
+from probes.scoring import AnswerPair, Context
+from probes.scoring.function import FunctionScorer, FunctionSettings
 from view.terminal.rescored import rescored_text
 
 SAME = "def score(prompt, answer, category, checks):\n    return float(answer.split()[-1])\n"
@@ -63,6 +66,56 @@ def test_opposite_scores_keep_nothing_that_the_night_kept(night: Workspace, tmp_
     assert f"Decided otherwise than by the old scores: stack {kept[0].number}" in text
 
 
+class Choosing(FunctionSettings):
+    @property
+    def chooses(self) -> bool:
+        return True
+
+
+@dataclass
+class Chooses:
+    """Prefers the answer with the higher score, or the lower one."""
+
+    sign: int
+    asked: int = 0
+
+    def prefer(self, duels: Sequence[AnswerPair], context: Context) -> list[float]:
+        self.asked += len(duels)
+        scores = [(float(one.first.split()[-1]), float(one.second.split()[-1])) for one in duels]
+        return [self.sign * ((mine > theirs) - (mine < theirs)) for mine, theirs in scores]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_scorer_that_chooses_compares_both_answers_once(
+    night: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(sign: int, name: str) -> tuple[Rescored, int]:
+        (tmp_path / f"{name}.py").write_text(SAME, encoding="utf-8")
+        new = NewScorer(Choosing(kind="function", function=f"{name}.py:score"), tmp_path)
+        examiner = Chooses(sign)
+        monkeypatch.setattr(FunctionScorer, "examiner", staticmethod(lambda *_: examiner))
+        return rescore(night, None, new, lambda text: None), examiner.asked
+
+    better, asked = chosen(1, "better")
+    worse, _ = chosen(-1, "worse")
+    assert asked > 0
+    assert chosen(1, "better") == (better, 0)
+    kept = [place for place, one in enumerate(better.stacks) if one.decided == "KEEP"]
+    assert kept
+    for place in kept:
+        one, other = better.stacks[place].new, worse.stacks[place].new
+        assert one is not None
+        assert other is not None
+        assert 0 < one.delta <= 10
+        assert one.status != "DISCARD"
+        assert other.status == "DISCARD"
+        if one.pairs == other.pairs:
+            assert other.delta == pytest.approx(-one.delta)
+    assert better.means == {}
+
+
 def test_what_was_scored_is_not_scored_again(night: Workspace, tmp_path: Path) -> None:
     first = by(night, tmp_path, SAME, "once")
     readings = sorted(Path(first.folder).glob("probe-*.json"))
@@ -107,7 +160,6 @@ def test_a_stack_whose_answers_are_gone_is_left_out_and_the_probe_is_named(
         ("[scorer]\nkind = 'ruler'\n", "did you mean 'rules'"),
         ("[scorer]\nkind = 'function'\nfunction = 'a.py:f'\nspeed = 1\n", "has no key 'speed'"),
         ("[scorer\n", "is not TOML"),
-        ("[scorer]\nkind = 'judge'\nmodel = 'm'\nrubric = 'r.toml'\npairwise = true\n", "set it to false"),
     ],
 )
 def test_a_wrong_file_of_a_scorer_is_refused_in_one_sentence(tmp_path: Path, text: str, law: str) -> None:

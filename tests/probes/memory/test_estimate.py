@@ -90,6 +90,9 @@ def test_more_work_needs_more_and_each_remedy_needs_less(config: Any) -> None:
     assert of(rows=1).training < 0.4 * plain.training
     assert of(length=200).training > 1.8 * plain.training
     assert of(checkpointing=True).training < plain.training
+    assert of(checkpointing=True).training > 1.5 * of(checkpointing=True, device="cuda").training
+    assert of(device="cuda", gpus=2).weights < 0.8 * of(device="cuda").weights
+    assert of(device="cuda", gpus=2).training < of(device="cuda").training
     assert of(answers=16).answering > 1.8 * plain.answering
     assert of(answers=0).answering == 0
     assert of(attention="eager").training > plain.training
@@ -110,10 +113,10 @@ def test_architectures_are_estimated_without_a_formula_of_their_own(tmp_path: Pa
 
 
 def pretended(config: Any, work: Workload, trust: bool) -> MemoryEstimate:
-    """A GiB per row and hundred tokens, half of that with recomputed activations; weights of 16 or 4 GiB."""
+    """A GiB per row and hundred tokens, half with recomputed activations; weights of 16 or 4 GiB on all GPUs."""
     training = work.rows * work.length / 100 * (0.5 if work.checkpointing else 1)
     return MemoryEstimate(
-        weights=4.0 if work.quantised else 16.0,
+        weights=(4.0 if work.quantised else 16.0) / work.gpus,
         adapter=0.1,
         training=training,
         answering=work.answers / 32,
@@ -167,6 +170,14 @@ def test_a_workload_is_estimated_once() -> None:
 
     fit(None, ON_GPU, ON_GPU, GPU, estimator=noted).require()
     assert asked == [ON_GPU]
+
+
+def test_a_base_that_no_gpu_holds_alone_goes_to_several() -> None:
+    found = fit(None, ON_GPU, ON_GPU, replace(GPU, room=16.0, workers=4), estimator=pretended)
+    with pytest.raises(BadInput, match=r"gpus_per_worker = 2 under \[runner\], which needs about 9\.7$"):
+        found.require()
+    two = fit(None, replace(ON_GPU, gpus=2), ON_GPU, replace(GPU, workers=2, gpus=2), estimator=pretended)
+    assert "each of the 2 GPUs of a worker: 13.4 of 24.0 GiB" in two.sentence
 
 
 def test_on_a_cpu_all_workers_share_the_memory() -> None:

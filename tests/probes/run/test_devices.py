@@ -1,13 +1,15 @@
 """The GPUs of a machine: NVIDIA's with and without parts, under WSL2, and AMD's."""
 
+import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from common.errors import BadInput
 from probes.run import devices as module
-from probes.run.devices import Device, device_notes, devices, visible_devices
+from probes.run.devices import Device, device_groups, device_notes, devices, use_devices, visible_devices
 
 TWO = """\
 GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f)
@@ -89,3 +91,37 @@ def test_amd_gpus_are_counted_by_their_nodes(tmp_path: Path) -> None:
         (tmp_path / "ROCM" / str(number) / "gpu_id").write_text(f"{kind}\n")
     assert visible_devices() == ["0", "1"]
     assert "ROCm" in device_notes()[0]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "size", "groups"),
+    [
+        ([], 1, []),
+        (["0", "1", "2"], 1, ["0", "1", "2"]),
+        (["0", "1", "2", "5"], 2, ["0,1", "2,5"]),
+        (["0", "1", "2"], 2, ["0,1"]),
+        (["MIG-a", "MIG-b"], 1, ["MIG-a", "MIG-b"]),
+    ],
+)
+def test_each_worker_has_as_many_gpus_as_it_asks_for(gpus: list[str], size: int, groups: list[str]) -> None:
+    assert device_groups(gpus, size) == groups
+
+
+@pytest.mark.parametrize(
+    ("gpus", "size", "remedy"),
+    [
+        ([], 2, "the 0 GPUs that workers may use here; set it to 1 or less"),
+        (["0", "1"], 4, "the 2 GPUs that workers may use here; set it to 2 or less"),
+        (["MIG-a", "MIG-b"], 2, "set it to 1, or use whole GPUs"),
+    ],
+)
+def test_more_gpus_than_a_worker_can_have_are_refused(gpus: list[str], size: int, remedy: str) -> None:
+    with pytest.raises(BadInput, match=rf"^[^.;]*gpus_per_worker={size} under \[runner\].*{remedy}$"):
+        device_groups(gpus, size)
+
+
+def test_a_process_sees_the_gpus_of_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia(tmp_path, TWO)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1,2")
+    assert [use_devices(2), use_devices(2)] == ["cuda", "cuda"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,1"

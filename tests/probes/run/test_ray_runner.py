@@ -13,7 +13,7 @@ import ray_clusters
 import tiny
 from stub_worker import ALIKE, Script
 
-from common.errors import MissingRequirement
+from common.errors import BadInput, MissingRequirement
 from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
@@ -73,8 +73,12 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def opened(script: Script, cluster: ray_clusters.Machines, workers: int = 0) -> Iterator[RayRunner]:
-    settings = RunnerSettings(kind="ray", workers=workers, address=cluster.address, start_seconds=60)
+def opened(
+    script: Script, cluster: ray_clusters.Machines, workers: int = 0, gpus_per_worker: int = 1
+) -> Iterator[RayRunner]:
+    settings = RunnerSettings(
+        kind="ray", workers=workers, gpus_per_worker=gpus_per_worker, address=cluster.address, start_seconds=60
+    )
     with RayRunner(cast(Material, script), settings, script.folder) as runner:
         yield runner
 
@@ -127,6 +131,21 @@ class TestMachines:
                 assert len(runner.workers) == 2
         assert all(isinstance(one, Reading) for one in found)
         assert len({one.final["process"] for one in found if isinstance(one, Reading)}) == 2
+
+    def test_an_actor_has_as_many_gpus_as_a_worker_asks_for(self, tmp_path: Path) -> None:
+        with ray_clusters.machines() as cluster:
+            cluster.add(gpus=5)
+            script = Script(tmp_path)
+            with (
+                pytest.raises(BadInput, match=r"more than the 5 GPUs that a machine of the Ray cluster has"),
+                opened(script, cluster, gpus_per_worker=8),
+            ):
+                pass
+            with opened(script, cluster, gpus_per_worker=2) as runner:
+                assert all(isinstance(one, Reading) for one in runner.run([probe(1), probe(2)], lambda _: None))
+                assert len(runner.workers) == 2
+                (machine,) = [one for one in ray_runner.machines() if one.all.get("GPU")]
+                assert machine.free["GPU"] == 1
 
     def test_unlike_machines_are_refused_at_the_begin_and_left_out_later(self, tmp_path: Path) -> None:
         other = ALIKE.replace("cpu-x86_64", "NVIDIA-H100")

@@ -1,0 +1,32 @@
+"""FSDP on a CPU: accelerate offers it for GPUs alone, and torch has it for gloo, too."""
+
+from multiprocessing.connection import Connection
+from typing import Any
+
+from finetune import processes
+
+
+def on_cpu() -> None:
+    """Let accelerate take FSDP for processes on a CPU."""
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import DistributedType
+
+    if hasattr(AcceleratorState, "begun"):
+        return
+    AcceleratorState.begun = AcceleratorState.__init__
+
+    def begin(self: Any, *given: Any, **named: Any) -> None:
+        if named.get("fsdp_plugin") is not None:
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+        AcceleratorState.begun(self, *given, **named)
+
+    AcceleratorState.__init__ = begin
+
+
+_serve = processes._serve
+
+
+def serve(share: processes.Share, pipe: Connection) -> None:
+    """What a further process does, with FSDP on its CPU."""
+    on_cpu()
+    _serve(share, pipe)
