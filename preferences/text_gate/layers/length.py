@@ -15,7 +15,7 @@ def check(answer: AnswerUnderTest) -> Receipt:
     passed = abs(chosen - rejected) <= slack or 1 / most <= ratio <= most
     failing = (
         f"{chosen} characters against {rejected} of the rejected side, {ratio:.2g} times as many; "
-        f"1/{most:g} to {most:g} times are allowed"
+        f"1/{most:g} to {most:g} times are allowed (most_length_ratio under [text_gate])"
     )
     figures = {"chosen": float(chosen), "rejected": float(rejected), "ratio": round(ratio, 4)}
     figures |= {"most_length_ratio": most, "length_slack": float(slack)}

@@ -17,7 +17,10 @@ _TASKS = (
     r"fulfil|fulfill|generate|give|help|offer|participate|perform|process|produce|provide|recommend|respond|share|show|"
     r"speak|suggest|support|talk|teach|tell|translate|view|write|do\s+(?:that|this|so)"
 )
-_SYMPATHY = r"to\s+(?:hear|learn|read)|for\s+(?:your|you|the|what)|about|you|it|if|that\s+(?:you|it)"
+_UNABLE = r"(?:can't|cannot|can\s+not|won't|will\s+not|(?:am|are|is)\s+(?:unable|not\s+able))"
+_SYMPATHY = (
+    rf"to\s+(?:hear|learn|read)|for\s+(?:your|you|the|what)|about|you|it|if|that\s+(?!(?:\w+\s+){{1,2}}{_UNABLE}\b)"
+)
 _HARMLESS = re.compile(
     rf"""
     (?:\bI(?:'m|\s+am)\s+(?:\w+\s+){{0,2}}|^\s*)sorry\s+(?:{_SYMPATHY})\b
