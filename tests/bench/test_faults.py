@@ -211,9 +211,10 @@ def test_lost_doubled_and_different_lines_are_distinguished() -> None:
     [
         *("doctor --repair", "night with a judge", "night of choices", "pairs score", "evaluate of a study"),
         *("finetune --resume", "promote", "export to adapter", "export to gguf", "export to merged"),
+        *("requests to a session", "resume with requests", "rescore", "ship", "prompts", "service"),
     ],
 )
-def test_repairs_scorers_and_full_length_runs_are_among_the_scenarios(name: str) -> None:
+def test_every_kind_of_command_is_among_the_scenarios(name: str) -> None:
     assert name in {scenario_of("kill", number).name for number in range(200)}
 
 

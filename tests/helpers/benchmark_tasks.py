@@ -56,7 +56,7 @@ metric_list:
     higher_is_better: true
 """
 PACKAGES = {"inspect": "inspect_ai", "lm_eval": "lm_eval"}
-TASKS = {"inspect": "ours.py", "lm_eval": "sums.yaml"}
+TASKS = {"inspect": "ours.py@ours", "lm_eval": "sums.yaml"}
 
 
 def write_task(folder: Path, kind: str, rows: Rows) -> None:
@@ -65,7 +65,7 @@ def write_task(folder: Path, kind: str, rows: Rows) -> None:
     folder.mkdir(exist_ok=True)
     write_jsonl(folder / "rows.jsonl", list(rows))
     text = INSPECT if kind == "inspect" else HARNESS.replace("ROWS", str(folder / "rows.jsonl"))
-    (folder / TASKS[kind]).write_text(text, encoding="utf-8")
+    (folder / TASKS[kind].partition("@")[0]).write_text(text, encoding="utf-8")
 
 
 def task_prompts(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ class InspectTask:
         from inspect_ai._eval.loader import load_tasks
 
         file, named = settings.file(folder), f"[scorer] task={settings.task!r}"
+        if file and "@" not in settings.task:
+            raise BadInput(f"{named} names a file and no task in it; write {settings.task}@NAME")
         try:
             spec = str(file) + settings.task[len(settings.task.partition("@")[0]) :] if file else settings.task
             tasks = load_tasks([spec])

@@ -102,5 +102,5 @@ STEERING = (
         _stored,
         weight=5,
     ),
-    replace(NIGHT, name="resume with requests", prepare=_write_requests, command=_resume),
+    replace(NIGHT, name="resume with requests", prepare=_write_requests, command=_resume, weight=3),
 )

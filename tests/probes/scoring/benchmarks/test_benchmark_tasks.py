@@ -83,6 +83,12 @@ def test_an_inspect_task_that_cannot_be_asked_here_is_refused(task: str, law: st
         _ = load_task(settings, HERE).samples
 
 
+def test_a_file_without_the_name_of_a_task_is_refused() -> None:
+    pytest.importorskip("inspect_ai")
+    with pytest.raises(BadInput, match=r"names a file and no task in it; write capitals\.py@NAME"):
+        load_task(scorer_settings({"kind": "inspect", "task": "capitals.py"}), HERE)  # type: ignore[arg-type]
+
+
 def test_a_harness_task_cuts_filters_and_scores_answers_as_the_harness_does(sums: Path) -> None:
     settings = scorer_settings({"kind": "lm_eval", "task": "sums.yaml", "category": "level"})
     prompts = written(prompts_task(settings, sums), sums / "prompts.jsonl")
