@@ -36,7 +36,10 @@ READ_BY_A_COMMAND = {
 """The files of cli that are not read when the command starts, so they may import other packages at their top."""
 
 FAULTS = ROOT / "bench" / "faults"
-RUN_COMMANDS = {FAULTS / name for name in ("damaged_files.py", "scenarios/commands/other.py", "scenarios/scenario.py")}
+RUN_COMMANDS = {
+    *(FAULTS / name for name in ("damaged_files.py", "scenarios/scenario.py")),
+    *(FAULTS / "scenarios" / "commands" / name for name in ("other.py", "ship.py")),
+}
 """They run the commands of the product in forked processes, under faults."""
 
 HEAVY = {"torch", "transformers", "trl", "peft"}
