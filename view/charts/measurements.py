@@ -8,7 +8,7 @@ from evaluation.breakdown import ClassCount
 from view.charts.chart import Chart, label, row_labels, rows_axis, rows_height, styled
 from view.charts.palette import ACCENT, INK, QUIET
 from view.data.figures import Cost
-from view.data.sections.checks import NoiseFloor
+from view.data.sections.checks import NoiseFloorFigures
 from view.data.sections.forecasts import ProposerForecast
 from view.data.sections.recipes import CategoryMeans, NoisePart, RepeatedScores
 from view.markdown import duration, signed
@@ -56,7 +56,7 @@ def noise_chart(noise: Sequence[RepeatedScores]) -> Chart | None:
     )
 
 
-def power_chart(floor: NoiseFloor | None, target: str) -> Chart | None:
+def power_chart(floor: NoiseFloorFigures | None, target: str) -> Chart | None:
     """What the night could have seen: the chance of a KEEP by what the changes together are worth."""
     if floor is None or not floor.chances:
         return None

@@ -22,7 +22,7 @@ from view.data.search.alpha_spending import Spending
 from view.data.search.incumbents import ProgressPoint
 from view.data.search.knobs import KnobCurve, Promise
 from view.data.search.waves import WaveFigures
-from view.data.sections.checks import Calibration, Holdout, LeftOut, NoiseFloor, Retracted
+from view.data.sections.checks import Calibration, Holdout, LeftOut, NoiseFloorFigures, Retracted
 from view.data.sections.forecasts import ProposerForecast
 from view.data.sections.harvest import DecisionHarvest
 from view.data.sections.judge import Judging
@@ -264,7 +264,7 @@ class SessionFigures:
     retractions: tuple[Retracted, ...]
     calibration: Calibration
     spendings: tuple[Spending, ...]
-    floor: NoiseFloor | None
+    floor: NoiseFloorFigures | None
     harvests: tuple[DecisionHarvest, ...]
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None

@@ -13,7 +13,7 @@ from common.errors import BadInput
 from view.data.changes import OwnEffect, own_effect_of
 from view.data.search.alpha_spending import policy_of
 from view.data.search.stacks import stacks
-from view.data.sections.checks import Holdout, LeftOut, NoiseFloor, floor, holdout, left_out
+from view.data.sections.checks import Holdout, LeftOut, NoiseFloorFigures, floor, holdout, left_out
 from view.data.session_record import SessionRecord, load_record
 from view.explain.criteria import Criterion, criteria_of_own, criteria_of_retraction, notes_of
 from view.explain.names import STACK_NAME, resolve
@@ -49,7 +49,7 @@ class Explanation:
     stack: StackExplanation | None
     left_out: LeftOut | None
     holdout: Holdout | None
-    floor: NoiseFloor | None
+    floor: NoiseFloorFigures | None
     results: Mapping[str, Any] | None
     policy: Mapping[str, Any]
     criteria: tuple[Criterion, ...]

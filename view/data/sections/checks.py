@@ -63,7 +63,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseFloor:
+class NoiseFloorFigures:
     """What the session settled on once it knew its noise, and why. ``chances``: of a KEEP with so many ``probes`` and
     up to so many ``pairs``, by what the changes together are worth; empty in an older session. ``visible``: what has an
     even chance, the minimum detectable effect."""
@@ -155,12 +155,12 @@ def rate(candidates: int, alarms: int, promised: float = 0.0) -> Rate:
     return Rate(candidates=candidates, alarms=alarms, low=low, high=high, promised=promised)
 
 
-def floor(record: SessionRecord) -> NoiseFloor | None:
+def floor(record: SessionRecord) -> NoiseFloorFigures | None:
     check = record.check("floor")
     if check is None:
         return None
     data = check.data
-    return NoiseFloor(
+    return NoiseFloorFigures(
         samples=data["samples"],
         why=data["why"],
         probes=data.get("probes"),
