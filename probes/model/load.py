@@ -6,6 +6,7 @@ torch, transformers and bitsandbytes are imported when a model is loaded.
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,8 +213,10 @@ def _keep_layout(model: Any) -> None:
 
 
 def load_quietly() -> None:
-    """Turn off the progress bars of the libraries, for logs and for commands with output for people."""
+    """Turn off the progress bars of the libraries, for logs and for commands with output for people, and a warning that
+    is for PEFT's developers."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # a GGUF file's bar; tqdm reads it when it is imported
+    warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

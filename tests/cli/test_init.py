@@ -12,6 +12,7 @@ from commands import nightlane
 from pydantic import BaseModel
 
 from agent.study.load import load_study
+from agent.study.schema import StudyFile
 from cli.example_studies import DEFAULT, KINDS, texts_of, write_example_study
 from common.errors import BadInput
 from preferences.text_gate.settings import TextGateSettings
@@ -111,6 +112,17 @@ def test_every_recipe_field_is_shown_and_every_key_of_the_scorer_too(kind: str) 
     settings = scorer_class(scorer).Settings.model_validate(tomllib.loads(uncommented)["scorer"])
     changed = {name: own for name, own in vars(settings).items() if own != vars(type(settings)())[name]}
     assert set(changed) <= {"calibration"}, "a commented-out value is the default"
+
+
+@pytest.mark.parametrize("section", ["probe", "harvest", "policy", "proposer", "runner", "budget"])
+def test_a_value_that_is_commented_out_is_the_default(section: str) -> None:
+    """A limit of the budget that has no default is an example."""
+    text = TEXTS[DEFAULT.kind]["study.toml"]
+    lines = re.split(rf"^(?:# )?\[{section}\]$", text, flags=re.MULTILINE)[1].partition("\n\n")[0]
+    shown = tomllib.loads("\n".join(re.findall(r"^# (\w+ = .*)", lines, re.MULTILINE)))
+    defaults = StudyFile.model_fields[section].default
+    assert shown
+    assert {key: getattr(defaults, key) for key in shown if getattr(defaults, key) is not None}.items() <= shown.items()
 
 
 def test_the_limits_of_the_text_gate_are_all_shown_with_their_values() -> None:

@@ -1,6 +1,7 @@
 """How a base is loaded: GGUF files, data types that the machine chooses, attention, and downloads that are watched."""
 
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_native_is_bfloat16_where_the_processor_has_it_and_the_key_says_so(
     assert load.note_data_type(settings, "cpu") == f" dtype={native}"
     auto = ModelSettings(path="x")
     assert (load.data_type(auto, "cpu"), load.note_data_type(auto, "cpu")) == ("float32", "")
+
+
+def test_a_warning_for_pefts_developers_is_not_shown() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        load.load_quietly()
+        warnings.warn(
+            "`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning, stacklevel=1
+        )
+        warnings.warn("`other` is deprecated", FutureWarning, stacklevel=1)
+    assert [str(one.message) for one in shown] == ["`other` is deprecated"]
 
 
 @pytest.mark.slow
