@@ -52,6 +52,7 @@ class Shape:
 
 
 SMALL = Shape(hidden=1024, layers=28, heads=16, kv_heads=8, head=128, vocabulary=151_936)  # Qwen3-0.6B
+LARGE = Shape(hidden=4096, layers=36, heads=32, kv_heads=8, head=128, vocabulary=151_936)  # Qwen3-8B
 TINY = Shape(hidden=64, layers=2, heads=2, kv_heads=2, head=32, vocabulary=258)
 
 
@@ -76,13 +77,15 @@ def write_model(folder: Path, shape: Shape) -> None:
         num_key_value_heads=shape.kv_heads,
         head_dim=shape.head,
         max_position_embeddings=1024,
-        tie_word_embeddings=True,
+        tie_word_embeddings=shape is not LARGE,
         eos_token_id=0,
         pad_token_id=1,
         bos_token_id=None,
         dtype="bfloat16",
     )
-    Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = Qwen3ForCausalLM(config)
+    model.to(torch.bfloat16).save_pretrained(folder)
     wrapped.save_pretrained(folder)
 
 

@@ -17,6 +17,8 @@ Choose: TypeAlias = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 has drawn."""
 IsOver: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Which rows end with their last token [rows], from all tokens of the rows, padded on the left [rows, length]."""
+BeforePass: TypeAlias = Callable[[torch.Tensor], None]
+"""Is told, before each forward pass, the number of the prompt of each of its rows [rows]."""
 
 MOST_ENDED = 0.25
 """Share of a batch's rows that may have ended before they leave it: each time the rest of the cache is copied."""
@@ -26,13 +28,19 @@ ROOM = 32
 
 @torch.inference_mode()
 def decode(
-    model: Any, prompts: Sequence[Sequence[int]], copies: int, choose: Choose, is_over: IsOver, most: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    copies: Sequence[int],
+    choose: Choose,
+    is_over: IsOver,
+    most: int,
+    before_pass: BeforePass = lambda _: None,
 ) -> list[list[int]]:
-    """The tokens behind each prompt, at most ``most``, with the one that ends them: ``copies`` rows for each
-    prompt, side by side."""
-    batch = _Batch(model, prompts)
-    batch.keep(torch.arange(len(prompts)).repeat_interleave(copies))
-    drawn: list[list[int]] = [[] for _ in range(len(prompts) * copies)]
+    """The tokens behind each prompt, at most ``most``, with the one that ends them. ``copies``: how many rows each
+    prompt has, side by side."""
+    batch = _Batch(model, prompts, before_pass)
+    batch.keep(torch.arange(len(prompts)).repeat_interleave(torch.tensor(copies)))
+    drawn: list[list[int]] = [[] for _ in range(sum(copies))]
     rows = torch.arange(len(drawn))
     going = torch.ones(len(drawn), dtype=torch.bool)
     for position in range(most):
@@ -56,11 +64,12 @@ def decode(
 class _Batch:
     """Rows of tokens, padded on the left, with the model's cache; ``logits`` [rows, vocabulary]: of the next token."""
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], before_pass: BeforePass) -> None:
         width = max(map(len, prompts))
         padded = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        self.model = model
+        self.model, self.before_pass = model, before_pass
+        self.prompts = torch.arange(len(prompts), device=model.device)
         self.ids, self.mask = (torch.tensor(values, device=model.device) for values in (padded, mask))
         bare = model.get_base_model() if hasattr(model, "peft_config") else model
         known = inspect.signature(type(bare).forward).parameters  # a trainer may have replaced that of the object
@@ -78,6 +87,7 @@ class _Batch:
             options[self.cache_name] = self.cache
         if self.takes_positions:
             options["position_ids"] = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, seen:]
+        self.before_pass(self.prompts)
         found = self.model(
             input_ids=self.ids[:, seen:], attention_mask=self.mask, use_cache=True, return_dict=True, **options
         )
@@ -95,6 +105,7 @@ class _Batch:
         """Only these rows, in this order; a place may come more than once."""
         places = places.to(self.ids.device)
         self.ids, self.mask, self.logits = self.ids[places], self.mask[places], self.logits[places]
+        self.prompts = self.prompts[places]
         self.cache.reorder_cache(places)
 
 

@@ -6,7 +6,9 @@ prompt, sample) and counted by (position, token), so it depends neither on the b
 recipes with similar logits draw mostly the same tokens: common random numbers, which narrow a paired difference.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -59,20 +61,76 @@ def generate(
 def sample(
     model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling
 ) -> list[list[SampledText]]:
-    """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.
+    """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it."""
+    [answers] = sample_each(model, renderer, [AdapterQuestions(questions, sampling)])
+    return answers
 
-    Prompts are batched by length, so a batch pads little; the answers come back in the order of ``questions``.
+
+@dataclass(frozen=True, slots=True)
+class AdapterQuestions:
+    """What one adapter is asked. Those that are asked together differ in samples and seed alone."""
+
+    questions: Sequence[RenderedPrompt]
+    sampling: Sampling
+
+
+def sample_each(
+    model: Any,
+    renderer: Renderer,
+    asked: Sequence[AdapterQuestions],
+    carry: Callable[[torch.Tensor], None] = lambda _: None,
+) -> Iterator[list[list[SampledText]]]:
+    """The answers of each that is asked, in order, as soon as they are complete.
+
+    Rows of several share a forward pass of at most ``batch_size`` rows; ``carry`` is told before each pass to which of
+    ``asked`` each of its rows belongs. Prompts of like lengths come together, so that a pass pads little.
     """
-    places = sorted(range(len(questions)), key=lambda place: (len(questions[place].ids), place))
-    at_once = max(1, sampling.batch_size // sampling.samples)
     ends = _end_tokens(model, renderer)
-    answers: dict[int, list[SampledText]] = {}
-    for start in range(0, len(places), at_once):
-        batch = places[start : start + at_once]
-        asked = [questions[place] for place in batch]
-        for place, question, own in zip(batch, asked, _drawn(model, renderer, asked, sampling, ends), strict=True):
-            answers[place] = [_sampled(renderer, question, ids, ends) for ids in own]
-    return [answers[place] for place in range(len(questions))]
+    answers: list[list[list[SampledText]]] = [[[] for _ in one.questions] for one in asked]
+    turns = [turn for number, one in enumerate(asked) for turn in _turns(number, one)]
+    missing, told = Counter(turn.number for turn in turns), 0
+    for together in _passes_of(turns, asked[0].sampling.batch_size):
+        drawn = _drawn(model, renderer, asked, together, ends, carry)
+        for turn, rows in zip(together, drawn, strict=True):
+            question = asked[turn.number].questions[turn.place]
+            answers[turn.number][turn.place] += [_sampled(renderer, question, ids, ends) for ids in rows]
+            missing[turn.number] -= 1
+        while told < len(asked) and not missing[told]:
+            yield answers[told]
+            told += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Some samples of one question: ``number`` is of those that are asked, ``place`` of the question."""
+
+    number: int
+    place: int
+    samples: range
+
+
+def _turns(number: int, asked: AdapterQuestions) -> Iterator[_Turn]:
+    """By the length of the prompt: rising and falling by turns, so that neighbours are alike also where the questions
+    to one adapter end and those to the next begin. More samples than a pass may have rows are drawn in several turns.
+    """
+    questions, most = asked.questions, asked.sampling.batch_size
+    places = sorted(range(len(questions)), key=lambda place: (len(questions[place].ids), place))
+    samples = range(asked.sampling.samples)
+    for place in places[::-1] if number % 2 else places:
+        for start in samples[::most]:
+            yield _Turn(number, place, samples[start : start + most])
+
+
+def _passes_of(turns: Sequence[_Turn], most: int) -> Iterator[list[_Turn]]:
+    """The turns in order, as many together as have ``most`` rows."""
+    together: list[_Turn] = []
+    for turn in turns:
+        if together and sum(len(one.samples) for one in together) + len(turn.samples) > most:
+            yield together
+            together = []
+        together.append(turn)
+    if together:
+        yield together
 
 
 def _sampled(renderer: Renderer, question: RenderedPrompt, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
@@ -81,26 +139,35 @@ def _sampled(renderer: Renderer, question: RenderedPrompt, ids: Sequence[int], e
 
 
 def _drawn(
-    model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling, ends: frozenset[int]
+    model: Any,
+    renderer: Renderer,
+    asked: Sequence[AdapterQuestions],
+    turns: Sequence[_Turn],
+    ends: frozenset[int],
+    carry: Callable[[torch.Tensor], None],
 ) -> list[list[list[int]]]:
-    """The ids that were drawn behind each question, indexed [question][sample]. More samples than a batch may have rows
-    are drawn in several turns."""
-    samples = range(sampling.samples)
-    turns = [samples[start : start + sampling.batch_size] for start in samples[:: sampling.batch_size]]
-    found: list[list[list[int]]] = [[] for _ in questions]
-    for turn in turns:
-        keys = [row_key(sampling.seed, question.text, number) for question in questions for number in turn]
-        ids = decode(
+    """The ids that were drawn in each turn, indexed [turn][sample]."""
+    questions = [asked[turn.number].questions[turn.place] for turn in turns]
+    seeds = [asked[turn.number].sampling.seed for turn in turns]
+    keys = [
+        row_key(seed, question.text, sample)
+        for turn, question, seed in zip(turns, questions, seeds, strict=True)
+        for sample in turn.samples
+    ]
+    numbers = torch.tensor([turn.number for turn in turns], device=model.device)
+    sampling = asked[0].sampling
+    rows = iter(
+        decode(
             model,
             [question.ids for question in questions],
-            len(turn),
+            [len(turn.samples) for turn in turns],
             _choice(sampling, torch.tensor(keys, dtype=torch.int64, device=model.device)),
             _ending(renderer, ends, model.device),
             sampling.max_new_tokens,
+            lambda prompts: carry(numbers[prompts]),
         )
-        for place, own in enumerate(found):
-            own += ids[place * len(turn) : (place + 1) * len(turn)]
-    return found
+    )
+    return [[next(rows) for _ in turn.samples] for turn in turns]
 
 
 def _choice(sampling: Sampling, keys: torch.Tensor) -> Choose:

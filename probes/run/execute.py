@@ -1,17 +1,19 @@
 """Probe -> outcome, in the process that holds the base model: train, generate, score.
 
-This file has the only broad ``except`` around a probe: every error becomes a typed failure.
+This file has the only broad ``except`` around a probe, for what trains and asks and for what scores: every error
+becomes a typed failure.
 """
 
 import contextlib
 import errno
 import gc
-import json
+import importlib
 import re
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,23 +22,26 @@ from common.errors import NightlaneError
 from common.redaction import redacted
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
-from probes.generate.sampled_text import SampledText, tokens_of
+from probes.generate.sampled_text import SampledText
 from probes.inputs.material import Material
 from probes.inputs.settings import Engine, MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
 from probes.rendering.renderer import RenderedPrompt
 from probes.rendering.row_check import rendered_digest
-from probes.result.reading import Failure, Outcome, Probe, Reading, Timing
-from probes.run.answers import levels, require_enough, scored_text, split_scored, write_answers
+from probes.result.reading import Failure, Outcome, Probe
 from probes.run.failures import FailureKind
 from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
-from probes.run.store import ADAPTER, ANSWERS, MANIFEST, has_whole_adapter
-from probes.scoring import Answer, Context, Scorer, ScorerBroken, scorer_class
+from probes.run.scored import AnsweredProbe, notes_at, read
+from probes.run.store import ADAPTER, MANIFEST, has_whole_adapter
+from probes.scoring import Scorer, ScorerBroken, scorer_class
 
 if TYPE_CHECKING:
     from probes.generate.vllm import AnswerServer
     from probes.train.job import Trained, TrainingJob
+
+ENGINES: dict[Engine, str] = {"trl": "probes.train.trl", "packed": "probes.train.packed.engine"}
+"""The module of each, whose ``train`` trains a list of jobs."""
 
 
 @dataclass
@@ -62,6 +67,31 @@ class Workbench:
 
             if problem := base_problem(self.base(quantization)):
                 self.engine, self.engine_note = "trl", f"trained by TRL, not packed: {problem}"
+
+    @property
+    def joins_passes(self) -> bool:
+        """Whether adapters share forward passes. On a CPU that would change an adapter's digits by its company, and
+        save little."""
+        return self.engine == "packed" and self.device != "cpu"
+
+    def train(self, quantization: str, jobs: "Sequence[TrainingJob]") -> "Sequence[Trained | Exception]":
+        """Train each job on the base of this quantisation. An exception in the list concerns its job."""
+        train = importlib.import_module(ENGINES[self.engine]).train
+        found: Sequence[Trained | Exception] = train(self.base(quantization), jobs, self.memory)
+        return found
+
+    def sampling(self, probe: Probe) -> Sampling:
+        """How the answers of a probe are sampled."""
+        settings = self.material.probe
+        return Sampling(
+            samples=probe.key.samples,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k,
+            max_new_tokens=settings.max_new_tokens,
+            seed=sampling_seed(settings.sampling_seed, probe.seed),
+            batch_size=self.memory.generation_batch,
+        )
 
     def base(self, quantization: str) -> Base:
         if quantization not in self.bases:
@@ -121,36 +151,179 @@ def measure(
     """Measure each probe. A NightlaneError (a missing requirement, say) is raised; all other errors become Failures.
 
     ``directory``: of a probe, by its id. ``allowance``: what judging may cost; None for no limit. ``keep``: is called
-    with each outcome as soon as there is one. The packed engine trains all probes first, which have the quantisation of
-    the base in common.
+    with each outcome, in order, as soon as there is one. The answers of a probe are scored in a thread, while the next
+    probes are trained and asked; those of the last in this one. With passes that are joined, all probes are trained
+    first and then asked; they have the quantisation of the base in common.
     """
-    packed = _train_packed(bench, probes, directory, listener) if bench.engine == "packed" else {}
-    outcomes = []
-    for probe in probes:
-        outcomes.append(_measure_one(bench, probe, directory, listener, allowance, packed.get(probe.id)))
-        keep(probe, outcomes[-1])
-    return outcomes
+    groups = [probes] if bench.joins_passes else [[probe] for probe in probes]
+    asked = (one for group in groups for one in _asked(bench, group, directory, listener))
+
+    def finish(probe: Probe, answered: AnsweredProbe | Failure) -> Outcome:
+        outcome = _outcome(bench, probe, answered, directory, listener, allowance)
+        keep(probe, outcome)
+        return outcome
+
+    scoring: list[Future[Outcome]] = []
+    with ThreadPoolExecutor(1, "scoring") as thread:
+        for number, (probe, answered) in enumerate(asked, start=1):
+            if number == len(probes):
+                return [*(one.result() for one in scoring), finish(probe, answered)]
+            scoring.append(thread.submit(finish, probe, answered))
+            for one in scoring:
+                if one.done():
+                    one.result()  # raises what must not wait for the other probes
+    return []
 
 
-def _train_packed(
-    bench: Workbench, probes: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
-) -> "dict[str, Trained | Exception]":
-    """The adapters of these probes, by the probe's id, but for those that borrow one; an error that concerns all of
-    them is each one's."""
-    own = [probe for probe in probes if not _lender(probe, directory)]
-    if not own:
-        return {}
+def _asked(
+    bench: Workbench, group: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
+) -> Iterator[tuple[Probe, AnsweredProbe | Failure]]:
+    """Train these probes and ask them, in order. After an error that is not one probe's, those that are left are
+    trained and asked one by one."""
+    left, failure = list(group), None
     try:
-        from probes.train.packed.engine import train
-
-        reset_peak(bench.device)
-        jobs = [_job(bench, probe, directory, listener) for probe in own]
-        results = train(bench.base(own[0].recipe.quantization), jobs, bench.memory)
+        for answered in _Group(bench, group, directory, listener).answered():
+            yield left.pop(0), answered
     except NightlaneError:
         raise
     except Exception as error:
-        results = [error] * len(own)
-    return {probe.id: result for probe, result in zip(own, results, strict=True)}
+        failure = failure_of((left or group)[0], error)
+    if failure is None:
+        return
+    if not failure.permanent:  # the error may have left the base changed
+        bench.drop_bases()  # outside the except block, whose exception keeps the base and the trainer alive
+    for probe in left:
+        if len(group) == 1:
+            yield probe, failure
+            return
+        yield from _asked(bench, [probe], directory, listener)
+
+
+def _outcome(
+    bench: Workbench,
+    probe: Probe,
+    answered: AnsweredProbe | Failure,
+    directory: Callable[[str], Path],
+    listener: Listener,
+    allowance: Allowance | None,
+) -> Outcome:
+    """The reading of a probe, once its answers are scored."""
+    if isinstance(answered, Failure):
+        return answered
+    try:
+        with SpendingMeter(allowance) as meter:
+            return read(probe, answered, bench.material, bench.open_scorer(), directory(probe.id), listener, meter)
+    except NightlaneError:
+        raise
+    except Exception as error:
+        return failure_of(probe, error)
+
+
+@dataclass
+class _Group:
+    """Probes that are trained and asked together, or one probe."""
+
+    bench: Workbench
+    probes: Sequence[Probe]
+    directory: Callable[[str], Path]
+    listener: Listener
+
+    def answered(self) -> Iterator[AnsweredProbe | Failure]:
+        """Of each probe, in order."""
+        began = time.perf_counter()
+        reset_peak(self.bench.device)
+        for probe in self.probes:
+            folder = self.directory(probe.id)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)  # it describes the files that are overwritten now
+        self.bench.open_scorer()
+        results = self._trained()
+        in_order = ((probe, results[probe]) for probe in self.probes)
+        trained = {probe: one for probe, one in in_order if not isinstance(one, Failure)}
+        beside = time.perf_counter() - began - sum(one.seconds for one in trained.values())
+        sampled = self._sampled(trained)
+        for probe in self.probes:
+            if probe not in trained:
+                yield results[probe]  # type: ignore[misc]
+                continue
+            began = time.perf_counter()
+            answers = next(sampled)
+            yield AnsweredProbe(
+                trained=trained[probe],
+                questions=self._questions(probe),
+                sampled=answers,
+                seconds=time.perf_counter() - began,
+                beside=beside / len(self.probes),
+                peak_gb=peak_gb(self.bench.device),
+            )
+        next(sampled, None)  # takes the adapters off
+
+    def _trained(self) -> "dict[Probe, Trained | Failure]":
+        """An adapter for each probe: that of the probe that it borrows from, if that is whole, or else a new one."""
+        from probes.train.job import Trained
+
+        lenders = {probe: _lender(probe, self.directory) for probe in self.probes}
+        found: dict[Probe, Trained | Failure] = {
+            probe: Trained(lender / ADAPTER, 0.0, 0, {}) for probe, lender in lenders.items() if lender is not None
+        }
+        if own := [probe for probe in self.probes if probe not in found]:
+            found |= self._newly_trained(own)
+        if any(isinstance(one, Failure) and not one.permanent for one in found.values()):
+            self.bench.drop_bases()  # the error may have left it changed
+        return found
+
+    def _newly_trained(self, probes: Sequence[Probe]) -> "dict[Probe, Trained | Failure]":
+        """Keeps no exception, which would keep the base."""
+        jobs = [_job(self.bench, probe, self.directory(probe.id), self.listener) for probe in probes]
+        results = zip(probes, self.bench.train(probes[0].recipe.quantization, jobs), strict=True)
+        return {probe: failure_of(probe, one) if isinstance(one, Exception) else one for probe, one in results}
+
+    def _questions(self, probe: Probe) -> list[RenderedPrompt]:
+        renderer = self.bench.base(probe.recipe.quantization).renderer
+        return [renderer.question(prompt.asked) for prompt in self.bench.material.prompts_of(probe.key.split)]
+
+    def _sampled(self, trained: "Mapping[Probe, Trained]") -> Iterator[list[list[SampledText]]]:
+        """Answers of the base with each adapter, indexed [prompt][sample]: from the server, or generated here."""
+        if not trained:
+            return
+        bench, adapters, steps = self.bench, [one.adapter for one in trained.values()], self.bench.material.probe.steps
+        begun = [
+            Progress(probe.id, "generating", steps, steps, one.final.get("loss")) for probe, one in trained.items()
+        ]
+        questions = [self._questions(probe) for probe in trained]
+        samplings = [bench.sampling(probe) for probe in trained]
+        base, server = bench.base(next(iter(trained)).recipe.quantization), bench.open_server()
+        if server is None:
+            for progress in begun:
+                self.listener(progress)
+            yield from self._generated(base, adapters, questions, samplings)
+            return
+        for progress, adapter, asked, sampling in zip(begun, adapters, questions, samplings, strict=True):
+            self.listener(progress)
+            note = notes_at(self.listener, progress)
+            with _adapter_for_server(base, adapter, self.directory(progress.probe)) as served:
+                given = server.answers(progress.probe, served, asked, base.renderer.stop, sampling, note)
+            both = zip(asked, given, strict=True)
+            yield [[replace(one, text=base.renderer.answer_text(q, one.text)) for one in own] for q, own in both]
+
+    def _generated(
+        self,
+        base: Base,
+        adapters: Sequence[Path],
+        questions: Sequence[Sequence[RenderedPrompt]],
+        samplings: Sequence[Sampling],
+    ) -> Iterator[list[list[SampledText]]]:
+        from probes.generate.sampler import AdapterQuestions, sample_each
+        from probes.model.adapter import adapted
+        from probes.model.joined_adapters import JoinedAdapters
+
+        asked = list(map(AdapterQuestions, questions, samplings))
+        if self.bench.engine == "packed":
+            with JoinedAdapters.on(base.model, adapters) as joined:
+                yield from sample_each(base.model, base.renderer, asked, joined.carry)
+        else:
+            with adapted(base, *adapters) as model:
+                yield from sample_each(model, base.renderer, asked)
 
 
 def _lender(probe: Probe, directory: Callable[[str], Path]) -> Path | None:
@@ -159,14 +332,12 @@ def _lender(probe: Probe, directory: Callable[[str], Path]) -> Path | None:
     return lender if probe.adapter_of and has_whole_adapter(lender) else None
 
 
-def _job(bench: Workbench, probe: Probe, directory: Callable[[str], Path], listener: Listener) -> "TrainingJob":
-    """What a probe trains. Its folder is there afterwards, without an older outcome."""
+def _job(bench: Workbench, probe: Probe, folder: Path, listener: Listener) -> "TrainingJob":
+    """What a probe trains."""
     from probes.train.job import TrainingJob
     from probes.train.reference_store import NAME, ReferenceStore
 
-    folder, key, recipe, steps = directory(probe.id), probe.key, probe.recipe, bench.material.probe.steps
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)  # it describes the files that are overwritten now
+    key, recipe, steps = probe.key, probe.recipe, bench.material.probe.steps
     rows = order(recipe, bench.material.sources, steps * recipe.effective_batch, probe.seed)
 
     def on_step(step: int, loss: float) -> None:
@@ -175,130 +346,6 @@ def _job(bench: Workbench, probe: Probe, directory: Callable[[str], Path], liste
     depends_on = (key.base, key.environment, recipe.quantization, recipe.max_length, recipe.ld_alpha)
     references = ReferenceStore(folder.parent / NAME, repr(depends_on))
     return TrainingJob(recipe, rows, probe.seed, folder, on_step, references=references)
-
-
-def _measure_one(
-    bench: Workbench,
-    probe: Probe,
-    directory: Callable[[str], Path],
-    listener: Listener,
-    allowance: Allowance | None,
-    packed: "Trained | Exception | None" = None,
-) -> Outcome:
-    try:
-        with SpendingMeter(allowance) as meter:
-            return _Measurement(bench, probe, directory, listener, meter, packed).reading()
-    except NightlaneError:
-        raise
-    except Exception as error:
-        failure = Failure(probe.id, probe.seed, classify(error), _one_line(error))
-    if not failure.permanent:  # the error may have left the base changed
-        bench.drop_bases()  # outside the except block, whose exception keeps the base and the trainer alive
-    return failure
-
-
-@dataclass
-class _Measurement:
-    """One probe on one workbench: train, generate, score. ``packed``: what the packed engine trained for it."""
-
-    bench: Workbench
-    probe: Probe
-    directory: Callable[[str], Path]
-    listener: Listener
-    meter: SpendingMeter
-    packed: "Trained | Exception | None" = None
-
-    def reading(self) -> Reading:
-        bench, probe, material = self.bench, self.probe, self.bench.material
-        started = time.perf_counter()
-        if self.packed is None:
-            reset_peak(bench.device)
-        folder = self.directory(probe.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)  # it describes the files that are overwritten now
-        base = bench.base(probe.recipe.quantization)
-        scorer = bench.open_scorer()
-        trained = self._trained(base)
-        steps = material.probe.steps
-        progress = Progress(probe.id, "generating", steps, steps, trained.final.get("loss"))
-        self.listener(progress)
-        prompts = material.prompts_of(probe.key.split)
-        generating_since = time.perf_counter()
-        questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-        sampled = self._sampled(base, trained.adapter, questions, notes_at(self.listener, progress))
-        scoring_since = time.perf_counter()
-        progress = replace(progress, phase="scoring")
-        self.listener(progress)
-        asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
-        answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
-        judged = scorer.score(answers, Context(notes_at(self.listener, progress), self.meter))
-        scored = time.perf_counter()
-        samples = probe.key.samples
-        scores, missing = split_scored(answers, judged, samples)
-        require_enough(missing, len(answers), material.scorer.most_missing)
-        write_answers(folder / ANSWERS, answers, [one for *_, one in asked], judged, samples)
-        (folder / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
-        timing = Timing(
-            train=trained.seconds,
-            generate=scoring_since - generating_since,
-            score=scored - scoring_since,
-            total=time.perf_counter() - started + (trained.seconds if self.packed is not None else 0.0),
-        )
-        return Reading(
-            probe=probe.id,
-            recipe=probe.recipe.digest,
-            key=probe.key,
-            seed=probe.seed,
-            scores=scores,
-            final=trained.final,
-            timing=timing,
-            tokens=trained.tokens,
-            peak_gb=peak_gb(bench.device),
-            missing=missing,
-            judging=self.meter.spent,
-            cut=sum(one.cut for *_, one in asked),
-            answer_tokens=tokens_of([one for *_, one in asked]),
-        )
-
-    def _trained(self, base: Base) -> "Trained":
-        """The adapter of the probe that this one borrows from, if it is whole; else one that was trained for it."""
-        from probes.train.job import Trained
-
-        if lender := _lender(self.probe, self.directory):
-            return Trained(lender / ADAPTER, 0.0, 0, {})
-        trained = self.packed
-        if trained is None:
-            from probes.train.trl import train
-
-            (trained,) = train(base, [_job(self.bench, self.probe, self.directory, self.listener)], self.bench.memory)
-        if isinstance(trained, Exception):
-            raise trained
-        return trained
-
-    def _sampled(
-        self, base: Base, adapter: Path, questions: Sequence[RenderedPrompt], note: Callable[[str], None]
-    ) -> list[list[SampledText]]:
-        """Answers, indexed [prompt][sample], of the base with the adapter: from the server, or generated here."""
-        probe, settings, server = self.probe, self.bench.material.probe, self.bench.open_server()
-        sampling = Sampling(
-            samples=probe.key.samples,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            top_k=settings.top_k,
-            max_new_tokens=settings.max_new_tokens,
-            seed=sampling_seed(settings.sampling_seed, probe.seed),
-            batch_size=self.bench.memory.generation_batch,
-        )
-        if server is not None:
-            with _adapter_for_server(base, adapter, self.directory(probe.id)) as served:
-                answers = server.answers(probe.id, served, questions, base.renderer.stop, sampling, note)
-            asked = zip(questions, answers, strict=True)
-            return [[replace(one, text=base.renderer.answer_text(q, one.text)) for one in own] for q, own in asked]
-        from probes.generate.sampler import sample
-        from probes.model.adapter import adapted
-
-        with adapted(base, adapter) as model:
-            return sample(model, base.renderer, questions, sampling)
 
 
 @contextlib.contextmanager
@@ -315,11 +362,6 @@ def _adapter_for_server(base: Base, adapter: Path, directory: Path) -> Iterator[
         yield combined
     finally:
         shutil.rmtree(combined, ignore_errors=True)
-
-
-def notes_at(listener: Listener, progress: Progress) -> Callable[[str], None]:
-    """A function that sends the listener a note at this point of a probe."""
-    return lambda note: listener(replace(progress, note=note))
 
 
 MEMORY_SIGNS = re.compile("out of memory|can't allocate memory|Cannot allocate memory")
@@ -347,6 +389,10 @@ def classify(error: Exception) -> FailureKind:
     if name == "AcceleratorError" or DEVICE_SIGNS.search(text):
         return "device"
     return "error"
+
+
+def failure_of(probe: Probe, error: Exception) -> Failure:
+    return Failure(probe.id, probe.seed, classify(error), _one_line(error))
 
 
 def _one_line(error: Exception) -> str:

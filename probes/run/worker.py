@@ -24,7 +24,6 @@ from probes.model.download import watch_download
 from probes.model.load import load_quietly, note_data_type
 from probes.run.store import ProbeStore
 
-ENGINES: dict[Engine, str] = {"trl": "probes.train.trl", "packed": "probes.train.packed.engine"}
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
 
 
@@ -66,10 +65,10 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     tqdm.set_lock(threading.RLock())  # tqdm's own lock is a semaphore, which a killed worker would leave behind
     torch.set_num_threads(threads)
+    from probes.run.execute import ENGINES, Workbench, measure
+
     for heavy in (ENGINES[engine], "probes.generate.sampler"):
         importlib.import_module(heavy)
-    from probes.run.execute import Workbench, measure
-
     gc.freeze()  # what is imported is never garbage: the collections of every probe need not look at it
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
@@ -80,7 +79,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     where = f"{environment(device, threads)}{note_data_type(material.model, device)}{note_engine(bench.engine)}"
     pipe.send(("ready", Ready(f"{where} rendered={rendered}", bench.about())))
 
-    sending = threading.Lock()  # threads of the scorer send notes, too
+    sending = threading.Lock()  # what scores sends, too, in threads of its own
 
     def send(kind: str, content: object) -> None:
         with sending:

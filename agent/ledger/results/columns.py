@@ -82,7 +82,7 @@ DEFINITIONS = (
     _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4332.3"),
     _number(
         "peak_gb",
-        "Largest memory of a probe; with the packed engine, of the worker that trained several at once.",
+        "Largest memory of a probe; with the packed engine on a GPU, of the worker that trained several at once.",
         unit="GB",
         example="0.841",
     ),

@@ -1,5 +1,6 @@
 """One job of the packed engine: its rows, its adapter, its curve, and what becomes of it. Imports torch."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from probes.train.reference_store import Logps
 
 class AdapterTraining:
     """Raises what ``tokenised`` and ``Adapter`` raise. ``seconds``: its part, by tokens, in the time of all passes that
-    it was in."""
+    it was in, and of the references of its rows."""
 
     def __init__(self, base: Base, job: TrainingJob, memory: MemorySettings) -> None:
         self.job, self.seconds = job, 0.0
@@ -43,8 +44,9 @@ class AdapterTraining:
             chosen, rejected = (block.answer_weights @ logps).tolist()
             return chosen, rejected
 
-        store = self.job.references
+        began, store = time.perf_counter(), self.job.references
         self._references = [compute(row) for row in self._rows] if store is None else store.logps(self._rows, compute)
+        self.seconds += time.perf_counter() - began
 
     def blocks(self, step: int) -> list[Block]:
         """The blocks of a step, counted from 0."""

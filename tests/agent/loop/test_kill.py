@@ -96,9 +96,9 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
 
 def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: Path, tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace('path = "none"', f'path = "{tiny_folder / "model"}"')
-    text = text.replace('kind = "simulated"', 'kind = "resident"\nworkers = 2').replace(
+    text = text.replace('kind = "simulated"', 'kind = "resident"\nworkers = 2\nengine = "packed"').replace(
         "decisions = 8", "decisions = 4\nprobes = 20"
-    )
+    )  # a worker has a list of probes, of which some are scored while others are trained
     text = text.replace("steps = 20", "steps = 12\nmax_new_tokens = 8").replace(
         "seeds = [42, 123, 7]", "seeds = [42, 7]"
     )

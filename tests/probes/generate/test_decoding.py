@@ -48,15 +48,17 @@ def test_rows_of_a_batch_have_the_tokens_that_generate_gives_each_alone(tmp_path
     longest = generated(model, PROMPTS[0], -1)
     end = longest[4]  # so that this prompt's rows leave the batch
     alone = [generated(model, prompt, end) for prompt in PROMPTS]
-    assert decoding.decode(model, PROMPTS, 2, greedy, ends_with(end), MOST) == [one for one in alone for _ in range(2)]
+    assert decoding.decode(model, PROMPTS, [2] * 3, greedy, ends_with(end), MOST) == [
+        one for one in alone for _ in range(2)
+    ]
     assert len(alone[0]) == longest.index(end) + 1
 
 
 def test_the_models_own_generation_config_does_not_shape_an_answer(tmp_path: Path) -> None:
     model = model_of("qwen2", tmp_path)
-    plain = decoding.decode(model, PROMPTS, 1, greedy, ends_with(-1), MOST)
+    plain = decoding.decode(model, PROMPTS, [1] * 3, greedy, ends_with(-1), MOST)
     model.generation_config.repetition_penalty = 1.5
-    assert decoding.decode(model, PROMPTS, 1, greedy, ends_with(-1), MOST) == plain
+    assert decoding.decode(model, PROMPTS, [1] * 3, greedy, ends_with(-1), MOST) == plain
     assert generated(model, PROMPTS[0], -1) != plain[0]
 
 
@@ -70,6 +72,6 @@ def test_a_prompt_is_computed_once_for_all_of_its_rows_and_a_row_that_ended_no_m
     def choose(logits: "torch.Tensor", rows: "torch.Tensor", position: int) -> "torch.Tensor":
         return torch.tensor([0 if position >= first[row] else 1 for row in rows.tolist()])
 
-    drawn = decoding.decode(model, PROMPTS[:1], 4, choose, ends_with(0), MOST)
+    drawn = decoding.decode(model, PROMPTS[:1], [4], choose, ends_with(0), MOST)
     assert list(map(len, drawn)) == [4, 3, 2, 1]
     assert shapes == [(1, 3), (3, 1), (2, 1), (1, 1)]

@@ -121,7 +121,7 @@ def test_no_token_is_generated_after_the_end_of_turn(
 
     lengths: list[int] = []
 
-    def decodes(model: Any, prompts: Any, copies: int, choose: Any, *rest: Any) -> Any:
+    def decodes(model: Any, prompts: Any, copies: Any, choose: Any, *rest: Any) -> Any:
         drawn: list[list[int]] = decode(model, prompts, copies, writes(ids, 3, choose), *rest)
         lengths.extend(map(len, drawn))
         return drawn

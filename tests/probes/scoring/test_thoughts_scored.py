@@ -14,7 +14,7 @@ from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Outcome, Probe, Reading, Unscored
 from probes.run.answers import scored_text
-from probes.run.execute import Workbench, _Measurement, measure
+from probes.run.execute import Workbench, _Group, measure
 from probes.scoring.execution.scorer import ExecutionSettings
 from probes.scoring.function import FunctionSettings
 from probes.scoring.judge.settings import JudgeSettings
@@ -63,11 +63,9 @@ def measured(
         "def score(prompt, answer, category, checks):\n    return float(len(answer) < 10)\n", encoding="utf-8"
     )
     material = replace(tiny.material(folder, samples=len(answers)), scorer=scorer)
-    monkeypatch.setattr(_Measurement, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
+    monkeypatch.setattr(_Group, "_trained", lambda own: {one: Trained(folder, 0.0, 0, {}) for one in own.probes})
     sampled = [SampledText(answer, "stop") for answer in answers]
-    monkeypatch.setattr(
-        _Measurement, "_sampled", lambda own, *_: [sampled for _ in material.prompts_of(own.probe.key.split)]
-    )
+    monkeypatch.setattr(_Group, "_sampled", lambda *_: iter([[sampled for _ in material.prompts_of("probe")]]))
     bench = Workbench(material, "cpu", {})
     probe = Probe(tiny.recipe(), material.key("machine"), 1)
     (outcome,) = measure(bench, [probe], lambda name: folder / name, lambda progress: None)
