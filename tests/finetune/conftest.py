@@ -1,7 +1,6 @@
 """What several files of tests of full-length runs share."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from taught import write_taught_model
 
 from finetune import memory
 from probes.memory.estimate import MemoryEstimate, estimate
-from probes.memory.fit import fit
 from probes.memory.workload import Workload
 
 _ESTIMATES: dict[tuple[str, str], MemoryEstimate] = {}
@@ -27,7 +25,7 @@ def remembered_estimates() -> Iterator[None]:
         return _ESTIMATES[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "fit", partial(fit, estimator=remembered))
+        patch.setattr(memory, "estimate", remembered)
         yield
 
 
