@@ -16,7 +16,7 @@ WORKSPACE ?= .
 ARGUMENTS ?=
 LLAMA_CPP ?= llama.cpp
 INTEGRATIONS := tests/probes/run/test_ray_runner.py tests/agent/loop/test_kill_on_ray.py \
-	tests/probes/scoring/benchmarks tests/integrations/test_trackers.py
+	tests/probes/scoring/benchmarks tests/integrations/test_session_trackers.py
 
 .PHONY: run ship test test-run test-real test-serving test-integrations test-architectures check bench pictures docs clean
 

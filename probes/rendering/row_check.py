@@ -88,7 +88,8 @@ def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
 
     BadInput for a prompt that cannot be rendered.
     """
-    digest = hashlib.sha256(repr(renderer.stop).encode())
+    ends = renderer.stop
+    digest = hashlib.sha256(f"Stop(ids={ends.ids!r}, texts={ends.texts!r})".encode())
     digest.update(renderer.own_date.encode())  # only rows may have it: those with tools, say
     for prompt in prompts:
         try:

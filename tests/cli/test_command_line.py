@@ -51,7 +51,7 @@ SURFACE = {
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to "
-    "--processes --resume --unreviewed --workspace --json",
+    "--processes --fsdp --resume --unreviewed --workspace --json",
     "promote": "--recipe --seeds --steps --epochs --compare --processes --unreviewed --workspace --json",
     "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
     "--workspace --json",
