@@ -29,8 +29,8 @@ STYLE = """
 #head, #message, #trouble { height: auto; padding: 0 1; }
 #trouble { background: $warning; color: $text-warning; display: none; }
 #message { max-height: 9; margin: 1 0 0 0; display: none; }
-Table, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
-Table, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
+#probes, #decisions, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
+#probes, #decisions, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
 #probes { display: none; }
 #middle { height: 1fr; min-height: 4; }
 #curve { width: 3fr; display: none; }

@@ -167,7 +167,7 @@ def test_half_a_file_and_a_locked_ledger_leave_what_was_read_before(
 
 
 def test_keys_work_while_the_workspace_does_not_answer(stopped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "PATIENCE", 0.2)
+    monkeypatch.setattr(app, "STALE_AFTER", 0.2)
     answers, read = threading.Event(), Reader.read
 
     def slow(self: Reader) -> Picture:
