@@ -30,7 +30,8 @@ STYLE = """
 #trouble { background: $warning; color: $text-warning; display: none; }
 #message { max-height: 9; margin: 1 0 0 0; display: none; }
 #probes, #decisions, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
-#probes, #decisions, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
+#probes, #decisions, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; }
+#probes, #decisions, #noted { scrollbar-color: $primary-muted; }
 #probes { display: none; }
 #middle { height: 1fr; min-height: 4; }
 #curve { width: 3fr; display: none; }
