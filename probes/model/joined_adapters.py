@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from probes.model.load import ADAPTER_WEIGHTS
 
 PREFIX = "base_model.model."
-"""Of names in the files of PEFT."""
+"""What the names in PEFT's files begin with."""
 
 
 class JoinedAdapters:
@@ -20,7 +20,7 @@ class JoinedAdapters:
 
     The ranks of all of them lie side by side in two matrices per layer: B(share * A(x)), where a row's share is the
     scale of its own adapter at the ranks of that, and 0 at the others. So a layer has three products, however many
-    adapters there are; and one with a single adapter in float32, which is added to a copy of its weights.
+    adapters there are. A single adapter in float32 is added to a copy of the layer's weights, which leaves one product.
     """
 
     def __init__(self, model: Any, folders: Sequence[Path]) -> None:
