@@ -3,10 +3,11 @@ inside the jail.
 
 A set iterates in the order of its hash table, which depends on the table's size and the order of insertion:
 {12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. The slots are read from the table (CPython's
-setobject.h; only if the type has the size that it has there). They give an order of insertion and a size of the table.
+setobject.h; only if the type has the size that it has there). The set is made again with each item in its slot.
 """
 
 import ctypes
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,13 @@ _LINEAR_PROBES = 9
 
 @dataclass(frozen=True)
 class SetLayout:
-    """``items``: in an order of insertion. ``slots``: of the table; 0 if that is unknown and set() has to do.
-    ``holes``: slots that items had which were removed later, and which others were put behind."""
+    """``items``: as the set iterates. ``slots``: of its table; 0 if that is unknown and set() has to do.
+    ``places``: the slot of each item. ``passed``: other slots that CPython tries for an item before its own."""
 
     items: list[Any]
     slots: int = 0
-    holes: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+    passed: tuple[int, ...] = ()
 
 
 def laid_out(items: set[Any]) -> SetLayout:
@@ -36,28 +38,31 @@ def laid_out(items: set[Any]) -> SetLayout:
     if not 7 <= mask < MOST_SLOTS:
         return SetLayout(wanted)
     words = (ctypes.c_ssize_t * (2 * (mask + 1))).from_address(table)  # a key and its hash for each slot
-    slots = [slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1]
-    placed = dict(zip(slots, wanted, strict=True))
-    holes = {tried for slot, item in placed.items() for tried in _before(item, slot, mask)} - placed.keys()
-    found = SetLayout(_insertable(placed, holes, mask), mask + 1, tuple(sorted(holes)))
+    places = tuple(slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1)
+    passed = {slot for item, place in zip(wanted, places, strict=True) for slot in _before(item, place, mask)}
+    found = SetLayout(wanted, mask + 1, places, tuple(sorted(passed.difference(places))))
     return found if list(rebuilt(found)) == wanted else SetLayout(wanted)
 
 
 def rebuilt(layout: SetLayout) -> set[Any]:
-    """The set. Extra items give the table its size at once, hold the holes, and are removed again."""
-    holes = [_Hole(slot) for slot in layout.holes]
-    most = min(layout.slots, MOST_SLOTS) // 2 - 1  # as many as a dict may have for a table of this size
-    items = [*holes, *layout.items]
-    others = [object() for _ in range(most - len(items))] if layout.slots > 8 else []
-    result = set(dict.fromkeys([*items[:most], *others]))  # from a dict, the table is made at once, for twice as many
-    for item in items[most:]:
+    """The set. Fillers take all slots that matter, and as many others as give the table its size. An item that comes
+    where one filler was just removed gets its slot, because CPython uses the slot of a removed item again."""
+    fillers = {slot: _Filler(slot) for slot in (*layout.places, *layout.passed)}
+    at_once = layout.slots // 2 - 1  # for so many, from a dict, a table is made of this size
+    if layout.slots > 8:  # the smallest; another one gets spare fillers
+        spare = (slot for slot in range(layout.slots) if slot not in fillers)
+        fillers |= {slot: _Filler(slot) for slot in itertools.islice(spare, max(0, at_once - len(fillers)))}
+    result: set[Any] = set(dict.fromkeys(itertools.islice(fillers.values(), max(4, at_once))))
+    result.update(fillers.values())
+    for item, place in zip(layout.items, layout.places, strict=True):
+        result.discard(fillers.pop(place, None))
         result.add(item)
-    for extra in (*holes, *others):
-        result.discard(extra)  # difference_update would make the table smaller
+    for filler in fillers.values():
+        result.discard(filler)  # difference_update would make the table smaller
     return result
 
 
-class _Hole:
+class _Filler:
     """Takes a slot of a table that has it free."""
 
     def __init__(self, slot: int) -> None:
@@ -65,21 +70,6 @@ class _Hole:
 
     def __hash__(self) -> int:
         return self._slot
-
-
-def _insertable(placed: dict[int, Any], holes: set[int], mask: int) -> list[Any]:
-    """Each item after those in the slots that CPython would have tried before."""
-    order: list[Any] = []
-    taken = set(holes)
-    while len(order) < len(placed):
-        free = [
-            slot for slot, item in placed.items() if slot not in taken and taken.issuperset(_before(item, slot, mask))
-        ]
-        if not free:
-            break
-        taken.update(free)
-        order += [placed[slot] for slot in free]
-    return order
 
 
 def _before(item: Any, slot: int, mask: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ that do not start with "$". Everything else is a dict with one tag:
 
     {"$tuple": [...]}  {"$set": [...]}  {"$dict": [[key, value], ...]}  {"$bytes": base64}
     {"$float": "nan" | "inf" | "-inf"}  {"$int": hexadecimal}  {"$str": base64 of UTF-8 with surrogates}
-    {"$laid_set": [[...], slots, [...]]}    between two processes in the jail: a set in the order it had (set_order.py)
+    {"$laid_set": [[...], slots, [...], [...]]}    between two processes in the jail: a set in order (set_order.py)
 
 Types are exact: subclasses are refused, so that no object with its own equality gets out. The cost of reading a form is
 bounded by its size, and for sets and dicts of keys whose hashes collide by a Decoder's seconds. `canonical` compares
@@ -170,7 +170,9 @@ class _Encoder:
         self.spend(len(value))
         found = set_order.laid_out(value)
         items = [self.encode(item, depth) for item in found.items]
-        return {"$laid_set": [items, found.slots, list(found.holes)]} if found.slots else {"$set": items}
+        if not found.slots:
+            return {"$set": items}
+        return {"$laid_set": [items, found.slots, list(found.places), list(found.passed)]}
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if all(type(key) is str and not key.startswith("$") and _is_plain(key) for key in value):
@@ -238,22 +240,21 @@ class Decoder:
         raise ValueError(f"{tag}: {body[:40]!r} has no meaning here")
 
     def _set(self, tag: str, body: list[Any], depth: int) -> Value:
-        slots, holes = 0, list[int]()
-        if tag == "$laid_set":
-            body, slots, holes = self._laid(body)
-        items = [self._decode(item, depth) for item in body]
-        if slots and self._in_order:
-            return set_order.rebuilt(set_order.SetLayout(items, slots, tuple(holes)))
-        return self._hashed(set[Value](), items)
+        if tag == "$set":
+            return self._hashed(set[Value](), [self._decode(item, depth) for item in body])
+        layout = self._layout(body, depth)
+        return set_order.rebuilt(layout) if self._in_order else self._hashed(set[Value](), layout.items)
 
-    @staticmethod
-    def _laid(body: list[Any]) -> tuple[list[Any], int, list[int]]:
+    def _layout(self, body: list[Any], depth: int) -> set_order.SetLayout:
         match body:
-            case [list(items), int(slots), list(holes)] if len(items) + len(
-                holes
-            ) <= slots <= set_order.MOST_SLOTS and all(type(hole) is int and 0 <= hole < slots for hole in holes):
-                return items, slots, holes
-        raise ValueError("a $laid_set is a list of items, the slots of their table, and a list of slots in it")
+            case [list(items), int(slots), list(places), list(passed)] if (
+                len(items) == len(places)
+                and len(places) + len(passed) <= slots <= set_order.MOST_SLOTS
+                and all(type(slot) is int and 0 <= slot < slots for slot in (*places, *passed))
+            ):
+                items = [self._decode(item, depth) for item in items]
+                return set_order.SetLayout(items, slots, tuple(places), tuple(passed))
+        raise ValueError("a $laid_set is a list of items, the slots of their table, the items' slots, and other slots")
 
     def _dict(self, body: list[Any], depth: int) -> Value:
         if any(type(pair) is not list or len(pair) != 2 for pair in body):

@@ -19,6 +19,7 @@ MADE = {
     "what others leave": lambda items: set(items) - set(items[::3]),
     "either but not both": lambda items: set(items) ^ set(items[::2]),
     "removals": lambda items: without(set(items), items[::3]),
+    "removals and additions": lambda items: changed(items),
 }
 
 
@@ -28,12 +29,22 @@ def without(made: set[Any], others: list[Any]) -> set[Any]:
     return made
 
 
+def changed(items: list[Any]) -> set[Any]:
+    """CPython puts an item into the slot of a removed one, so that two may each stand where the other belongs."""
+    made: set[Any] = set()
+    for place, item in enumerate(items):
+        made.add(item)
+        made ^= set(items[place // 2 : place : 3])
+    return made
+
+
 DRAWN = {
     "small numbers": lambda draw: draw.randrange(60),
     "wide numbers": lambda draw: draw.randrange(-(10**12), 10**12),
     "texts": lambda draw: "".join(draw.choices("abcd", k=3)),
     "floats": lambda draw: draw.uniform(-9, 9),
     "pairs": lambda draw: (draw.randrange(8), "ab"[draw.randrange(2)]),
+    "pairs of numbers": lambda draw: (draw.randrange(8), draw.randrange(6)),  # whose hashes have no seed
 }
 
 
