@@ -20,8 +20,8 @@ from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Probe, ProbeKey
 from probes.run.protocol import Progress
+from probes.run.ray.archives import StudyArchive
 from probes.run.ray.keeper import Keeper
-from probes.run.ray.parcels import StudyParcel
 from probes.run.store import ProbeStore
 from probes.run.worker import Ready
 
@@ -32,7 +32,7 @@ KEY = ProbeKey(steps=STEPS, base="", data="", prompts="", scorer="", samples=1, 
 class WaitingKeeper(Keeper):
     """Its worker is a thread that waits. The material is (seconds, megabytes)."""
 
-    def _material(self, study: StudyParcel) -> object:
+    def _material(self, study: StudyArchive) -> object:
         return study.material
 
     def _started(self, arguments: tuple[Any, ...]) -> Any:
@@ -74,7 +74,7 @@ def main() -> None:
         cluster.add_node(num_cpus=PER_MACHINE, object_store_memory=200 << 20)
     ray_runner.RayPool.keeper = WaitingKeeper
     of = classmethod(lambda cls, material: cls(material, b"", ""))
-    StudyParcel.of = of  # type: ignore[method-assign, assignment]
+    StudyArchive.of = of  # type: ignore[method-assign, assignment]
     settings = RunnerSettings(kind="ray", workers=chosen.workers, address=cluster.address, start_seconds=900)
     probes = [Probe(Recipe(mixture={"rows": 1.0}), KEY, seed) for seed in range(chosen.workers * chosen.rounds)]
     with TemporaryDirectory() as folder:

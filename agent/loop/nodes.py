@@ -29,12 +29,12 @@ from agent.loop.seeds import Seeds
 from agent.loop.start_or_resume.baseline import Baseline
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
-from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import NightPlan
 from agent.policy.night_power import MOST_PROBES
+from agent.policy.search_parts import SearchParts
 from agent.proposers import Chain
 from agent.proposers.dead_ends import is_machine_fault
-from agent.steering.taking import Steering
+from agent.steering.handler import RequestHandler
 from agent.study.load import Study
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
@@ -56,7 +56,7 @@ class Session:
     proposers: Chain
     write_report: Callable[[str], Path]
     seeds: Seeds
-    parts: NightParts = field(default_factory=NightParts)
+    parts: SearchParts = field(default_factory=SearchParts)
 
     def __post_init__(self) -> None:
         self.measurements.before_batch = self._steering.take
@@ -338,8 +338,8 @@ class Session:
         return Decisions(self.measurements, self._baseline, self._evidence)
 
     @cached_property
-    def _steering(self) -> Steering:
-        return Steering(self.measurements)
+    def _steering(self) -> RequestHandler:
+        return RequestHandler(self.measurements)
 
     @cached_property
     def _harvest(self) -> Harvest:

@@ -5,7 +5,7 @@ night.py                what comes next: a wave, the confirmation of a stack, or
 knob_model.py           what all readings together say of every knob: a Gaussian process per knob, and the noise
 wave_design.py          which recipes a wave measures
 stack.py                which changes are confirmed together
-night_parts.py          the parts of a search that a benchmark takes out
+search_parts.py         the parts of a search that a benchmark takes out
 night_plan.py           how many probes go to looking, and how many pairs to confirming
 night_power.py          what a night can show: the minimum detectable effect
 confirmation.py         the rule: KEEP or DISCARD, look by look; and the error that is left

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import overload
 
-from agent.ledger.as_of import PastLedger
+from agent.ledger.past_ledger import PastLedger
 from agent.ledger.results.rows import stored_value
 from agent.ledger.store import Ledger
 from agent.ledger.tables import PastDecision, ProposalRow, SessionRow

@@ -16,8 +16,8 @@ from scipy.special import ndtr
 
 from agent.policy.knob_model import JITTER, Axis, Effects, KnobModel, Place, Places, Table
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
-from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import NightPlan
+from agent.policy.search_parts import SearchParts
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Usable, distinct, near_places
 from bench.decisions.nightlane import Nightlane
@@ -27,10 +27,10 @@ EVEN = 0.5
 
 def ablations() -> list[Nightlane]:
     return [
-        Nightlane("no_waves", parts=lambda night: NightParts(spread_wave=spread_alone, drawn_wave=drawn_alone)),
-        Nightlane("no_model", parts=lambda night: NightParts(view=_seen_as(ByMeans))),
-        Nightlane("no_pruning", parts=lambda night: NightParts(view=_seen_as(Unpruned))),
-        Nightlane("no_replanning", parts=lambda night: NightParts(next_step=OnePlan(night.budget / 2))),
+        Nightlane("no_waves", parts=lambda night: SearchParts(spread_wave=spread_alone, drawn_wave=drawn_alone)),
+        Nightlane("no_model", parts=lambda night: SearchParts(view=_seen_as(ByMeans))),
+        Nightlane("no_pruning", parts=lambda night: SearchParts(view=_seen_as(Unpruned))),
+        Nightlane("no_replanning", parts=lambda night: SearchParts(next_step=OnePlan(night.budget / 2))),
     ]
 
 

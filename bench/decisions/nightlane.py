@@ -17,7 +17,7 @@ import tomli_w
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night
@@ -80,7 +80,7 @@ class Nightlane:
 
     name: str = "nightlane"
     policy: Mapping[str, Any] = field(default_factory=dict)
-    parts: Callable[[Night], NightParts] = lambda night: NightParts()
+    parts: Callable[[Night], SearchParts] = lambda night: SearchParts()
 
     def play(self, night: Night) -> None:
         with _folder() as folder:

@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from agent.policy.knob_model import Axis, Observed, Places
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import spread_wave
 from bench.decisions.ablations import MeanModel, ablations, drawn_alone, spread_alone
 from bench.decisions.hard_landscapes import HARD_FAMILIES, erosion, unequal_noise
@@ -88,7 +88,7 @@ def test_one_plan_confirms_one_stack_at_most() -> None:
 
 
 def test_sessions_have_every_part() -> None:
-    assert WHOLE.parts(Night(smooth(0), Noise())) == NightParts()
+    assert WHOLE.parts(Night(smooth(0), Noise())) == SearchParts()
 
 
 def test_a_noisier_recipe_is_noisier_and_the_start_is_not() -> None:

@@ -14,7 +14,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.search.proposals import Proposals
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.proposers import Suggestion
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
@@ -107,7 +107,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     patch.setattr(Proposals, "make", hostile)
     patch.setattr(SimulatedRunner, "_run_one", failing)
     with watching() as watcher:
-        parts = NightParts(next_step=nights.hasty())
+        parts = SearchParts(next_step=nights.hasty())
         begin(load_study(path), workspace, Overrides(), watcher, write_report, parts=parts)
     patch.undo()
     add_hostile_pairs(workspace, path)

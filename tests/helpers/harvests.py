@@ -10,7 +10,7 @@ from worlds import study_of
 from agent.loop.harvest import HARVEST
 from agent.loop.nodes import Session
 from agent.loop.start_or_resume.session import Overrides, begin, resume
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -64,7 +64,7 @@ TRYING = trying(("curriculum", "hard_first"), ("curriculum", "short_first"), ("c
 def night(
     study: Study, workspace: Path, world: EffectWorld | None = None, stop: int = 0, step: Step = TRYING
 ) -> Answering:
-    runner, parts = Answering(study, workspace, world or EffectWorld(orders, NOISE), stop), NightParts(next_step=step)
+    runner, parts = Answering(study, workspace, world or EffectWorld(orders, NOISE), stop), SearchParts(next_step=step)
     with watching() as watcher:
         begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner, parts=parts)
     return runner
@@ -74,7 +74,7 @@ def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Ans
     runner = Answering(study, workspace, EffectWorld(orders, NOISE))
     monkeypatch.setattr("agent.loop.start_or_resume.session.open_runner", lambda *_: runner)
     monkeypatch.setattr(
-        "agent.loop.start_or_resume.session.Session", partial(Session, parts=NightParts(next_step=TRYING))
+        "agent.loop.start_or_resume.session.Session", partial(Session, parts=SearchParts(next_step=TRYING))
     )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

@@ -14,7 +14,7 @@ from agent.ledger.tables import DecisionRow
 from agent.loop.session_log import Watcher
 from agent.loop.start_or_resume.session import Overrides, begin, resume
 from agent.policy import night
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint import retry as patience
@@ -178,7 +178,7 @@ def play(
     **overrides: Any,
 ) -> str:
     """``step``: the plan of the night."""
-    where, parts = Workspace(workspace), NightParts(next_step=step)
+    where, parts = Workspace(workspace), SearchParts(next_step=step)
     with watching() as usual:
         given = Overrides(**overrides)
         return begin(load_study(study), where, given, watcher or usual, write_report, seed=seed, parts=parts)

@@ -14,8 +14,8 @@ from agent.ledger.tables import DecisionRow
 from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.knob_model import Place
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
-from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import NightPlan
+from agent.policy.search_parts import SearchParts
 from agent.policy.stack import Stack
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -261,7 +261,7 @@ def night(
             write_report,
             seed=seed,
             runner=runner,
-            parts=NightParts(next_step=step) if step else None,
+            parts=SearchParts(next_step=step) if step else None,
         )
     except KeyboardInterrupt:
         assert stop_after is not None
@@ -285,7 +285,7 @@ def cutting(folder: Path, text: Callable[[Probe, Score], str] | None = None) -> 
 
     workspace = Workspace(folder / "workspace")
     asked = study(folder, governed(TWO_KNOBS, member_chance="0.52").replace("decisions = 8\n", "probes = 40\n"))
-    runner, parts = Runner(asked.material, ProbeStore(workspace.runs), world=ADDING), NightParts(next_step=hasty())
+    runner, parts = Runner(asked.material, ProbeStore(workspace.runs), world=ADDING), SearchParts(next_step=hasty())
     begin(asked, workspace, Overrides(), Silent(), write_report, runner=runner, parts=parts)
     return workspace
 

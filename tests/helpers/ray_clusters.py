@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import stub_worker
 
+from probes.run.ray.archives import StudyArchive
 from probes.run.ray.keeper import Keeper
-from probes.run.ray.parcels import StudyParcel
 
 ROOT = Path(__file__).parents[2]
 OBJECT_STORE = 100 << 20
@@ -32,7 +32,7 @@ class StubKeeper(Keeper):
 
     serve = staticmethod(stub_worker.serve)
 
-    def _material(self, study: StudyParcel) -> object:
+    def _material(self, study: StudyArchive) -> object:
         return study.material
 
 

@@ -13,7 +13,7 @@ from receivers import Receiver, receiving
 
 from agent.ledger.tables import ExaminationRow
 from agent.loop.start_or_resume.session import Overrides, begin, resume
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import Study
 from agent.study.schema import NotifySettings
 from agent.workspace.folder import Workspace
@@ -67,7 +67,7 @@ def night(
             watcher or nights.Silent(),
             write_report,
             runner=runner,
-            parts=NightParts(next_step=nights.hasty()),
+            parts=SearchParts(next_step=nights.hasty()),
         )
     return workspace
 

@@ -21,7 +21,7 @@ from agent.loop.search.proposals import Expectations, Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.knob_model import Place, Places
 from agent.policy.night import Known, MeasureWave
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
 from agent.proposers.protocol import Move
@@ -43,7 +43,7 @@ class Waves:
     seeds: Seeds
     evidence: Evidence
     proposals: Proposals
-    parts: NightParts
+    parts: SearchParts
     _recorded: list[RecordedWave] = field(default_factory=list)
 
     def recorded(self) -> tuple[RecordedWave, ...]:

@@ -20,7 +20,7 @@ from agent.loop.seeds import Seeds
 from agent.loop.session_log import SessionLog, Watcher
 from agent.loop.start_or_resume.baseline import FLOOR
 from agent.loop.start_or_resume.starting_recipe import StartFrom, starting_recipe
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.proposers import Chain, choose
 from agent.study.changes import changes_in_words
 from agent.study.engine import runner_settings, why_not_packed
@@ -76,7 +76,7 @@ def begin(
     start_from: StartFrom = "usual",
     runner: Runner | None = None,
     proposers: Chain | None = None,
-    parts: NightParts | None = None,
+    parts: SearchParts | None = None,
 ) -> str:
     """Run a new session to its end; returns its id.
 
@@ -102,7 +102,7 @@ def begin(
         log(f"BEGIN study {study.name}, {proposers.description}")
         opened.log_runner_and_bad_rows()
         with _resumable(workspace):
-            _run(replace(opened.session(row, key, proposers, write_report), parts=parts or NightParts()))
+            _run(replace(opened.session(row, key, proposers, write_report), parts=parts or SearchParts()))
     return row.id
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from common.errors import MissingRequirement, NightlaneError
 from probes.inputs.settings import Engine
 from probes.run import worker_pool
-from probes.run.ray.parcels import StudyParcel, identity, pack_probe, unpack_probe
+from probes.run.ray.archives import StudyArchive, identity, pack_probe, unpack_probe
 from probes.run.store import ADAPTER, ProbeStore
 from probes.run.worker import serve
 
@@ -40,7 +40,7 @@ class Keeper:
     serve: ClassVar[Callable[..., None]] = staticmethod(serve)
 
     def __init__(
-        self, study: StudyParcel, number: int, threads: int, device: str, quantization: str, engine: Engine
+        self, study: StudyArchive, number: int, threads: int, device: str, quantization: str, engine: Engine
     ) -> None:
         _remove_leftovers()
         self._runs = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).resolve()
@@ -89,7 +89,7 @@ class Keeper:
             self._process.join()
         shutil.rmtree(self._runs, ignore_errors=True)
 
-    def _material(self, study: StudyParcel) -> object:
+    def _material(self, study: StudyArchive) -> object:
         """What the worker measures on; MissingRequirement if it is not what the session has."""
         material = study.unpacked(self._root)
         if identity(material) != study.identity:

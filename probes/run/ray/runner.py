@@ -29,8 +29,8 @@ from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
 from probes.run.execute import classify
 from probes.run.local_workers import ResidentRunner
+from probes.run.ray.archives import StudyArchive, pack_adapter, unpack_probe
 from probes.run.ray.keeper import Keeper, WorkerMessage
-from probes.run.ray.parcels import StudyParcel, pack_adapter, unpack_probe
 from probes.run.store import ProbeStore
 from probes.run.worker_pool import Pipe, Slot, Worker, WorkerPool, ended
 
@@ -81,7 +81,7 @@ class RayPool(WorkerPool):
         self._next_number = 0
         self._looked = float("-inf")
         self._empty_since: float | None = None
-        study = StudyParcel.of(self._material)
+        study = StudyArchive.of(self._material)
         self._opened = connect(self._settings)
         self._study = ray.put(study)
         most = int(max((machine.all.get("GPU", 0) for machine in machines()), default=0))

@@ -14,7 +14,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -258,7 +258,7 @@ def test_a_cut_answer_is_never_a_chosen_side_and_the_harvest_says_how_many_there
     runner = Cutting(made, tmp_path, EffectWorld(orders, NOISE))
     runner.whole = whole
     with watching() as watcher:
-        parts = NightParts(next_step=TRYING)
+        parts = SearchParts(next_step=TRYING)
         begin(made, Workspace(tmp_path), Overrides(), watcher, write_report, runner=runner, parts=parts)
     found, harvested = stores(tmp_path), checks(tmp_path)
     assert {side.sample for rows in found.values() for one in rows for side in one.sides[:1]} == whole

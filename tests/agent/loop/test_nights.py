@@ -14,7 +14,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE
 from agent.loop.seeds import Seeds
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.policy.settings import PolicySettings
 from agent.proposers.context import CALIBRATION
 from agent.study.load import Study
@@ -309,7 +309,7 @@ def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tm
             )
             return [[max(score - 3.0 * less, 0.0) for score in scores] for scores in found] if found else found
 
-    runner, parts = runner_of(study, tmp_path, Contradicting(HELPS)), NightParts(next_step=hasty(2))
+    runner, parts = runner_of(study, tmp_path, Contradicting(HELPS)), SearchParts(next_step=hasty(2))
     begin(study, Workspace(tmp_path), Overrides(), Silent(), write_report, runner=runner, parts=parts)
     kept = {proposal.knob: decision for decision, proposal in recorded(tmp_path) if decision.status == "KEEP"}
     assert set(kept) == {"curriculum", "learning_rate"}

@@ -12,7 +12,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.study.load import Study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
@@ -73,7 +73,7 @@ def spoiled_night(study: Study, workspace: Workspace, path: str, is_folder: bool
 
 def play(study: Study, workspace: Workspace, watcher: nights.Silent) -> None:
     """A night of two stacks, each with one change."""
-    runner, parts = nights.Runner(study, workspace.runs, 1), NightParts(next_step=TRYING)
+    runner, parts = nights.Runner(study, workspace.runs, 1), SearchParts(next_step=TRYING)
     begin(study, workspace, Overrides(), watcher, write_report, runner=runner, parts=parts)
 
 

@@ -19,7 +19,7 @@ from agent.ledger.requests import RequestAnswer, SteeringRequest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow, SessionRow
 from agent.loop.start_or_resume.session import Overrides, begin, resume
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.proposers import Chain, Declined, Situation
 from agent.proposers.tpe import TpeProposer
 from agent.steering import requests
@@ -150,7 +150,7 @@ def test_a_proposal_that_the_incumbent_can_no_longer_make_is_refused_with_its_la
 
     sent: list[object] = []
     person = Person(workspace, dict.fromkeys(range(1, 90), act))
-    parts = NightParts(next_step=nights.hasty())
+    parts = SearchParts(next_step=nights.hasty())
     begin(study, workspace, Overrides(), person, write_report, runner=runner, parts=parts)
     assert answers(workspace) == ["refused: beta=0.2 is what the recipe has already; propose another value"]
     assert [row.after for row in proposals(workspace)].count(0.2) == 1
@@ -240,7 +240,7 @@ def test_stop_after_the_round_still_decides_on_the_stack(tmp_path: Path) -> None
     stopped: list[RecordedRequest] = []
     person = Person(workspace, dict.fromkeys(range(1, 90), act))
     begin(
-        study, workspace, Overrides(), person, write_report, runner=runner, parts=NightParts(next_step=nights.hasty())
+        study, workspace, Overrides(), person, write_report, runner=runner, parts=SearchParts(next_step=nights.hasty())
     )
     with Ledger(workspace.ledger, read_only=True) as ledger:
         assert len(ledger.checks(stopped[0].session, "stack")) == 1

@@ -19,7 +19,7 @@ from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Probe, ProbeKey, Reading
 from probes.run.protocol import Progress
-from probes.run.ray.parcels import StudyParcel
+from probes.run.ray.archives import StudyArchive
 from probes.run.runners import Runner, open_runner
 from probes.run.store import ProbeStore
 from testing import simulated_study
@@ -68,7 +68,7 @@ def probe(seed: int) -> Probe:
 @pytest.fixture
 def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RayPool, "keeper", ray_clusters.StubKeeper)
-    monkeypatch.setattr(StudyParcel, "of", classmethod(lambda cls, material: cls(material, b"", "")))
+    monkeypatch.setattr(StudyArchive, "of", classmethod(lambda cls, material: cls(material, b"", "")))
     monkeypatch.setattr(ray_runner, "LOOK_SECONDS", 0.3)
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe
 from probes.run.protocol import Progress
@@ -129,7 +129,7 @@ def test_a_session_that_runs_moves_on_the_page_without_a_reload(browser: Browser
     with browsing.watched(browser, workspace) as watched:
         expect(watched.page.locator("main")).to_contain_text("nightlane run")
         following = Following(watched, workspace)
-        parts = NightParts(next_step=nights.hasty())
+        parts = SearchParts(next_step=nights.hasty())
         begin(study, workspace, Overrides(), following, write_report, runner=runner, parts=parts)
         assert following.seen == ["opened", "in flight", "decided"]
         expect(watched.page.locator(".badge.finished")).to_be_visible()

@@ -12,7 +12,7 @@ import pytest
 from agent.ledger.store import Ledger
 from agent.loop.in_flight import FILE, InFlightFile
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.night_parts import NightParts
+from agent.policy.search_parts import SearchParts
 from agent.workspace.folder import Workspace
 from common.wording import count
 from probes.result.reading import Probe
@@ -30,7 +30,7 @@ def stopped(folder: Path, batch: int) -> dict[str, Any]:
     workspace, step = Workspace(folder / "workspace"), nights.hasty()
     study = nights.study(folder, nights.governed(nights.TWO_KNOBS).replace("decisions = 8", "probes = 60"))
     runner = SimulatedRunner(study.material, ProbeStore(workspace.runs), world=nights.ADDING)
-    watcher, parts = nights.Silent(stop_at=batch), NightParts(next_step=step)
+    watcher, parts = nights.Silent(stop_at=batch), SearchParts(next_step=step)
     with pytest.raises(KeyboardInterrupt):
         begin(study, workspace, Overrides(), watcher, write_report, runner=runner, parts=parts)
     return session_status(workspace, None)

@@ -9,7 +9,7 @@ import tiny
 from ledger_rows import SESSION, proposal, row
 from worlds import runner_of, study_of
 
-from agent.ledger.as_of import PastLedger
+from agent.ledger.past_ledger import PastLedger
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ProposalRow
 from agent.loop.start_or_resume.session import Overrides, begin

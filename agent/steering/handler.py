@@ -32,7 +32,7 @@ SECONDS = 1.0
 
 
 @dataclass
-class Steering:
+class RequestHandler:
     measurements: Measurements
 
     # at each safe point

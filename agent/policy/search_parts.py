@@ -32,7 +32,7 @@ def _as_measured(known: Known) -> Known:
 
 
 @dataclass(frozen=True)
-class NightParts:
+class SearchParts:
     """``view``: what is made of all that is known, the model and the choice of a stack included. ``next_step``: what to
     do next. ``spread_wave``, ``drawn_wave``: the recipes of the first wave, and of later ones."""
 

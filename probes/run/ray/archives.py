@@ -24,7 +24,7 @@ MOST_SENT = 1 << 30
 
 
 @dataclass(frozen=True)
-class StudyParcel:
+class StudyArchive:
     """A study's material with its files. ``identity``: of the material, which each machine must find the same, too."""
 
     material: Material
@@ -32,7 +32,7 @@ class StudyParcel:
     identity: str
 
     @classmethod
-    def of(cls, material: Material) -> "StudyParcel":
+    def of(cls, material: Material) -> "StudyArchive":
         """BadInput if the files other than the base are too many to send."""
         named = _named_files(material)
         if _size(named) > MOST_SENT:
