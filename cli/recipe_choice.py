@@ -12,7 +12,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import BASELINE_FAILED
 from agent.study.complaints import complaint
-from agent.study.load import Study
+from agent.study.load import Study, named_mixture
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from common.wording import nearest
@@ -106,6 +106,8 @@ def _left_by(ledger: Ledger, row: SessionRow) -> Recipe:
 def _read_recipe(path: Path, study: Study) -> Recipe:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        if "mixture" in table:
+            table["mixture"] = named_mixture(table["mixture"], study.file.data.manifests, f"{path},")
         recipe = parse_strict(Recipe, table)
     except (OSError, UnicodeDecodeError):
         raise BadInput(

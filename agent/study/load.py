@@ -167,6 +167,16 @@ def _modern(table: Mapping[str, Any]) -> dict[str, Any]:
     return modern
 
 
+def named_mixture(mixture: object, manifests: Mapping[str, Any], where: str) -> object:
+    """The weights of a manifest if ``mixture`` is its name; else what was given. BadInput for another name."""
+    if not isinstance(mixture, str):
+        return mixture
+    if mixture not in manifests:
+        known = ", ".join(manifests)
+        raise BadInput(f"{where} mixture={mixture!r} is no manifest of [data.manifests]; known: {known}")
+    return manifests[mixture]
+
+
 def parse_study(path: Path, text: str, older: bool = False) -> Study:
     """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``older``: it may be
     one of an older version."""
@@ -176,13 +186,7 @@ def parse_study(path: Path, text: str, older: bool = False) -> Study:
         mixture = file.recipe.get("mixture", "")
         if mixture == "":
             raise BadInput(f"{path}: [recipe] mixture is missing; name a manifest of [data.manifests]")
-        if isinstance(mixture, str):
-            if mixture not in file.data.manifests:
-                known = ", ".join(file.data.manifests)
-                raise BadInput(
-                    f"{path}, [recipe] mixture={mixture!r} is no manifest of [data.manifests]; known: {known}"
-                )
-            mixture = file.data.manifests[mixture]
+        mixture = named_mixture(mixture, file.data.manifests, f"{path}, [recipe]")
         start = parse_strict(Recipe, {**file.recipe, "mixture": mixture})
     except (RecursionError, TypeError):
         raise BadInput(f"{path} nests too deeply or holds a time; write tables of texts, numbers and lists") from None

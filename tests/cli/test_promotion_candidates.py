@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from cli.promotion_candidates import candidates, spread
 from cli.recipe_choice import INCUMBENT, recipe_for
+from common.errors import BadInput
 from lanes.knobs import changed
 from testing import simulated_study
 from view.report.report import write_report
@@ -38,6 +41,17 @@ def test_without_a_session_it_is_the_studys_own_and_the_recipe_that_is_named(tmp
     found = candidates(study, Workspace(tmp_path), str(named), 3)
     assert (found.session, found.start.recipe, found.others) == ("", study.start, ())
     assert (found.stands.recipe.learning_rate, found.stands.probe_delta) == (3e-3, None)
+
+
+def test_a_recipe_file_may_name_a_manifest_of_the_study_as_its_mixture(tmp_path: Path) -> None:
+    study = load_study(simulated_study.write_study(tmp_path / "study"))
+    name, weights = next(iter(study.file.data.manifests.items()))
+    named = tmp_path / "recipe.toml"
+    named.write_text(f'mixture = "{name}"\nlearning_rate = 3e-3\n', encoding="utf-8")
+    assert recipe_for(study, Workspace(tmp_path), str(named)).recipe.mixture == weights
+    named.write_text('mixture = "other"\n', encoding="utf-8")
+    with pytest.raises(BadInput, match=rf"recipe.toml, mixture='other' is no manifest .*; known: .*{name}"):
+        recipe_for(study, Workspace(tmp_path), str(named))
 
 
 def test_recipes_are_spread_over_the_ranks() -> None:
