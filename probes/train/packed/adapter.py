@@ -69,7 +69,7 @@ class Adapter:
 
     def _mask_of(self, block: Block) -> Callable[[torch.Tensor], torch.Tensor]:
         """Drawn for TRL's padded layout, so that the stream is the same."""
-        size = len(block.lengths) * block.width
+        size = len(block.sequences) * block.width
 
         def draw(rows: torch.Tensor) -> torch.Tensor:
             kept = rows.new_empty(size, rows.shape[1])

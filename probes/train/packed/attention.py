@@ -1,19 +1,44 @@
 """Causal attention within sequences that lie one after the other in one row. Imports torch."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 
-class PaddedLayout:
-    """S sequences of at most L tokens, N together. ``places`` [N]: of the tokens in a padded layout [S, L]."""
+@dataclass(frozen=True)
+class Extent:
+    """A sequence among the tokens of a pass. ``own``: its own tokens follow those of the sequence before it. Those that
+    it begins with are tokens of another one: ``shared`` of them, from place ``start``."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self.sequences, self.width = len(lengths), max(lengths)
-        places = [torch.arange(length) + number * self.width for number, length in enumerate(lengths)]
-        self.places = None if min(lengths) == self.width else torch.cat(places).to(device)
+    own: int
+    shared: int = 0
+    start: int = 0
+
+    @property
+    def length(self) -> int:
+        return self.shared + self.own
+
+    def place(self, token: int, begin: int) -> int:
+        """In the pass, of a token of the sequence, whose own ones begin at ``begin``."""
+        return self.start + token if token < self.shared else begin + token - self.shared
+
+
+class PaddedLayout:
+    """S sequences of at most L tokens, N own ones together. ``places`` [N]: of the own tokens in a padded layout
+    [S, L]. ``copied`` [C]: shared tokens, no two alike, and ``copies`` [C]: their second places there."""
+
+    def __init__(self, sequences: Sequence[Extent], device: torch.device) -> None:
+        self.sequences, self.width = len(sequences), max(one.length for one in sequences)
+        rows = [(number * self.width, one) for number, one in enumerate(sequences)]
+        self.copied = self.copies = self.places = None
+        if any(one.shared for one in sequences):
+            self.copied = _ranges([(one.start, one.shared) for _, one in rows]).to(device)
+            self.copies = _ranges([(row, one.shared) for row, one in rows]).to(device)
+        if self.copies is not None or any(one.length < self.width for one in sequences):
+            self.places = _ranges([(row + one.shared, one.own) for row, one in rows]).to(device)
 
     def attend(
         self,
@@ -45,19 +70,29 @@ class PaddedLayout:
     def _padded(self, each: torch.Tensor) -> torch.Tensor:
         rows = each[0].transpose(0, 1)
         if self.places is not None:
-            rows = pad(rows, self.places, self.sequences * self.width)
+            rows = pad(rows, self.places, self.copied, self.copies, self.sequences * self.width)
         return rows.reshape(self.sequences, self.width, *rows.shape[1:]).transpose(1, 2)
+
+
+def _ranges(starts: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """Each start, and as many numbers from it on."""
+    return torch.cat([torch.arange(start, start + number) for start, number in starts])
 
 
 class _Pad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor, places: torch.Tensor, number: int) -> torch.Tensor:
-        ctx.places = places
-        return rows.new_zeros(number, *rows.shape[1:]).index_copy_(0, places, rows)
+    def forward(ctx: Any, rows: torch.Tensor, places: Any, copied: Any, copies: Any, number: int) -> torch.Tensor:
+        ctx.places, ctx.copied, ctx.copies = places, copied, copies
+        found = rows.new_zeros(number, *rows.shape[1:]).index_copy_(0, places, rows)
+        return found if copied is None else found.index_copy_(0, copies, rows.index_select(0, copied))
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return gradient.index_select(0, ctx.places), None, None
+        found = gradient.index_select(0, ctx.places)
+        if ctx.copied is not None:
+            both = found.index_select(0, ctx.copied).add_(gradient.index_select(0, ctx.copies))
+            found.index_copy_(0, ctx.copied, both)
+        return found, None, None, None, None
 
 
 class _Unpad(torch.autograd.Function):
@@ -71,7 +106,8 @@ class _Unpad(torch.autograd.Function):
         return gradient.new_zeros(ctx.number, *gradient.shape[1:]).index_copy_(0, ctx.places, gradient), None
 
 
-pad: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = _Pad.apply
-"""Some rows, their places, a number: so many rows, these at their places and zeros elsewhere."""
+pad: Callable[..., torch.Tensor] = _Pad.apply
+"""Some rows, their places, which of them are copied and to which places, a number: so many rows, these at their places
+and zeros elsewhere."""
 unpad: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _Unpad.apply
 """Some rows, places: the rows at these places, which are all different; ``index_select`` with a faster gradient."""

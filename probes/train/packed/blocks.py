@@ -13,24 +13,30 @@ import torch
 from lanes import Recipe
 from lanes.rules import losses
 from probes.train.job import Ids
+from probes.train.packed.attention import Extent
 from probes.train.reference_store import Logps
+
+SHARED_AT_LEAST = 0.05
+"""The part of a block's tokens that shared prompts have to save."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """B rows as 2B sequences, the chosen ones first; N tokens, of which P are predicted.
 
-    ``ids`` and ``positions`` [N]; ``lengths``: of the sequences. ``sources`` [P]: the places in [0, N) before predicted
+    ``ids`` and ``positions`` [N]; ``sequences``: where they are; a rejected one may begin with the prompt's tokens of
+    the chosen one. ``sources`` [P]: the places in [0, N) before predicted
     tokens; ``targets`` [P]: these tokens. ``answer_weights`` [2B, P]: takes the log probabilities of the tokens to
     those of the answers: sums with DPO, means with ORPO. ``chosen`` [P]: whether a token is of a chosen answer.
     ``mean`` [P]: takes them to this block's part in the mean over the tokens of the whole effective batch.
-    ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that.
+    ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that; with shared
+    prompts of no use.
     ``references`` [2, B]: log probabilities of the answers by the base. ``share``: of this block in the loss of a step.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
-    lengths: tuple[int, ...]
+    sequences: tuple[Extent, ...]
     sources: torch.Tensor
     targets: torch.Tensor
     answer_weights: torch.Tensor
@@ -70,18 +76,20 @@ def blocks_of_step(
 ) -> list[Block]:
     """The blocks of one step, of ``at_once`` rows each. ``references``: of each row, with DPO."""
     parts = [rows[place : place + at_once] for place in range(0, len(rows), at_once)]
+    dropout = recipe.lora_dropout > 0  # with it, a prompt's hidden states differ by the masks of its two sequences
     sequences = [_sequences(part, recipe.max_length) for part in parts]
     tokens_of_mean = sum(_in_mean(one, recipe) for part in sequences for one in part[: len(part) // 2]) / len(parts)
     found = []
     for number, part in enumerate(sequences):
         own = None if references is None else references[number * at_once : (number + 1) * at_once]
-        found.append(_block(part, recipe, tokens_of_mean, own, 1 / len(parts), device))
+        joined = not dropout and _worth_sharing(part)
+        found.append(_block(part, recipe, tokens_of_mean, own, 1 / len(parts), joined, device))
     return found
 
 
 def plain_block(row: Mapping[str, list[int]], recipe: Recipe, device: torch.device) -> Block:
     """One row alone, for the log probabilities of its answers."""
-    return _block(_sequences([row], recipe.max_length), recipe, 1.0, None, 1.0, device)
+    return _block(_sequences([row], recipe.max_length), recipe, 1.0, None, 1.0, True, device)
 
 
 def _sequences(rows: Sequence[Mapping[str, list[int]]], most: int) -> list[_Sequence]:
@@ -92,10 +100,28 @@ def _sequences(rows: Sequence[Mapping[str, list[int]]], most: int) -> list[_Sequ
     ]
 
 
+def _worth_sharing(sequences: Sequence[_Sequence]) -> bool:
+    """Whether the prompts of the rejected answers are more of the tokens than what laying out their copies costs."""
+    rejected = sequences[len(sequences) // 2 :]
+    return sum(one.start for one in rejected) > SHARED_AT_LEAST * sum(len(one.ids) for one in sequences)
+
+
 def _in_mean(chosen: _Sequence, recipe: Recipe) -> int:
     """The tokens of a chosen sequence in the mean of a likelihood: with ORPO the prompt's, too; with DPO those of the
     answer, if there is an "sft" loss."""
     return len(chosen.ids) - 1 if recipe.objective == "orpo" else chosen.predicted
+
+
+def _extents(sequences: Sequence[_Sequence], prompts_shared: bool) -> list[Extent]:
+    """The chosen sequences whole; the rejected ones whole or without their prompts."""
+    rows = len(sequences) // 2
+    found = [Extent(len(one.ids)) for one in sequences]
+    if prompts_shared:
+        starts = accumulate((one.own for one in found[:rows]), initial=0)
+        for place, start in zip(range(rows, 2 * rows), starts, strict=False):
+            one = sequences[place]
+            found[place] = Extent(len(one.ids) - one.start, one.start, start)
+    return found
 
 
 def _block(
@@ -104,10 +130,12 @@ def _block(
     tokens_of_mean: float,
     references: Sequence[Logps] | None,
     share: float,
+    prompts_shared: bool,
     device: torch.device,
 ) -> Block:
     rows, width = len(sequences) // 2, max(len(one.ids) for one in sequences)
-    starts = [0, *accumulate(len(one.ids) for one in sequences)][:-1]
+    extents = _extents(sequences, prompts_shared)
+    starts = [0, *accumulate(one.own for one in extents)][:-1]
     with_prompt = recipe.objective == "orpo"
     has_mean = with_prompt or "sft" in losses(recipe)
     sources: list[int] = []
@@ -115,11 +143,11 @@ def _block(
     chosen: list[bool] = []
     mean: list[float] = []
     spans: list[tuple[int, int]] = []  # of each sequence's answer among the predicted tokens
-    for place, (one, start) in enumerate(zip(sequences, starts, strict=True)):
+    for place, (one, extent, start) in enumerate(zip(sequences, extents, starts, strict=True)):
         is_chosen = place < rows
         first = 1 if is_chosen and with_prompt else one.first
         spans.append((len(sources) + one.first - first, len(sources) + len(one.ids) - first))
-        sources += range(start + first - 1, start + len(one.ids) - 1)
+        sources += [extent.place(token, start) for token in range(first - 1, len(one.ids) - 1)]
         targets += one.ids[first:]
         chosen += [is_chosen and token >= one.first for token in range(first, len(one.ids))]
         mean += [1 / tokens_of_mean if is_chosen and has_mean else 0.0] * (len(one.ids) - first)
@@ -133,9 +161,12 @@ def _block(
         answer_weights[place, begin : begin + shared] = 1.0
         answer_weights[place, begin + shared : end] = recipe.ld_alpha
     return Block(
-        ids=torch.tensor([token for one in sequences for token in one.ids], device=device),
-        positions=torch.cat([torch.arange(len(one.ids)) for one in sequences]).to(device),
-        lengths=tuple(len(one.ids) for one in sequences),
+        ids=torch.tensor(
+            [token for one, own in zip(sequences, extents, strict=True) for token in one.ids[own.shared :]],
+            device=device,
+        ),
+        positions=torch.cat([torch.arange(one.shared, one.length) for one in extents]).to(device),
+        sequences=tuple(extents),
         sources=torch.tensor(sources, device=device),
         targets=torch.tensor(targets, device=device),
         answer_weights=answer_weights.to(device),

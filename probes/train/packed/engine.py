@@ -110,7 +110,7 @@ def _passes_of(blocks: Sequence[tuple[int, Block]], rows: int) -> Iterator[list[
     """The blocks in order, as many in a pass as ``rows`` allows, and one at least."""
     parts: list[tuple[int, Block]] = []
     for place, block in blocks:
-        if parts and sum(len(own.lengths) for _, own in parts) + len(block.lengths) > 2 * rows:
+        if parts and sum(len(own.sequences) for _, own in parts) + len(block.sequences) > 2 * rows:
             yield parts
             parts = []
         parts.append((place, block))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from probes.train.packed.adapter import Adapter
-from probes.train.packed.attention import PaddedLayout, unpad
+from probes.train.packed.attention import Extent, PaddedLayout
 from probes.train.packed.blocks import Block
 from probes.train.packed.head import token_logps
 from probes.train.packed.layers import AdaptedLayers, Span
@@ -24,7 +25,7 @@ class Passes:
     """Open a base for passes with ``opened``. The base is frozen meanwhile, and as before afterwards."""
 
     def __init__(self, model: Any, layers: AdaptedLayers) -> None:
-        self._model, self._layers, self._layout = model, layers, PaddedLayout((1,), model.device)
+        self._model, self._layers, self._layout = model, layers, PaddedLayout([Extent(1)], model.device)
 
     @classmethod
     @contextmanager
@@ -53,13 +54,20 @@ class Passes:
             starts.append(starts[-1] + block.tokens)
             if adapter is not None:
                 spans.append(Span(starts[-2], starts[-1], adapter.matrices(block)))
-        self._layout = PaddedLayout([length for block in blocks for length in block.lengths], self._model.device)
+        sequences = [
+            replace(one, start=start + one.start)
+            for start, block in zip(starts, blocks, strict=False)
+            for one in block.sequences
+        ]
+        self._layout = PaddedLayout(sequences, self._model.device)
         self._layers.spans = spans
         ids, positions = (torch.cat(each)[None] for each in zip(*((b.ids, b.positions) for b in blocks), strict=True))
         hidden = self._model.get_decoder()(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state[0]
         sources = torch.cat([block.sources + start for start, block in zip(starts, blocks, strict=False)])
         head, targets = self._model.get_output_embeddings(), torch.cat([block.targets for block in blocks])
-        logps, is_argmax = token_logps(unpad(hidden, sources), targets, head.weight, getattr(head, "bias", None))
+        logps, is_argmax = token_logps(
+            hidden.index_select(0, sources), targets, head.weight, getattr(head, "bias", None)
+        )
         sizes = [len(block.targets) for block in blocks]
         return list(zip(torch.split(logps, sizes), torch.split(is_argmax, sizes), strict=True))
 

@@ -51,7 +51,7 @@ def _difference(model: Any) -> float:
     from probes.train.packed.blocks import plain_block
     from probes.train.packed.passes import Passes
 
-    row = {"prompt_ids": [1], "chosen_ids": list(range(2, 9)), "rejected_ids": list(range(2, 14))}
+    row = {"prompt_ids": [1, 2, 3], "chosen_ids": list(range(4, 11)), "rejected_ids": list(range(4, 16))}
     block = plain_block(row, Recipe(objective="dpo", mixture={"trial": 1.0}), model.device)
     with torch.no_grad():
         with Passes.opened(model, ()) as passes:
@@ -60,5 +60,6 @@ def _difference(model: Any) -> float:
         for side in ("chosen_ids", "rejected_ids"):
             ids = torch.tensor([row["prompt_ids"] + row[side]], device=model.device)
             logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-            alone.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0])
+            answer = slice(len(row["prompt_ids"]) - 1, None)
+            alone.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[answer, 0])
         return float((found - torch.cat(alone)).abs().max())

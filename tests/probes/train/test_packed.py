@@ -14,6 +14,7 @@ from lanes.recipe import DpoLoss
 from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
+from probes.train.job import tokenised
 from testing import simulated_study
 
 if TYPE_CHECKING:
@@ -173,6 +174,32 @@ def test_one_that_diverges_leaves_and_the_others_do_not_notice(
             result(solo, alone[place].directory),
             1e-4 if together else 0.0,
         )
+
+
+@pytest.mark.parametrize("changes", [{"objective": "orpo"}, {"objective": "dpo", "ld_alpha": 0.3, "max_length": 40}])
+def test_a_prompt_is_computed_once_for_both_answers(
+    base: Base, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    from probes.train.packed import blocks
+
+    tokens, results = [], []
+    for saved_at_least in (0.0, 1.0):
+        monkeypatch.setattr(blocks, "SHARED_AT_LEAST", saved_at_least)
+        own = job(recipe(**changes), tiny_folder, tmp_path / str(saved_at_least))
+        results.append(result(engine.train(base, [own], MemorySettings())[0], own.directory))
+        [block] = blocks.blocks_of_step(tokenised(base, own)[:4], own.recipe, 4, base.model.device, [(0.0, 0.0)] * 4)
+        tokens.append(block.tokens)
+    prompts = sum(len(row["prompt_ids"]) for row in tokenised(base, own)[:4])
+    assert tokens[1] - tokens[0] == prompts > 0
+    require_near(*results)
+
+
+def test_with_dropout_each_answer_has_a_prompt_of_its_own(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    from probes.train.packed.blocks import blocks_of_step
+
+    own = job(recipe(lora_dropout=0.1), tiny_folder, tmp_path)
+    [block] = blocks_of_step(tokenised(base, own)[:4], own.recipe, 4, base.model.device)
+    assert not any(one.shared for one in block.sequences)
 
 
 def test_a_row_without_room_for_an_answer_fails_its_job_alone(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
