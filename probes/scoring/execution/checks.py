@@ -54,13 +54,16 @@ class TestsBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Checks passed out of ``total``; the class of the first that failed, and a note with its input."""
+    """Checks passed out of ``total``; the class of the first that failed, and a note with its input. ``loaded``:
+    whether the source did. ``stopped``: whether the program or its tests ended before all checks, as by a limit, so
+    that another try may differ."""
 
     passed: int
     total: int
     failure_class: FailureClass = "PASS"
     note: str = ""
     loaded: bool = True
+    stopped: bool = False
 
 
 class Sandboxes:
@@ -115,8 +118,9 @@ class CaseChecks:
         def attempt() -> CheckResult:
             with sandboxes.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
-                    return _unloaded(program.loaded, len(self.expected))
-                return self._result(program.each_call(self.entry_point, self.arguments))
+                    return _unloaded(program, program.loaded, len(self.expected))
+                result = self._result(program.each_call(self.entry_point, self.arguments))
+                return replace(result, stopped=program.ended is not None)
 
         return _run_twice(attempt, len(self.expected), sandboxes.programs)
 
@@ -159,11 +163,12 @@ class TestChecks:
         def attempt() -> CheckResult:
             with sandboxes.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
-                    return _unloaded(program.loaded, len(self.tests))
+                    return _unloaded(program, program.loaded, len(self.tests))
                 relay = Relay(program, self.entry_point)
                 asks = {name: relay.ask(name) for name in self.functions}
                 with test_sandbox.start(self.setup + _HARNESS, _RUN, asks) as tests:
-                    return self._result(tests, relay)
+                    result = self._result(tests, relay)
+                    return replace(result, stopped=program.ended is not None or tests.ended is not None)
 
         return _run_twice(attempt, len(self.tests), sandboxes.programs, test_sandbox)
 
@@ -240,11 +245,12 @@ def _run_twice(attempt: Callable[[], CheckResult], total: int, *sandboxes: Sandb
     try:
         return run_twice(attempt, *sandboxes)
     except ProgramBroke as trouble:
-        return CheckResult(0, total, "BROKE_SANDBOX", str(trouble))
+        return CheckResult(0, total, "BROKE_SANDBOX", str(trouble), stopped=True)
 
 
-def _unloaded(loaded: Raised | Ended, total: int) -> CheckResult:
-    return CheckResult(0, total, class_of(loaded, loading=True), f"it does not load: {describe(loaded)}", loaded=False)
+def _unloaded(program: RunningProgram, loaded: Raised | Ended, total: int) -> CheckResult:
+    failure, note = class_of(loaded, loading=True), f"it does not load: {describe(loaded)}"
+    return CheckResult(0, total, failure, note, loaded=False, stopped=program.ended is not None)
 
 
 def _imports(name: str, source: str) -> bool:

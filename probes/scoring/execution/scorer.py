@@ -17,6 +17,7 @@ from common.parallel import TaskPool, free_cores
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse_checks
+from probes.scoring.execution.known_results import KnownResults
 from probes.scoring.execution.parser import Parser
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
@@ -36,7 +37,8 @@ class ExecutionScorer:
     first failed check.
 
     An answer that would pass without the text around its function (a self-test that crashes, prose) fails, and its mark
-    says ``format_only``.
+    says ``format_only``. A program that this scorer checked before for the same prompt is not run again
+    (known_results.py).
     """
 
     kind: ClassVar[str] = "execution"
@@ -52,6 +54,7 @@ class ExecutionScorer:
         self._about = f"sandbox: {self._open().programs.why}"
         self._unused += self._opened
         self._parsed: dict[str, CaseChecks | TestChecks] = {}
+        self._results = KnownResults()
         self._reading = threading.Lock()  # switching Python's warnings off concerns all threads
         self._tasks = TaskPool(self._mark)
 
@@ -130,10 +133,11 @@ class ExecutionScorer:
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
         try:
-            verdict = self._run(checks, found.source)
-            format_only = not verdict.loaded and self._passes(
-                checks, self._parser.salvage(answer.text, found.source, checks.entry_point, stub)
+            verdict = self._run(answer.prompt, checks, found.source)
+            salvaged = (
+                None if verdict.loaded else self._parser.salvage(answer.text, found.source, checks.entry_point, stub)
             )
+            format_only = salvaged is not None and self._run(answer.prompt, checks, salvaged).failure_class == "PASS"
         except SandboxBroken as error:
             raise ScorerBroken(f"prompt {answer.prompt.id!r}: {error}") from None
         except TestsBroken as error:
@@ -146,8 +150,5 @@ class ExecutionScorer:
             format_only=format_only,
         )
 
-    def _run(self, checks: CaseChecks | TestChecks, source: str) -> CheckResult:
-        return checks.run(source, self._sandboxes)
-
-    def _passes(self, checks: CaseChecks | TestChecks, source: str | None) -> bool:
-        return source is not None and self._run(checks, source).failure_class == "PASS"
+    def _run(self, prompt: Prompt, checks: CaseChecks | TestChecks, source: str) -> CheckResult:
+        return self._results.of(prompt.id, source, lambda: checks.run(source, self._sandboxes))

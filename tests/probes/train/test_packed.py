@@ -191,7 +191,7 @@ def test_a_prompt_is_computed_once_for_both_answers(
         tokens.append(block.tokens)
     prompts = sum(len(row["prompt_ids"]) for row in tokenised(base, own)[:4])
     assert tokens[1] - tokens[0] == prompts > 0
-    require_near(*results)
+    require_near(results[0], results[1])
 
 
 def test_with_dropout_each_answer_has_a_prompt_of_its_own(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
