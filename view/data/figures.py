@@ -295,6 +295,11 @@ class SessionFigures:
         return run_command(self.study_path) if self.state == "finished" else f"nightlane resume {self.session}"
 
     @property
+    def limits_changed(self) -> bool:
+        """Whether a person changed the limits of the session, by which ``visible`` and ``power`` were computed."""
+        return any(line.asked.startswith("budget") and line.answer for line in self.requests)
+
+    @property
     def reason_counts(self) -> Mapping[str, int]:
         """How many decisions had each reason, by its word before the colon."""
         return Counter(decision.reason.partition(":")[0] for decision in self.decisions)
