@@ -18,8 +18,7 @@ from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
 from agent.policy.confirmation import Account, Terms, standing
-from agent.rescore.answers import Rescorer
-from agent.rescore.choices import Chooser
+from agent.rescore.answers import Chooser, Rescorer
 from agent.rescore.new_scorer import NewScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
