@@ -11,7 +11,7 @@ from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from view.data.changes import Change, reach
 from view.data.listing.decisions import DecisionLine, DecisionQuery, choices, decision_lines, select
-from view.data.listing.session_now import session_now
+from view.data.listing.sessions import session_now
 from view.server.page import Page, Tab, page_route
 from view.server.site import Site
 
