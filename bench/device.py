@@ -30,7 +30,8 @@ from probes.memory.fit import workload
 from probes.rendering.renderer import TokenRow
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.devices import use_devices
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.scoring.execution.scorer import ExecutionSettings
 from testing.simulated_study import write_data
 

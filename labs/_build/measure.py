@@ -17,7 +17,8 @@ from lanes import Recipe
 from probes.generate.sampler import Sampling, generate
 from probes.result.reading import Probe, Reading, Score
 from probes.run.answers import split_scored
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.scoring import Answer
 
 RecipeRow = tuple[str, Mapping[str, object]]
