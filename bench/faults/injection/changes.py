@@ -3,8 +3,8 @@
 import os
 import struct
 
-from bench.faults.injection.calls import Call
-from bench.faults.injection.disk import Change
+from bench.faults.injection.calls import SystemCall
+from bench.faults.injection.disk import FileChange
 from bench.faults.injection.process import memory_at, position_of, signed, text_at
 
 _CURRENT_FOLDER, _REMOVE_FOLDER = -100, 0x200
@@ -16,7 +16,7 @@ class ChangesBelow:
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def of_call(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
+    def of_call(self, thread: int, call: SystemCall, arguments: tuple[int, ...], record: bool) -> FileChange | None:
         """The change that the call would make to a file under the root; None if it makes none."""
         try:
             if call.form in ("path", "paths", "open", "creat", "truncate", "symlink"):
@@ -25,7 +25,7 @@ class ChangesBelow:
         except (FileNotFoundError, ProcessLookupError):  # the descriptor or the process does not exist any more
             return None
 
-    def _change_by_path(self, thread: int, call: Call, arguments: tuple[int, ...]) -> Change | None:
+    def _change_by_path(self, thread: int, call: SystemCall, arguments: tuple[int, ...]) -> FileChange | None:
         form, first = call.form, call.first
 
         def path_at(place: int) -> str:
@@ -36,10 +36,10 @@ class ChangesBelow:
 
         if form == "paths":
             old, new = (path_at(0), path_at(1)) if first < 0 else (path_at(first), path_at(first + 2))
-            return Change("link" if "link" in call.name else "rename", old, new) if self._is_inside(new) else None
+            return FileChange("link" if "link" in call.name else "rename", old, new) if self._is_inside(new) else None
         if form == "symlink":
             path = path_at(1)
-            return Change("symlink", path, text_at(thread, arguments[0])) if self._is_inside(path) else None
+            return FileChange("symlink", path, text_at(thread, arguments[0])) if self._is_inside(path) else None
         path = path_at(max(first, 0))
         if not self._is_inside(path):
             return None
@@ -47,30 +47,32 @@ class ChangesBelow:
             flags = arguments[first + 2] if form == "open" else os.O_CREAT | os.O_TRUNC
             exists = os.path.exists(path)
             if exists and flags & os.O_TRUNC and not flags & os.O_EXCL:
-                return Change("size", path, offset=0)
-            return Change("create", path) if flags & os.O_CREAT and not exists else None
+                return FileChange("size", path, offset=0)
+            return FileChange("create", path) if flags & os.O_CREAT and not exists else None
         if form == "truncate":
-            return Change("size", path, offset=arguments[1])
+            return FileChange("size", path, offset=arguments[1])
         if call.name.startswith("mkdir"):
-            return None if os.path.isdir(path) else Change("mkdir", path)
+            return None if os.path.isdir(path) else FileChange("mkdir", path)
         flags = arguments[2] if call.name == "unlinkat" else 0
         kind = "rmdir" if call.name == "rmdir" or flags & _REMOVE_FOLDER else "unlink"
-        return Change(kind, path) if os.path.lexists(path) else None
+        return FileChange(kind, path) if os.path.lexists(path) else None
 
-    def _change_by_descriptor(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
+    def _change_by_descriptor(
+        self, thread: int, call: SystemCall, arguments: tuple[int, ...], record: bool
+    ) -> FileChange | None:
         form, descriptor = call.form, signed(arguments[0])
         path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
         if not self._is_inside(path) or path.endswith(" (deleted)"):
             return None
         if form == "sync":
-            return Change("sync", path)
+            return FileChange("sync", path)
         if form == "size":
-            return Change("size", path, offset=arguments[1])
+            return FileChange("size", path, offset=arguments[1])
         if form == "grow":
-            return Change("grow", path, offset=arguments[2] + arguments[3]) if not arguments[1] else None
+            return FileChange("grow", path, offset=arguments[2] + arguments[3]) if not arguments[1] else None
         offset = arguments[3] if form.startswith("p") else position_of(thread, descriptor, path)
         data = written_data(thread, call, arguments) if record else b""
-        return Change("write", path, offset=offset, data=data)
+        return FileChange("write", path, offset=offset, data=data)
 
     def _is_inside(self, path: str) -> bool:
         return path == self.root or path.startswith(self.root + "/")
@@ -85,14 +87,14 @@ class ChangesBelow:
         return os.path.join(os.path.realpath(head), tail)
 
 
-def needs_space(change: Change) -> bool:
+def needs_space(change: FileChange) -> bool:
     """Whether a full disk lets it fail."""
     if change.kind == "size":
         return os.path.exists(change.path) and change.offset > os.path.getsize(change.path)
     return change.kind in ("write", "create", "mkdir", "grow", "link", "symlink")
 
 
-def written_data(thread: int, call: Call, arguments: tuple[int, ...]) -> bytes:
+def written_data(thread: int, call: SystemCall, arguments: tuple[int, ...]) -> bytes:
     """The data of a write."""
     if call.form in ("write", "pwrite"):
         return memory_at(thread, arguments[1], arguments[2])

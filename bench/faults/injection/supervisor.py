@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.faults.injection.calls import Call, by_number, listen
+from bench.faults.injection.calls import SystemCall, by_number, listen
 from bench.faults.injection.changes import ChangesBelow, needs_space, written_data
-from bench.faults.injection.disk import Change
+from bench.faults.injection.disk import FileChange
 from bench.faults.injection.process import kill_all, process_of
 
 Kind = Literal["kill", "tear", "main", "worker", "full", "error"]
@@ -59,7 +59,7 @@ class ProcessResult:
     stderr: str = ""
     stdout: str = ""
     hung: bool = False
-    changes: list[Change] = field(default_factory=list)
+    changes: list[FileChange] = field(default_factory=list)
 
 
 @dataclass
@@ -68,9 +68,9 @@ class _Question:
 
     id: int
     thread: int
-    call: Call
+    call: SystemCall
     arguments: tuple[int, ...]
-    change: Change
+    change: FileChange
 
 
 @dataclass
