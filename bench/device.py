@@ -30,7 +30,8 @@ from probes.memory.fit import workload
 from probes.rendering.renderer import TokenRow
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.devices import use_devices
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.scoring.execution.scorer import ExecutionSettings
 from testing.simulated_study import write_data
 
@@ -117,7 +118,7 @@ class Checks:
         print(f"{'ok    ' if holds else 'FAILED'} {name}: {found}", flush=True)
 
 
-class Trial:
+class DeviceTrial:
     """One workbench, and the probes of the checks on it."""
 
     def __init__(self, folder: Path, device: str, checks: Checks) -> None:
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TemporaryDirectory() as given:
         folder = Path(given)
         write_model(folder / "model", TINY if asked.tiny else SMALL)
-        trial = Trial(folder, device, checks)
+        trial = DeviceTrial(folder, device, checks)
         try:
             for quantization in ("none", "nf4"):
                 for objective in ("orpo", "dpo"):

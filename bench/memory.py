@@ -68,7 +68,7 @@ def measured(model: Path, setting: Setting) -> dict[str, Any]:
     from probes.memory.workload import Workload
     from probes.model.load import load_base
     from probes.run.devices import use_devices
-    from probes.run.execute import peak_gb, reset_peak
+    from probes.run.peak_memory import peak_gb, reset_peak
 
     device = use_devices(1)
     reset_peak(device)

@@ -24,7 +24,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from agent.policy.confirmation import FIRST_LOOK, Account, Given, Look, Terms, Verdict, look, standing
-from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Place, Places
+from agent.policy.knob_effects import Axis, Effects, Observed, Place, Places
+from agent.policy.knob_model import KnobModel
 from agent.policy.night import TARGET_FREEDOM
 from agent.policy.settings import PolicySettings
 from agent.policy.wave_design import drawn_wave, spread_wave

@@ -20,8 +20,9 @@ from probes.inputs.settings import ServingSettings
 from probes.model.load import load_quietly
 from probes.rendering.renderer import RenderedPrompt
 from probes.result.reading import Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
 from probes.run.store import ADAPTER
+from probes.run.workbench import Workbench
 
 GREEDY = 1e-6  # a study's temperature is above 0, and vLLM raises a low one to 0.01; this is greedy here
 SEED = 42

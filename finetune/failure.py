@@ -11,7 +11,7 @@ from finetune.plan import TrainingPlan
 from finetune.start import RunStart
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import Collapsed, read_spot_checks
-from probes.run.execute import classify
+from probes.run.classify import classify
 from probes.run.failures import MEANINGS
 from probes.train.curve import LOGGED, read_curve
 from probes.train.curve import NAME as CURVE

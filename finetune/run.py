@@ -39,7 +39,8 @@ from probes.inputs.material import code_digest
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.devices import use_devices
-from probes.run.execute import Workbench, peak_gb, reset_peak
+from probes.run.peak_memory import peak_gb, reset_peak
+from probes.run.workbench import Workbench
 from probes.train.curve import NAME as CURVE
 from probes.train.curve import read_curve
 

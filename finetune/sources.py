@@ -1,11 +1,14 @@
 """The data of a full-length run: the sources that a recipe weighs, or the pairs of the REWARD store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from finetune.objectives.reward_rows import SOURCE, read_reward_pairs
-from finetune.review import ReviewState, require_reviewed, review_state
+from common.digests import digest_of
+from common.errors import BadInput
+from finetune.review import ReviewState, require_reviewed, require_set_reviewed, review_state
 from lanes import Recipe
+from preferences.store.annotations import AnnotatedRow, judged_bad, reviewed_ids, set_digest, usable_rows
+from preferences.store.rows import normalized, text_to_json
 from preferences.store.stores import Stores
 from probes.inputs import sources
 from probes.inputs.files.records import rows_digest
@@ -14,6 +17,8 @@ from probes.inputs.sources import good_source
 from probes.inputs.training_rows import TrainingRow
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import count, refused_rows
+
+SOURCE = "reward"
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,41 @@ def study_sources(material: Material, recipe: Recipe, stores: Stores, unreviewed
 
 
 def reward_source(stores: Stores, unreviewed: bool) -> list[ReadSource]:
-    """The pairs of the REWARD store."""
-    pairs, digest, review = read_reward_pairs(stores, unreviewed)
-    path = stores.path("reward")
+    """The pairs of the REWARD store, its digest, and whether it was reviewed. BadInput if it has no two answers to one
+    prompt with different scores, or if nobody reviewed it."""
+    stored, path = stores.read("reward"), stores.path("reward")
+    rows = usable_rows(stored)
+    judged = reviewed_ids(stores.reviews(), set_digest(stored))
+    review = ReviewState(SOURCE, None, stores.reviewed("reward"), len(judged), judged_bad(rows), False, stored=True)
+    pairs = reward_pairs(rows)
+    if not pairs:
+        raise BadInput(
+            f"a reward model is trained on answers to one prompt with different scores, and {path} "
+            "has none; run a session with a harvest, or add some with nightlane pairs import --kind reward"
+        )
+    require_set_reviewed(review, "reward", len(rows), unreviewed)
+    digest = digest_of([[text_to_json(row.row.prompt), text_to_json(row.texts[0]), row.scores[0]] for row in rows])
     return [ReadSource(sources.SourceRows(SOURCE, path, pairs, ()), str(path), digest, review)]
+
+
+def reward_pairs(rows: Iterable[AnnotatedRow]) -> tuple[TrainingRow, ...]:
+    """For each prompt, its best answer with each other answer that has a lower score, in the order of the store."""
+    groups: dict[str, list[tuple[int, AnnotatedRow]]] = {}
+    for line, row in enumerate(rows, 1):
+        groups.setdefault(normalized(row.row.prompt), []).append((line, row))
+    pairs = []
+    for group in groups.values():
+        _, best = max(group, key=lambda one: (_score(one[1]), -one[0]))
+        pairs += [
+            TrainingRow(row.row.prompt, best.texts[0], row.texts[0], SOURCE, 0, line)
+            for line, row in group
+            if _score(row) < _score(best)
+        ]
+    return tuple(sorted(pairs, key=lambda pair: pair.line))
+
+
+def _score(row: AnnotatedRow) -> float:
+    return float(row.scores[0] or 0.0)
 
 
 def of_reward_rows(recipe: Recipe) -> Recipe:

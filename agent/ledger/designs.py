@@ -8,7 +8,7 @@ from typing import Any, Literal
 from agent.ledger.tables import STACK, WAVE, CheckRow
 from agent.policy.confirmation import Given
 from agent.policy.decision_basis import given_from
-from agent.policy.knob_model import Places
+from agent.policy.knob_effects import Places
 from agent.policy.night_plan import NightPlan
 from probes.result.comparison import Comparison, comparison_from
 

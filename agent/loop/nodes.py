@@ -27,7 +27,7 @@ from agent.loop.search.proposals import Proposals
 from agent.loop.search.waves import MAX_MACHINE_FAULTS, Waves
 from agent.loop.seeds import Seeds
 from agent.loop.start_or_resume.baseline import Baseline
-from agent.policy.knob_model import Places
+from agent.policy.knob_effects import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
 from agent.policy.night_plan import NightPlan
 from agent.policy.night_power import MOST_PROBES

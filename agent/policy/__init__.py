@@ -2,6 +2,7 @@
 
 settings.py             [policy], every threshold there is
 night.py                what comes next: a wave, the confirmation of a stack, or the end
+knob_effects.py         the knobs that are searched, a reading, and what moving a knob is worth: values only
 knob_model.py           what all readings together say of every knob: a Gaussian process per knob, and the noise
 wave_design.py          which recipes a wave measures
 stack.py                which changes are confirmed together

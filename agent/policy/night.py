@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy
 
 from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
-from agent.policy.knob_model import Axis, Effects, KnobModel, Models, Observed, Places, Priors
+from agent.policy.knob_effects import Axis, Effects, Observed, Places
+from agent.policy.knob_model import KnobModel, Models, Priors
 from agent.policy.night_plan import NightPlan, ReadingNoise, first_look, plan, power
 from agent.policy.settings import PolicySettings
 from agent.policy.stack import Stack, best_stack

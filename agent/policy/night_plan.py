@@ -18,7 +18,7 @@ from scipy.special import chdtr, chdtrc, ndtr, stdtrit
 
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, combined_error
-from agent.policy.knob_model import Effects
+from agent.policy.knob_effects import Effects
 from agent.policy.stack import Stack
 from probes.result.variance_pooling import ALIKE
 

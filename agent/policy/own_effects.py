@@ -4,7 +4,7 @@ import math
 
 from agent.policy.confirmation import Verdict
 from agent.policy.decision_basis import Own
-from agent.policy.knob_model import Place
+from agent.policy.knob_effects import Place
 from agent.policy.night import Known, likely_breaks
 from probes.result.comparison import quantile
 

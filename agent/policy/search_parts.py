@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy
 
 from agent.policy import night, wave_design
-from agent.policy.knob_model import Axis, Effects, Place, Places
+from agent.policy.knob_effects import Axis, Effects, Place, Places
 from agent.policy.night import ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.wave_design import Usable
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy
 
-from agent.policy.knob_model import Effects, KnobModel, Place, Places
+from agent.policy.knob_effects import Effects, Place, Places
+from agent.policy.knob_model import KnobModel
 from agent.policy.wave_design import Usable
 
 GUARD_SLACK = 1.0

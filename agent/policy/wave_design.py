@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from agent.policy.knob_model import Axis, Effects, Place, Places
+from agent.policy.knob_effects import Axis, Effects, Place, Places
 
 MOVED, STRUCTURAL_MOVED = 0.75, 0.25
 """Most of a first wave's recipes that move a knob, and one that changes what the others do: most readings should say

@@ -1,4 +1,5 @@
-"""The kept answers of a probe, scored by another scorer. A probe that was scored before is not scored again."""
+"""The kept answers of probes, scored by another scorer, or compared by one that chooses between two answers. What was
+scored or compared before is not done again."""
 
 import json
 from collections.abc import Mapping
@@ -6,14 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.workspace.choices_file import choices_path, comparison_name, read_choices, write_choices
 from common.digests import require_own_digest, with_own_digest
 from common.files import write_durably
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
+from probes.result.comparison import Choice
 from probes.result.reading import Reading, outcome_from_json, outcome_to_json
 from probes.run.answers import require_enough, split_scored
 from probes.run.store import DAMAGED, ProbeStore
-from probes.scoring import Answer, Context, Scorer, ScorerBroken
+from probes.scoring import Answer, AnswerPair, Context, Missing, Scorer, ScorerBroken
+from probes.scoring.protocol import ScorerExaminer, too_many_missing
 from probes.scoring.thoughts import without_thoughts
 
 
@@ -83,3 +87,45 @@ def _part_to_score(row: Mapping[str, Any], settings: ScorerSettings) -> str:
     if settings.thoughts == "keep":
         return str(row["text"])
     return str(row["scored_text"]) if "scored_text" in row else without_thoughts(str(row["text"]))
+
+
+@dataclass
+class Chooser:
+    """Compares readings by their answers. ``folder``: the choices are kept there, a file for two probes each."""
+
+    examiner: ScorerExaminer
+    settings: ScorerSettings
+    prompts: Mapping[str, Prompt]
+    store: ProbeStore
+    folder: Path
+    context: Context
+
+    def choices(self, candidate: Reading, baseline: Reading) -> list[Choice] | str:
+        """The choices between the answers of two readings to the same prompts, or why there are none."""
+        path = choices_path(self.folder, comparison_name(candidate.probe, baseline.probe))
+        try:
+            found, failure = read_choices(path)
+        except DAMAGED:
+            made = self._made(candidate, baseline)
+            if isinstance(made, str):
+                return made
+            found, failure = made
+            write_choices(path, found, failure)
+        return found if failure is None else f"probes {candidate.probe} and {baseline.probe}: {failure}"
+
+    def _made(self, candidate: Reading, baseline: Reading) -> tuple[list[Choice], str | None] | str:
+        """The choices, and why they are too few; or why no answers can be compared."""
+        mine, theirs = (kept_texts(one, self.store, self.prompts, self.settings) for one in (candidate, baseline))
+        if isinstance(mine, str) or isinstance(theirs, str):
+            return mine if isinstance(mine, str) else str(theirs)
+        unequal = [place for place in mine if mine[place] != theirs[place]]
+        duels = [AnswerPair(self.prompts[place[0]], mine[place], theirs[place]) for place in unequal]
+        values = dict(zip(unequal, self.examiner.prefer(duels, self.context), strict=True))
+        found, missing = list[Choice](), list[str]()
+        for place in mine:
+            value = values.get(place, 0.0)
+            if isinstance(value, Missing):
+                missing.append(value.reason)
+            else:
+                found.append(Choice(baseline.seed, *place, value))
+        return found, too_many_missing(missing, len(mine), self.settings.most_missing) or None

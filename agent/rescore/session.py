@@ -8,7 +8,9 @@ all readings.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -18,8 +20,7 @@ from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
 from agent.policy.confirmation import Account, Terms, standing
-from agent.rescore.answers import Rescorer
-from agent.rescore.choices import Chooser
+from agent.rescore.answers import Chooser, Rescorer
 from agent.rescore.new_scorer import NewScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
@@ -29,8 +30,9 @@ from common.errors import BadInput
 from common.files import write_durably
 from lanes import show
 from probes.endpoint.spending import Allowance, SpendingMeter
+from probes.inputs.prompts import Prompt
 from probes.result.comparison import Choice
-from probes.result.reading import Reading
+from probes.result.reading import ProbeKey, Reading
 from probes.run.store import ProbeStore
 from probes.scoring import Context, scorer_class
 from probes.scoring.failures import scorer_failures_reported
@@ -125,19 +127,20 @@ class _StackPairs:
         return self.both[probe]
 
 
-def rescore(
-    workspace: Workspace,
-    session_id: str | None,
-    new: NewScorer,
-    note: Callable[[str], None],
-    dollars: float | None = None,
-) -> Rescored:
-    """Score the kept answers of a session's confirmations again, and decide again. ``dollars``: what judging may cost.
+@dataclass(frozen=True)
+class _Confirmed:
+    """The confirmations of a session that are decided again: its ``stacks`` with their decisions. ``key``: of its
+    probes."""
 
-    BadInput if there is no such session, or it has no confirmation; BudgetSpent if judging costs more; errors of the
-    scorer as in a probe. What was scored stays, and the same call goes on.
-    """
-    with Ledger(workspace.ledger, read_only=True) as ledger:
+    session: SessionRow
+    study: Study
+    stacks: Sequence[tuple[RecordedStack, DecisionRow]]
+    store: ProbeStore
+    key: ProbeKey
+
+    @classmethod
+    def of(cls, workspace: Workspace, ledger: Ledger, session_id: str | None) -> "_Confirmed":
+        """BadInput if there is no such session, or it has no confirmation, or its probes are gone."""
         session = ledger.session(session_id)
         if session is None:
             raise (
@@ -152,51 +155,79 @@ def rescore(
         concluded = [(stack, made) for stack in stacks if (made := ledger.decision(stack.members[0]))]
         if not concluded:
             raise BadInput(f"session {session.id} confirmed no stack, so there is nothing to decide again")
-        store, ids = ProbeStore(workspace.runs), _probe_ids(ledger, session, concluded)
+        store = ProbeStore(workspace.runs)
         key = store.key(session.key)
         if key is None:
             raise BadInput(f"no probe of session {session.id} is left in {workspace.runs}; restore runs/probe-*/")
-        prompts = {prompt.id: prompt for prompt in new.prompts_of(study.material, key)}
+        return cls(session, study, concluded, store, key)
+
+    def probe_ids(self, ledger: Ledger) -> dict[tuple[str, int], str]:
+        """Of the probes that were compared, by (recipe, seed)."""
+        seeds = {seed for _, decision in self.stacks for pair in _seeds(decision) for seed in pair}
+        rows = ledger.probes_under(self.session.key, sorted(seeds))
+        return {(row.recipe, row.seed): row.id for row in rows if row.kind == "reading"}
+
+
+def rescore(
+    workspace: Workspace,
+    session_id: str | None,
+    new: NewScorer,
+    note: Callable[[str], None],
+    dollars: float | None = None,
+) -> Rescored:
+    """Score the kept answers of a session's confirmations again, and decide again. ``dollars``: what judging may cost.
+
+    BadInput if there is no such session, or it has no confirmation; BudgetSpent if judging costs more; errors of the
+    scorer as in a probe. What was scored stays, and the same call goes on.
+    """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        confirmed = _Confirmed.of(workspace, ledger, session_id)
+        session, study = confirmed.session, confirmed.study
+        prompts = {prompt.id: prompt for prompt in new.prompts_of(study.material, confirmed.key)}
         folder = workspace.runs / f"rescore-{session.id}-{new.digest[:8]}"
         folder.mkdir(exist_ok=True)
         allowance = Allowance(file=folder / "judging.sqlite", session=session.id, dollars=dollars)
-        kind = scorer_class(new.settings.kind)
-        opened: Any = (kind.examiner if new.settings.chooses else kind)(new.settings, new.folder)
-        try:
-            with scorer_failures_reported(), SpendingMeter(allowance) as meter:
-                context = Context(note, meter)
-                if new.settings.chooses:
-                    pairs = _StackPairs(store, Chooser(opened, new.settings, prompts, store, folder, context), ids)
-                else:
-                    pairs = _StackPairs(
-                        store, Rescorer(opened, new.settings, new.digest, prompts, store, folder, context), ids
-                    )
-                replays = tuple(_replays(ledger, study, concluded, pairs, note))
-                spent = meter.spent.dollars
-        finally:
-            opened.close()
+        with _rescorer(new, prompts, confirmed.store, folder, allowance, note) as (rescorer, meter):
+            pairs = _StackPairs(confirmed.store, rescorer, confirmed.probe_ids(ledger))
+            replays = tuple(_replays(ledger, study, confirmed.stacks, pairs, note))
+            spent = meter.spent.dollars
         rows = ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))
-        found = Rescored(
-            session=session.id,
-            scorers=(study.scorer.kind, new.settings.kind),
-            target=study.target,
-            stacks=replays,
-            not_confirmed=sum(row.basis is None or row.basis.stack is None for row in rows),
-            probes=len(pairs.both),
-            means={} if new.settings.chooses else _means(pairs.both.values()),
-            dollars=spent,
-            folder=str(folder),
-        )
-        write_durably(folder / "rescore.json", with_own_digest(json.dumps(asdict(found), indent=1)))
-        return found
+    found = Rescored(
+        session=session.id,
+        scorers=(study.scorer.kind, new.settings.kind),
+        target=study.target,
+        stacks=replays,
+        not_confirmed=sum(row.basis is None or row.basis.stack is None for row in rows),
+        probes=len(pairs.both),
+        means={} if new.settings.chooses else _means(pairs.both.values()),
+        dollars=spent,
+        folder=str(folder),
+    )
+    write_durably(folder / "rescore.json", with_own_digest(json.dumps(asdict(found), indent=1)))
+    return found
 
 
-def _probe_ids(
-    ledger: Ledger, session: SessionRow, concluded: Sequence[tuple[RecordedStack, DecisionRow]]
-) -> dict[tuple[str, int], str]:
-    seeds = {seed for stack, decision in concluded for pair in _seeds(decision) for seed in pair}
-    rows = ledger.probes_under(session.key, sorted(seeds))
-    return {(row.recipe, row.seed): row.id for row in rows if row.kind == "reading"}
+@contextmanager
+def _rescorer(
+    new: NewScorer,
+    prompts: Mapping[str, Prompt],
+    store: ProbeStore,
+    folder: Path,
+    allowance: Allowance,
+    note: Callable[[str], None],
+) -> Iterator[tuple[Rescorer | Chooser, SpendingMeter]]:
+    """The other scorer, opened, and what it spends: it scores answers again, or chooses between them."""
+    settings, kind = new.settings, scorer_class(new.settings.kind)
+    opened: Any = (kind.examiner if settings.chooses else kind)(settings, new.folder)
+    try:
+        with scorer_failures_reported(), SpendingMeter(allowance) as meter:
+            context = Context(note, meter)
+            if settings.chooses:
+                yield Chooser(opened, settings, prompts, store, folder, context), meter
+            else:
+                yield Rescorer(opened, settings, new.digest, prompts, store, folder, context), meter
+    finally:
+        opened.close()
 
 
 def _seeds(decision: DecisionRow) -> tuple[tuple[int, int], ...]:

@@ -15,7 +15,7 @@ from agent.ledger.tables import ProposalRow
 from agent.loop.measurements import Measurements
 from agent.loop.search.decisions import Decisions
 from agent.loop.search.proposals import Proposals
-from agent.policy.knob_model import Place, Places
+from agent.policy.knob_effects import Place, Places
 from agent.policy.night import Known
 from agent.proposers.dead_ends import SKIPPED
 from agent.steering.requests import in_words, standing

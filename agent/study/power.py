@@ -33,7 +33,7 @@ from probes.run.store import ProbeStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
+class AssumedNoise:
     """Standard deviations on the 0 to 10 scale: between runs, of a category within a run, of one answer's score around
     the mean of its category, and between judgements of one answer. ``correlation``: between the answers of the two
     sides."""
@@ -70,7 +70,7 @@ class PairNoise:
         return self.deviation / math.sqrt(2)
 
 
-def pair_noise(design: Design, noise: Noise) -> PairNoise:
+def pair_noise(design: Design, noise: AssumedNoise) -> PairNoise:
     """The noise of a pair of this design under this noise.
 
     A pairwise choice is won where the difference of the scores is above 0. Near a difference of 0, one point more wins
@@ -85,7 +85,7 @@ def pair_noise(design: Design, noise: Noise) -> PairNoise:
     return PairNoise(math.sqrt(whole), answers / whole if whole else 0.0)
 
 
-ASSUMED = Noise()
+ASSUMED = AssumedNoise()
 FEWEST_READINGS = 12  # of an earlier session, before they replace the assumption
 ASSUMED_JUDGEMENT = 0.5  # points between two judgements of one answer, until an examination has measured it
 
@@ -98,7 +98,7 @@ class PowerAnalysis:
 
     designs: dict[str, Design]
     pairs: dict[str, float]
-    assumed: Noise
+    assumed: AssumedNoise
     night: NightPower
     measured: int
 

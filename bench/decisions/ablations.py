@@ -14,7 +14,8 @@ import numpy
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from agent.policy.knob_model import JITTER, Axis, Effects, KnobModel, Place, Places, Table
+from agent.policy.knob_effects import Axis, Effects, Place, Places, Table
+from agent.policy.knob_model import JITTER, KnobModel
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
 from agent.policy.night_plan import NightPlan
 from agent.policy.search_parts import SearchParts

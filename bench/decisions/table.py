@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, PolicyFigures
-from bench.decisions.intervals import EstimatedFigure
+from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, EstimatedFigure, PolicyFigures
 from bench.decisions.play import CHANGED, MAIN, OURS, SMOOTH, TWICE, Cell
 
 REFERENCE = ("oracle",)

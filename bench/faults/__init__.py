@@ -9,6 +9,7 @@ damaged_files    damaged files of a workspace
 judge_faults     a night whose judge fails in every way
 
 injection/calls             which system calls change files, and the filter that makes the kernel ask about them
+injection/changes           what a call of another process would change; injection/process reads its memory
 injection/supervisor        runs one command in a forked process; counts, records, fails or kills at its calls
 injection/disk              what a kill or a power cut leaves of recorded calls
 scenarios/scenario          a command, how a person recovers after a fault, and what must exist at the end

@@ -150,7 +150,7 @@ FREE_SPACE = re.compile(r'"free_gb": [\d.]+')
 
 
 @dataclass(frozen=True)
-class Case:
+class DamagedFileCase:
     """One command on a workspace with one damaged file.
 
     ``code`` is its exit code, None after a traceback; ``says`` is the traceback or the content of stderr. ``changed``:
@@ -167,14 +167,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Table:
-    cases: tuple[Case, ...]
+    cases: tuple[DamagedFileCase, ...]
 
     @property
-    def tracebacks(self) -> tuple[Case, ...]:
+    def tracebacks(self) -> tuple[DamagedFileCase, ...]:
         return tuple(case for case in self.cases if case.code is None)
 
     @property
-    def unnoticed(self) -> tuple[Case, ...]:
+    def unnoticed(self) -> tuple[DamagedFileCase, ...]:
         """Cases whose output changed without a message and whose damage ``doctor`` does not find either; and those of
         ``doctor`` on a changed file that has a digest."""
         found_by_doctor = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
@@ -202,7 +202,7 @@ class Table:
             )
 
 
-def _has_digest(case: Case) -> bool:
+def _has_digest(case: DamagedFileCase) -> bool:
     return case.damage != "deleted" and any(PurePath(case.file).match(pattern) for pattern in WITH_DIGESTS)
 
 
@@ -221,7 +221,7 @@ def damage_table(
     damages = dict(DAMAGES)
     if os.geteuid() == 0:
         damages.pop("unreadable", None)  # the superuser can read every file
-    cases: list[Case] = []
+    cases: list[DamagedFileCase] = []
     place = workspace.with_name(f"{workspace.name}-damaged")  # a sibling: sessions have relative paths to studies
     copy = _Copy(workspace, place)
     with tempfile.TemporaryDirectory() as folder:
@@ -237,7 +237,7 @@ def damage_table(
                         copy, command, commands[command], file, partial(damages[damage], place / file)
                     )
                     changed = stdout != undamaged.get(command, stdout)
-                    cases.append(Case(file, damage, command, code, changed, message))
+                    cases.append(DamagedFileCase(file, damage, command, code, changed, message))
     shutil.rmtree(place, ignore_errors=True)
     return Table(tuple(cases))
 

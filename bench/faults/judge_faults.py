@@ -29,7 +29,7 @@ LAB = Path(labs.persona.__file__).parent
 
 
 @dataclass(frozen=True)
-class Night:
+class JudgedNight:
     """The rows without varying columns, the injected faults, requests and seconds."""
 
     rows: list[dict[str, str]]
@@ -58,7 +58,7 @@ def main() -> int:
     return 0 if equal and set(faulty.faults) == set(FAULTS) else 1
 
 
-def night(decisions: int, faults: float) -> Night:
+def night(decisions: int, faults: float) -> JudgedNight:
     """Run one session in a copy of the lab, so that it does not use the judgements of another one's cache."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Path(shutil.copytree(LAB, Path(folder) / "persona", ignore=shutil.ignore_patterns("judge-cache*")))
@@ -83,7 +83,7 @@ def night(decisions: int, faults: float) -> Night:
             with (Path(folder) / "results.tsv").open(encoding="utf-8") as stream:
                 table = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
             rows = [{name: value for name, value in row.items() if name not in VARYING_COLUMNS} for row in table]
-            return Night(rows, endpoint.faults, len(endpoint.requests), seconds)
+            return JudgedNight(rows, endpoint.faults, len(endpoint.requests), seconds)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ from probes.model.adapter import adapted
 from probes.model.joined_adapters import JoinedAdapters
 from probes.model.load import Base, load_base
 from probes.result.reading import Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.scoring import Answer
 from probes.train import trl
 from probes.train.job import Trained, TrainingJob

@@ -233,8 +233,7 @@ def score(
 
     Scores are recorded beside the rows, with the digest of their scorer; pairs certify needs them."""
     from agent.workspace.pair_stores import open_stores, store_of_pairs
-    from preferences.scoring.cost import judging_cost
-    from preferences.scoring.plan import known_prompts, plan_scoring
+    from preferences.scoring.plan import judging_cost, known_prompts, plan_scoring
     from preferences.scoring.score_store import score_rows
     from view.pairs.scoring import plan_data, plan_text, scoring_data, scoring_text
 

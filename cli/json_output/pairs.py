@@ -8,7 +8,7 @@ from typing import (
 
 from typing_extensions import TypedDict
 
-from preferences.scoring.cost import JudgingCost
+from preferences.scoring.plan import JudgingCost
 from preferences.store.annotations import Review
 from preferences.store.audit import Audit
 from probes.endpoint.spending import Usage

@@ -16,7 +16,7 @@ from evaluation.own_study.answers import AnsweringSide, ModelInMemory, Sampler
 from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
 from probes.rendering.renderer import RenderedPrompt, Renderer
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 
 MERGED = "merged"
 SLOTS = 4

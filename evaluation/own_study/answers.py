@@ -10,7 +10,7 @@ from probes.generate.sampled_text import SampledText
 from probes.inputs.prompts import Prompt
 from probes.rendering.renderer import RenderedPrompt, Renderer
 from probes.run.answers import require_enough, scored_text, split_scored, write_answers
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 from probes.scoring import Answer, Context, Mark, Missing
 
 SEEDS_OF_EVALUATIONS = 2**32

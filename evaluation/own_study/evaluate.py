@@ -29,7 +29,7 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import RunnerSettings
 from probes.model.load import adapter_digest, base_digest
 from probes.run.devices import use_devices
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 from probes.scoring import scorer_class, scorer_digest
 from probes.scoring.failures import scorer_failures_reported
 

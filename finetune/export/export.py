@@ -75,7 +75,7 @@ def _require_possible(request: ExportRequest) -> None:
 def _require_gguf(request: ExportRequest, trained: TrainedAdapter, base: ExportBase) -> None:
     """All that can be refused before the base is loaded."""
     require_extra("gguf", "a GGUF adapter")
-    from finetune.export.gguf_names import architecture_of
+    from finetune.export.gguf_file import architecture_of
     from finetune.export.lora_weights import require_plain
 
     require_plain(trained)

@@ -20,7 +20,7 @@ from finetune.run import Note, run
 from finetune.run_folder import placed
 from probes.endpoint.spending import SpendingMeter
 from probes.model.load import adapter_digest
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 from probes.scoring.failures import scorer_failures_reported
 
 RunProgress = Callable[[int], AbstractContextManager[Callable[[Mapping[str, Any]], None]]]

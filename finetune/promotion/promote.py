@@ -24,7 +24,7 @@ from preferences.store.stores import Stores
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.model.load import load_quietly
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 
 SEEDS = (42, 123, 7)
 FEWEST_SEEDS = 3

@@ -15,7 +15,7 @@ from finetune.watch.rules import SpotAnswer, SpotCheck, collapse, worse
 from probes.inputs.material import Material, evenly
 from probes.inputs.prompts import Prompt
 from probes.model.load import Base
-from probes.run.execute import Workbench
+from probes.run.workbench import Workbench
 from probes.scoring import Context, Mark, ScorerBroken
 
 NAME = "spot_checks.jsonl"

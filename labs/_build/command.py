@@ -3,16 +3,31 @@
 import argparse
 import sys
 import time
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import NightlaneError
 from labs._build.material import MANIFEST, Lab
 
 HERE = Path(__file__).parents[1]
+RecipeRow = tuple[str, Mapping[str, object]]
+"""The name of a row, and how its recipe differs from the starting recipe."""
 
 
-def main(lab: Lab) -> None:
+@dataclass(frozen=True)
+class RecipeTable:
+    """What --measure prints of a lab. ``worth``: a score from 0 to 10 as the table counts it. ``digits``: decimal
+    places."""
+
+    study: Path
+    categories: Sequence[str]
+    recipes: Sequence[RecipeRow]
+    worth: Callable[[float], float]
+    digits: int
+
+
+def main(lab: Lab, table: RecipeTable) -> None:
     """Make the material in `labs/NAME/build/`, then print its manifest or measure the recipes of the README."""
     parser = argparse.ArgumentParser(prog=f"python -m labs.{lab.name}", description=f"Make the material of {lab.name}.")
     parser.add_argument("--measure", action="store_true", help="then train and score the recipes of the README")
@@ -28,7 +43,9 @@ def main(lab: Lab) -> None:
     if not arguments.measure:
         print((directory / MANIFEST).read_text(encoding="utf-8"))
         return
-    import_module(f"labs.{lab.name}.measure").main(arguments.seeds, arguments.rows)
+    from labs._build.measure import print_table
+
+    print_table(table, arguments.seeds, arguments.rows)
 
 
 class PrintedProgress:

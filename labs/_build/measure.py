@@ -1,11 +1,10 @@
 """Trains and scores the recipes of a lab's README as a probe does, with TRL, PEFT and the scorer of the study.
 
-Prints one Markdown row per recipe: means per category over prompts, samples and seeds.
+Prints one Markdown row per recipe: means per category over prompts, samples and seeds. Imports torch.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -13,56 +12,47 @@ from tempfile import TemporaryDirectory
 import torch
 
 from agent.study.load import Study, load_study
+from labs._build.command import RecipeTable
 from lanes import Recipe
 from probes.generate.sampler import Sampling, generate
 from probes.result.reading import Probe, Reading, Score
 from probes.run.answers import split_scored
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.scoring import Answer
 
-RecipeRow = tuple[str, Mapping[str, object]]
-"""The name of a row, and how its recipe differs from the starting recipe."""
+
+def print_table(table: RecipeTable, seeds: Sequence[int], rows: str = "") -> None:
+    """Measure the base and every recipe whose name contains ``rows``, and print a row of each."""
+    torch.set_num_threads(1)
+    study = load_study(table.study)
+    bench = Workbench(study.material, "cpu", {}, study.file.runner)
+    print(f"| recipe | {' | '.join(table.categories)} | all | seeds |\n|---|{'---:|' * (len(table.categories) + 2)}")
+    try:
+        _print_row(table, "base", _scores_of_base(study, bench), "")
+        for name, changes in table.recipes:
+            if rows in name:
+                readings = list(_readings(study, bench, changes, seeds))
+                each = [_means(table, reading.scores)["all"] for reading in readings]
+                spread = f"{min(each):.{table.digits}f} to {max(each):.{table.digits}f}"
+                _print_row(table, name, [score for reading in readings for score in reading.scores], spread)
+    finally:
+        bench.close()
 
 
-@dataclass(frozen=True)
-class RecipeTable:
-    """``worth``: the value of a score in the table. ``digits``: decimal places."""
+def _print_row(table: RecipeTable, name: str, scores: Sequence[Score], spread: str) -> None:
+    means = _means(table, scores)
+    cells = [f"{means[group]:.{table.digits}f}" for group in (*table.categories, "all")]
+    print(f"| {name} | {' | '.join(cells)} | {spread} |", flush=True)
 
-    study: Path
-    categories: Sequence[str]
-    recipes: Sequence[RecipeRow]
-    worth: Callable[[Score], float]
-    digits: int
 
-    def print(self, seeds: Sequence[int], rows: str = "") -> None:
-        """Measures the base and every recipe whose name contains `rows`."""
-        torch.set_num_threads(1)
-        study = load_study(self.study)
-        bench = Workbench(study.material, "cpu", {}, study.file.runner)
-        print(f"| recipe | {' | '.join(self.categories)} | all | seeds |\n|---|{'---:|' * (len(self.categories) + 2)}")
-        try:
-            self._print_row("base", _scores_of_base(study, bench), "")
-            for name, changes in self.recipes:
-                if rows in name:
-                    readings = list(_readings(study, bench, changes, seeds))
-                    each = [self._means(reading.scores)["all"] for reading in readings]
-                    spread = f"{min(each):.{self.digits}f} to {max(each):.{self.digits}f}"
-                    self._print_row(name, [score for reading in readings for score in reading.scores], spread)
-        finally:
-            bench.close()
-
-    def _means(self, scores: Sequence[Score]) -> Mapping[str, float]:
-        """Per category and for `all`."""
-        values = defaultdict(list)
-        for score in scores:
-            for group in (score.category, "all"):
-                values[group].append(self.worth(score))
-        return {group: fmean(of_group) for group, of_group in values.items()}
-
-    def _print_row(self, name: str, scores: Sequence[Score], spread: str) -> None:
-        means = self._means(scores)
-        cells = [f"{means[group]:.{self.digits}f}" for group in (*self.categories, "all")]
-        print(f"| {name} | {' | '.join(cells)} | {spread} |", flush=True)
+def _means(table: RecipeTable, scores: Sequence[Score]) -> Mapping[str, float]:
+    """Per category and for `all`."""
+    values = defaultdict(list)
+    for score in scores:
+        for group in (score.category, "all"):
+            values[group].append(table.worth(score.value))
+    return {group: fmean(of_group) for group, of_group in values.items()}
 
 
 def _readings(study: Study, bench: Workbench, changes: Mapping[str, object], seeds: Sequence[int]) -> Iterator[Reading]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from labs._build.material import Lab
 
 HERE = Path(__file__).parent
-MODULES = ("base", "contracts", "corpus", "sources", "splits", "stages")  # without measure.py
+MODULES = ("base", "contracts", "corpus", "sources", "splits", "stages")
 
 
 @dataclass(frozen=True, kw_only=True)

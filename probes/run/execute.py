@@ -5,139 +5,31 @@ becomes a typed failure.
 """
 
 import contextlib
-import errno
-import gc
-import importlib
-import re
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import NightlaneError
-from common.redaction import redacted
 from probes.endpoint.spending import Allowance, SpendingMeter
-from probes.generate.random_keys import Sampling, sampling_seed
+from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
-from probes.inputs.material import Material
-from probes.inputs.settings import Engine, MemorySettings
 from probes.inputs.training_rows import order
-from probes.model.load import Base, load_base
+from probes.model.load import Base
 from probes.rendering.renderer import RenderedPrompt
-from probes.rendering.row_check import rendered_digest
 from probes.result.reading import Failure, Outcome, Probe
-from probes.run.failures import FailureKind
+from probes.run.classify import failure_of
+from probes.run.peak_memory import peak_gb, reset_peak
 from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.scored import AnsweredProbe, notes_at, read
 from probes.run.store import ADAPTER, MANIFEST, has_whole_adapter
-from probes.scoring import Scorer, ScorerBroken, scorer_class
+from probes.run.workbench import Workbench
 
 if TYPE_CHECKING:
-    from probes.generate.vllm import AnswerServer
     from probes.train.job import Trained, TrainingJob
-
-ENGINES: dict[Engine, str] = {"trl": "probes.train.trl", "packed": "probes.train.packed.engine"}
-"""The module of each, whose ``train`` trains a list of jobs."""
-
-
-@dataclass
-class Workbench:
-    """What stays in memory between probes: the base, the scorer, and the client of the server that answers.
-    ``memory``: how much of the next probe is in memory at once. ``engine``: what trains; ``engine_note``: why it is not
-    the one that was asked for."""
-
-    material: Material
-    device: str
-    bases: dict[str, Base]
-    memory: MemorySettings = field(default_factory=MemorySettings)
-    engine: Engine = "trl"
-    scorer: Scorer | None = None
-    server: "AnswerServer | None" = None
-    engine_note: str = ""
-
-    def choose_engine(self, wanted: Engine, quantization: str) -> None:
-        """The engine that was asked for, if it can train on this base."""
-        self.engine = wanted
-        if wanted == "packed":
-            from probes.train.packed.support import base_problem
-
-            if problem := base_problem(self.base(quantization)):
-                self.engine, self.engine_note = "trl", f"trained by TRL, not packed: {problem}"
-
-    @property
-    def joins_passes(self) -> bool:
-        """Whether adapters share forward passes. On a CPU that would change an adapter's digits by its company, and
-        save little."""
-        return self.engine == "packed" and self.device != "cpu"
-
-    def train(self, quantization: str, jobs: "Sequence[TrainingJob]") -> "Sequence[Trained | Exception]":
-        """Train each job on the base of this quantisation. An exception in the list concerns its job."""
-        train = importlib.import_module(ENGINES[self.engine]).train
-        found: Sequence[Trained | Exception] = train(self.base(quantization), jobs, self.memory)
-        return found
-
-    def sampling(self, probe: Probe) -> Sampling:
-        """How the answers of a probe are sampled."""
-        settings = self.material.probe
-        return Sampling(
-            samples=probe.key.samples,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            top_k=settings.top_k,
-            max_new_tokens=settings.max_new_tokens,
-            seed=sampling_seed(settings.sampling_seed, probe.seed),
-            batch_size=self.memory.generation_batch,
-        )
-
-    def base(self, quantization: str) -> Base:
-        if quantization not in self.bases:
-            self.drop_bases()  # one base at a time: two of them would not fit where one is large
-            self.bases[quantization] = load_base(self.material.model, self.material.folder, quantization, self.device)
-        return self.bases[quantization]
-
-    def drop_bases(self) -> None:
-        """Free the memory of the bases, on the device too. Models have reference cycles, so the collector is called."""
-        if not self.bases:
-            return
-        self.bases.clear()
-        gc.collect()
-        if self.device != "cpu":
-            import torch
-
-            with contextlib.suppress(RuntimeError):  # the device failed; its worker is replaced
-                torch.cuda.empty_cache()
-
-    def rendered(self, quantization: str) -> str:
-        """The digest of all prompts as this base is asked them."""
-        return rendered_digest(self.base(quantization).renderer, self.material.all_prompts)
-
-    def open_scorer(self) -> Scorer:
-        if self.scorer is None:
-            self.scorer = scorer_class(self.material.scorer.kind)(self.material.scorer, self.material.folder)
-        return self.scorer
-
-    def open_server(self) -> "AnswerServer | None":
-        """None where the worker generates the answers itself."""
-        if self.server is None and self.material.serving.kind == "endpoint":
-            from probes.generate.vllm import AnswerServer  # the openai client takes a second or more
-
-            self.server = AnswerServer(self.material.serving)
-        return self.server
-
-    def about(self) -> str:
-        """One line on the scorer, the server of the answers and the engine. Opens both."""
-        server = self.open_server()
-        said = [self.open_scorer().about, server.about if server else "", self.engine_note]
-        return "; ".join(part for part in said if part)
-
-    def close(self) -> None:
-        for opened in (self.scorer, self.server):
-            if opened is not None:
-                opened.close()
 
 
 def measure(
@@ -362,63 +254,3 @@ def _adapter_for_server(base: Base, adapter: Path, directory: Path) -> Iterator[
         yield combined
     finally:
         shutil.rmtree(combined, ignore_errors=True)
-
-
-MEMORY_SIGNS = re.compile("out of memory|can't allocate memory|Cannot allocate memory")
-"""Texts of errors of a GPU without memory, of torch's allocator on a CPU, and of the operating system."""
-DEVICE_SIGNS = re.compile(
-    "CUDA error|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error|NCCL error|device-side assert|illegal memory access|HIP error"
-)
-"""Texts of errors after which a process cannot use its device any more."""
-
-
-def classify(error: Exception) -> FailureKind:
-    """The one place where an exception becomes a kind of failure."""
-    name, text = type(error).__name__, str(error)
-    if name in ("Diverged", "Untrainable"):
-        return "diverged" if name == "Diverged" else "untrainable"
-    if isinstance(error, ScorerBroken):
-        return "scorer"
-    if name == "ServerBroken":  # its message is about the server, not about this device
-        return "server"
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left" in text or "os error 28" in text:  # safetensors raises an exception of its own
-        return "disk"
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or MEMORY_SIGNS.search(text):
-        return "oom"
-    if name == "AcceleratorError" or DEVICE_SIGNS.search(text):
-        return "device"
-    return "error"
-
-
-def failure_of(probe: Probe, error: Exception) -> Failure:
-    return Failure(probe.id, probe.seed, classify(error), _one_line(error))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return redacted(f"{type(error).__name__}: {text}")[:400]
-
-
-def peak_gb(device: str) -> float:
-    """Peak memory in GiB since ``reset_peak``: allocated on the fullest GPU, or resident on a CPU."""
-    if device != "cpu":
-        import torch
-
-        return round(max(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))) / 2**30, 3)
-    with contextlib.suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20, 3)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-
-
-def reset_peak(device: str) -> None:
-    """Begin a probe's own peak; where the kernel does not allow it, the worker's peak so far stays in it."""
-    if device != "cpu":
-        import torch
-
-        for number in range(torch.cuda.device_count()):
-            torch.cuda.reset_peak_memory_stats(number)
-    else:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

@@ -65,7 +65,8 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     tqdm.set_lock(threading.RLock())  # tqdm's own lock is a semaphore, which a killed worker would leave behind
     torch.set_num_threads(threads)
-    from probes.run.execute import ENGINES, Workbench, measure
+    from probes.run.execute import measure
+    from probes.run.workbench import ENGINES, Workbench
 
     for heavy in (ENGINES[engine], "probes.generate.sampler"):
         importlib.import_module(heavy)

@@ -31,10 +31,18 @@ from typing import Any, Self
 from common.errors import BadInput, NightlaneError
 from common.printable import print_data, print_message
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD, ScriptedAdapters
-from testing.scripted_endpoint.completions import answer, chat_completion, text_completion
 from testing.scripted_endpoint.faults import FAULTS, meets_fault, next_fault
 from testing.scripted_endpoint.judge import ScriptedJudge, question_of, read_known
-from testing.scripted_endpoint.replies import ScriptedReply, briefing, legal_moves, pick, read_script
+from testing.scripted_endpoint.replies import (
+    ScriptedReply,
+    answer,
+    briefing,
+    chat_completion,
+    legal_moves,
+    pick,
+    read_script,
+    text_completion,
+)
 
 MODEL = "scripted"
 KEY = "scripted"

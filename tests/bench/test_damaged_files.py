@@ -10,7 +10,7 @@ from damaged import workspace_and_study
 
 import cli.machine
 import sandbox
-from bench.faults.damaged_files import FAST, WITH_DIGESTS, Case, Table, damage_table
+from bench.faults.damaged_files import FAST, WITH_DIGESTS, DamagedFileCase, Table, damage_table
 
 pytestmark = pytest.mark.slow
 
@@ -39,14 +39,17 @@ def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path, monkeypat
 
 
 def test_a_change_of_a_file_with_a_digest_that_doctor_does_not_find_is_unnoticed() -> None:
-    missed = Case("runs/rl_data/sums.json", "cut", "doctor", 0, False, "")
+    missed = DamagedFileCase("runs/rl_data/sums.json", "cut", "doctor", 0, False, "")
     other, deleted = replace(missed, file="runs/worker-0.log"), replace(missed, damage="deleted")
     assert Table((missed, other, deleted)).unnoticed == (missed,)
 
 
 def test_a_case_whose_output_changes_without_a_message_is_unnoticed() -> None:
-    silent, crashed = Case("f", "cut", "status", 0, True, ""), Case("f", "cut", "report", None, False, "Traceback")
-    doctor = Case("f", "cut", "doctor", 2, True, "")
+    silent, crashed = (
+        DamagedFileCase("f", "cut", "status", 0, True, ""),
+        DamagedFileCase("f", "cut", "report", None, False, "Traceback"),
+    )
+    doctor = DamagedFileCase("f", "cut", "doctor", 2, True, "")
     assert Table((silent, crashed)).unnoticed == (silent,)
     assert Table((silent, crashed)).tracebacks == (crashed,)
     assert Table((silent, doctor)).unnoticed == ()

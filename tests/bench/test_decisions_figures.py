@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.decisions import command, play
-from bench.decisions.figures import NO_EFFECT, by_family, figures
-from bench.decisions.intervals import mean, proportion, rate
+from bench.decisions.figures import NO_EFFECT, by_family, figures, mean, proportion, rate
 from bench.decisions.play import NULL, Cell, Nights
 from bench.decisions.record import DecisionEvent, NightRecord, stands
 from bench.decisions.table import Results, markdown, targets

@@ -6,7 +6,7 @@ import itertools
 import numpy
 import pytest
 
-from agent.policy.knob_model import Axis, Observed, Places
+from agent.policy.knob_effects import Axis, Observed, Places
 from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import spread_wave
 from bench.decisions.ablations import MeanModel, ablations, drawn_alone, spread_alone

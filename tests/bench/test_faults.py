@@ -19,7 +19,7 @@ from bench.faults import cases as bench_cases
 from bench.faults import command, worker
 from bench.faults.cases import scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
-from bench.faults.injection.disk import Change, Disk
+from bench.faults.injection.disk import Disk, FileChange
 from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
 from bench.faults.outcome import Outcome
 from bench.faults.scenarios.judged_night import JUDGED_NIGHTS
@@ -94,7 +94,7 @@ def left_by(root: Path, changes: Sequence[tuple[object, ...]], cuts: int = 60) -
     for seed in range(cuts):
         disk = Disk(root, str(root))
         for kind, path, *more in changes:
-            disk.apply(Change(str(kind), str(root / str(path)), **dict(more)))  # type: ignore[arg-type]
+            disk.apply(FileChange(str(kind), str(root / str(path)), **dict(more)))  # type: ignore[arg-type]
         left = disk.cut(str(seed)).get(str(root / "f"))
         contents.add(left.decode() if isinstance(left, bytes) else left)
     return contents
@@ -122,10 +122,10 @@ def test_a_name_is_certain_when_its_folder_was_synced(root: Path) -> None:
 def test_the_name_before_a_rename_that_is_certain_does_not_come_back(root: Path) -> None:
     disk = Disk(root, str(root))
     for change in (
-        Change("create", str(root / "t")),
-        Change("rename", str(root / "t"), str(root / "f")),
-        Change("sync", str(root / "f")),
-        Change("sync", str(root)),
+        FileChange("create", str(root / "t")),
+        FileChange("rename", str(root / "t"), str(root / "f")),
+        FileChange("sync", str(root / "f")),
+        FileChange("sync", str(root)),
     ):
         disk.apply(change)
     assert list(disk.cut("0")) == [str(root / "f")]

@@ -12,8 +12,8 @@ from trainable import TIME, planned, stores
 
 from common.errors import BadInput
 from finetune import run as running
-from finetune.objectives.reward_rows import reward_pairs
 from finetune.plan import TrainingPlan, objective_of
+from finetune.sources import reward_pairs
 from preferences.store.annotations import Review
 from preferences.store.provenance import Provenance, TextOrigin
 from preferences.store.rows import Row

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Playwright, Request
 
 from agent.workspace.folder import Workspace
 from view.data.session_record import load_record
-from view.server.serve import HOST, PageServer, address_with, listening
+from view.server.app import HOST, PageServer, address_with, listening
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")

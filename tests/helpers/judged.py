@@ -21,9 +21,10 @@ from probes.endpoint import retry as patience
 from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
 from probes.result.reading import Outcome, Probe
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
 from probes.run.protocol import Listener, OnOutcome, ignore_outcome
 from probes.run.store import ProbeStore
+from probes.run.workbench import Workbench
 from probes.run.worker import environment
 from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint

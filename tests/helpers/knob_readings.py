@@ -2,7 +2,7 @@
 
 import numpy
 
-from agent.policy.knob_model import Axis, Observed, Places
+from agent.policy.knob_effects import Axis, Observed, Places
 from agent.policy.wave_design import spread_wave
 
 LADDER = tuple(float(place) for place in range(-4, 5))

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.knob_model import Place
+from agent.policy.knob_effects import Place
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.night_plan import NightPlan
 from agent.policy.search_parts import SearchParts

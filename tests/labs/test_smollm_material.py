@@ -17,6 +17,7 @@ from labs._build.files import write_rows
 from labs._build.material import MANIFEST, BuildProgress
 from labs._build.pairs import ReservedQuestions
 from labs.smollm import weights
+from labs.smollm.__main__ import TABLE
 from labs.smollm.material import LAB as MATERIAL
 from labs.smollm.material import Size, build, is_complete
 from labs.smollm.sources import STYLES, pairs
@@ -118,7 +119,7 @@ def test_the_command_line_of_a_lab_says_it_in_one_sentence(
 
     monkeypatch.setattr(sys, "argv", ["labs.smollm"])
     with pytest.raises(SystemExit) as ended:
-        command.main(Lacking(MATERIAL.name, MATERIAL.size, MATERIAL.made, MATERIAL.makers))
+        command.main(Lacking(MATERIAL.name, MATERIAL.size, MATERIAL.made, MATERIAL.makers), TABLE)
     assert ended.value.code == 6
     assert capsys.readouterr().err == f"labs.smollm: it lacks something; run: {INSTALL}\n"
 

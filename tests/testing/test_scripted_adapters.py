@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD, ScriptedAdapters
-from testing.scripted_endpoint.completions import answer, text_completion
+from testing.scripted_endpoint.replies import answer, text_completion
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 

@@ -4,8 +4,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from preferences.scoring.cost import JudgingCost
-from preferences.scoring.plan import ScoringPlan
+from preferences.scoring.plan import JudgingCost, ScoringPlan
 from preferences.scoring.score_store import StoreScoring
 from view.markdown import count, plain
 

@@ -14,7 +14,7 @@ from agent.workspace.folder import Workspace
 from common.errors import NightlaneError
 from probes.run.store import ProbeStore
 from view.data.listing.decisions import DecisionLine, decision_lines
-from view.data.listing.session_now import SessionNow, session_now
+from view.data.listing.sessions import SessionNow, session_now
 from view.data.next_commands import report_command
 from view.data.sections.measurements import differences
 from view.data.session_record import load_record

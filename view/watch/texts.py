@@ -11,7 +11,7 @@ from view.data.changes import reach
 from view.data.figures import shown
 from view.data.listing.decisions import DecisionLine
 from view.data.listing.live import LiveBatch, LiveProbe
-from view.data.listing.session_now import SessionNow
+from view.data.listing.sessions import SessionNow
 from view.markdown import bar, chance, count, duration, moment, signed
 from view.terminal.live import STYLES
 

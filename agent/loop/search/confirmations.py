@@ -17,7 +17,7 @@ from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, pairs_needed
 from agent.policy.decision_basis import Conclusion, Confirmed
-from agent.policy.knob_model import Places
+from agent.policy.knob_effects import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
 from agent.policy.night_plan import NightPlan
 from common.clock import now

@@ -15,7 +15,8 @@ from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.measurements import Measurements
 from agent.policy.confirmation import Standing
-from agent.policy.knob_model import Axis, Models, Observed, Place, Places
+from agent.policy.knob_effects import Axis, Observed, Place, Places
+from agent.policy.knob_model import Models
 from agent.policy.night import Known
 from agent.study.load import Study
 from common.errors import IllegalRecipe

@@ -9,7 +9,7 @@ from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.policy.confirmation import normal
-from agent.policy.knob_model import Place
+from agent.policy.knob_effects import Place
 from agent.policy.night import Known
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, PERSON, THOMPSON, Search

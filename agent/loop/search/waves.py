@@ -19,7 +19,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Expectations, Proposals, expected_of
 from agent.loop.seeds import Seeds
-from agent.policy.knob_model import Place, Places
+from agent.policy.knob_effects import Place, Places
 from agent.policy.night import Known, MeasureWave
 from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed

@@ -2,6 +2,6 @@
 
 session.py             opens a session, new or killed
 starting_recipe.py     which recipe it starts from
-baseline.py            the start: repeats of the starting recipe
-noise_floor.py         how noisy these are, and how many answers each prompt gets
+baseline.py            the start: repeats of the starting recipe, how noisy these are, and how many answers each
+                       prompt gets
 """

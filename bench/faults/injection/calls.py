@@ -11,7 +11,7 @@ from common.errors import MissingRequirement
 
 
 @dataclass(frozen=True)
-class Call:
+class SystemCall:
     """A system call, with its number on each machine.
 
     ``form`` says how its arguments are read. path: one path, relative to a folder's descriptor. paths: two of them.
@@ -28,31 +28,31 @@ class Call:
 
 
 CALLS = (
-    Call("open", "open", 2, None, -1),
-    Call("creat", "creat", 85, None, -1),
-    Call("openat", "open", 257, 56),
-    Call("write", "write", 1, 64),
-    Call("pwrite64", "pwrite", 18, 68),
-    Call("writev", "writev", 20, 66),
-    Call("pwritev", "pwritev", 296, 70),
-    Call("pwritev2", "pwritev", 328, 287),
-    Call("ftruncate", "size", 77, 46),
-    Call("fallocate", "grow", 285, 47),
-    Call("truncate", "truncate", 76, 45, -1),
-    Call("fsync", "sync", 74, 82),
-    Call("fdatasync", "sync", 75, 83),
-    Call("rename", "paths", 82, None, -1),
-    Call("renameat", "paths", 264, 38),
-    Call("renameat2", "paths", 316, 276),
-    Call("link", "paths", 86, None, -1),
-    Call("linkat", "paths", 265, 37),
-    Call("symlink", "symlink", 88, None, -1),
-    Call("symlinkat", "symlink", 266, 36, 1),
-    Call("unlink", "path", 87, None, -1),
-    Call("unlinkat", "path", 263, 35),
-    Call("mkdir", "path", 83, None, -1),
-    Call("mkdirat", "path", 258, 34),
-    Call("rmdir", "path", 84, None, -1),
+    SystemCall("open", "open", 2, None, -1),
+    SystemCall("creat", "creat", 85, None, -1),
+    SystemCall("openat", "open", 257, 56),
+    SystemCall("write", "write", 1, 64),
+    SystemCall("pwrite64", "pwrite", 18, 68),
+    SystemCall("writev", "writev", 20, 66),
+    SystemCall("pwritev", "pwritev", 296, 70),
+    SystemCall("pwritev2", "pwritev", 328, 287),
+    SystemCall("ftruncate", "size", 77, 46),
+    SystemCall("fallocate", "grow", 285, 47),
+    SystemCall("truncate", "truncate", 76, 45, -1),
+    SystemCall("fsync", "sync", 74, 82),
+    SystemCall("fdatasync", "sync", 75, 83),
+    SystemCall("rename", "paths", 82, None, -1),
+    SystemCall("renameat", "paths", 264, 38),
+    SystemCall("renameat2", "paths", 316, 276),
+    SystemCall("link", "paths", 86, None, -1),
+    SystemCall("linkat", "paths", 265, 37),
+    SystemCall("symlink", "symlink", 88, None, -1),
+    SystemCall("symlinkat", "symlink", 266, 36, 1),
+    SystemCall("unlink", "path", 87, None, -1),
+    SystemCall("unlinkat", "path", 263, 35),
+    SystemCall("mkdir", "path", 83, None, -1),
+    SystemCall("mkdirat", "path", 258, 34),
+    SystemCall("rmdir", "path", 84, None, -1),
 )
 _COPIES = {
     "x86_64": (40, 326),
@@ -68,7 +68,7 @@ _NO_NEW_PRIVILEGES = 38
 CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
-def by_number() -> dict[int, Call]:
+def by_number() -> dict[int, SystemCall]:
     """The calls by their numbers on this machine; MissingRequirement if they are unknown."""
     machine = platform.machine()
     if machine not in _AUDIT_ARCH:

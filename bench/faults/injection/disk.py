@@ -22,7 +22,7 @@ SECTOR = 512
 NEVER_KEPT = "-shm"  # the shared memory of SQLite, which is created again after a restart
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """A change of a file or a name.
 
     kind: create, size, grow, write, sync, rename, link, symlink, unlink, mkdir, rmdir. ``offset`` is the new length of
@@ -42,7 +42,7 @@ class _File:
     """A file's content on the disk, and the changes since its last sync."""
 
     synced: bytearray = field(default_factory=bytearray)
-    pending: list[Change] = field(default_factory=list)
+    pending: list[FileChange] = field(default_factory=list)
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Disk:
                 self.names[name] = _File(bytearray(path.read_bytes()))
         self.synced_names = dict(self.names)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: FileChange) -> None:
         """Make the change as processes see it; only a sync makes it certain."""
         path, kind = change.path, change.kind
         if path.endswith(NEVER_KEPT) or (path == self.root and kind != "sync"):
@@ -208,7 +208,7 @@ def _rename(names: dict[str, _Node], change: _NameChange) -> None:
         names[change.path] = change.node
 
 
-def _content(start: bytearray, changes: list[Change]) -> bytearray:
+def _content(start: bytearray, changes: list[FileChange]) -> bytearray:
     content = bytearray(start)
     for change in changes:
         if change.kind == "write":
@@ -246,7 +246,7 @@ def _after_cut(node: _File, chance: random.Random) -> bytes:
     return bytes(_content(node.synced, changes))
 
 
-def _torn(change: Change, chance: random.Random) -> Change:
+def _torn(change: FileChange, chance: random.Random) -> FileChange:
     """A write of which only some sectors, or a part of one, reached the disk."""
     if change.kind != "write" or not change.data:
         return change

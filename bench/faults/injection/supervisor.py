@@ -23,13 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.faults.injection.calls import Call, by_number, listen
-from bench.faults.injection.disk import Change
+from bench.faults.injection.calls import SystemCall, by_number, listen
+from bench.faults.injection.changes import ChangesBelow, needs_space, written_data
+from bench.faults.injection.disk import FileChange
+from bench.faults.injection.process import kill_all, process_of
 
 Kind = Literal["kill", "tear", "main", "worker", "full", "error"]
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _CONTINUE = 1
-_CURRENT_FOLDER, _REMOVE_FOLDER = -100, 0x200
 _GET_FD = {"x86_64": 438, "aarch64": 438}
 WRITES = ("write", "pwrite", "writev", "pwritev")
 
@@ -58,7 +59,7 @@ class ProcessResult:
     stderr: str = ""
     stdout: str = ""
     hung: bool = False
-    changes: list[Change] = field(default_factory=list)
+    changes: list[FileChange] = field(default_factory=list)
 
 
 @dataclass
@@ -67,9 +68,9 @@ class _Question:
 
     id: int
     thread: int
-    call: Call
+    call: SystemCall
     arguments: tuple[int, ...]
-    change: Change
+    change: FileChange
 
 
 @dataclass
@@ -91,6 +92,7 @@ class Supervisor:
 
     def __init__(self, root: Path, scratch: Path, timeout: float = 60.0) -> None:
         self.root, self.scratch, self.timeout = os.path.realpath(root), scratch, timeout
+        self.changes = ChangesBelow(self.root)
         self.calls = by_number()
         self.kernel = ctypes.CDLL(None, use_errno=True)
 
@@ -138,7 +140,7 @@ class Supervisor:
             ready = poll.poll(1000)
             if time.monotonic() > deadline:
                 run.result.hung = run.killed = True
-                _kill_all(run.pid)
+                kill_all(run.pid)
                 deadline += 10
             if not ready:
                 continue
@@ -159,7 +161,7 @@ class Supervisor:
         number, thread = struct.unpack_from("=QI", data)
         call = self.calls[struct.unpack_from("=i", data, 16)[0]]
         arguments = struct.unpack_from("=6Q", data, 32)
-        change = None if run.killed else self._change(thread, call, arguments, run.record)
+        change = None if run.killed else self.changes.of_call(thread, call, arguments, run.record)
         if change is None:
             _answer(run.listener, number)
             return None
@@ -177,7 +179,7 @@ class Supervisor:
         if not result.where:
             result.where = f"{question.call.name} {os.path.relpath(question.change.path, self.root)}"
         if fault.kind == "worker":
-            os.kill(_process_of(question.thread), signal.SIGKILL)
+            os.kill(process_of(question.thread), signal.SIGKILL)
         elif fault.kind == "full":
             self._fill_disk(run, question)
         elif fault.kind == "error":
@@ -190,11 +192,11 @@ class Supervisor:
                 os.kill(run.pid, signal.SIGKILL)
                 _answer(run.listener, question.id)
             else:
-                _kill_all(run.pid)
+                kill_all(run.pid)
 
     def _fill_disk(self, run: _Run, question: _Question) -> None:
         """A call that needs space fails; the first write does half of its work."""
-        if not _needs_space(question.change):
+        if not needs_space(question.change):
             _answer(run.listener, question.id)
         elif not run.disk_full and question.call.form in WRITES and (written := self._write_half(question)):
             run.disk_full = True
@@ -203,83 +205,13 @@ class Supervisor:
             run.disk_full = True
             _answer(run.listener, question.id, -errno.ENOSPC)
 
-    # what a call changes
-
-    def _change(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
-        """The change that the call would make to a file under the root; None if it makes none."""
-        try:
-            if call.form in ("path", "paths", "open", "creat", "truncate", "symlink"):
-                return self._change_by_path(thread, call, arguments)
-            return self._change_by_descriptor(thread, call, arguments, record)
-        except (FileNotFoundError, ProcessLookupError):  # the descriptor or the process does not exist any more
-            return None
-
-    def _change_by_path(self, thread: int, call: Call, arguments: tuple[int, ...]) -> Change | None:
-        form, first = call.form, call.first
-
-        def path_at(place: int) -> str:
-            """The path whose folder's descriptor, if the call has one, is at this place."""
-            if first < 0:
-                return self._path(thread, _CURRENT_FOLDER, arguments[place])
-            return self._path(thread, arguments[place], arguments[place + 1])
-
-        if form == "paths":
-            old, new = (path_at(0), path_at(1)) if first < 0 else (path_at(first), path_at(first + 2))
-            return Change("link" if "link" in call.name else "rename", old, new) if self._is_inside(new) else None
-        if form == "symlink":
-            path = path_at(1)
-            return Change("symlink", path, _text(thread, arguments[0])) if self._is_inside(path) else None
-        path = path_at(max(first, 0))
-        if not self._is_inside(path):
-            return None
-        if form in ("open", "creat"):
-            flags = arguments[first + 2] if form == "open" else os.O_CREAT | os.O_TRUNC
-            exists = os.path.exists(path)
-            if exists and flags & os.O_TRUNC and not flags & os.O_EXCL:
-                return Change("size", path, offset=0)
-            return Change("create", path) if flags & os.O_CREAT and not exists else None
-        if form == "truncate":
-            return Change("size", path, offset=arguments[1])
-        if call.name.startswith("mkdir"):
-            return None if os.path.isdir(path) else Change("mkdir", path)
-        flags = arguments[2] if call.name == "unlinkat" else 0
-        kind = "rmdir" if call.name == "rmdir" or flags & _REMOVE_FOLDER else "unlink"
-        return Change(kind, path) if os.path.lexists(path) else None
-
-    def _change_by_descriptor(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
-        form, descriptor = call.form, _signed(arguments[0])
-        path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
-        if not self._is_inside(path) or path.endswith(" (deleted)"):
-            return None
-        if form == "sync":
-            return Change("sync", path)
-        if form == "size":
-            return Change("size", path, offset=arguments[1])
-        if form == "grow":
-            return Change("grow", path, offset=arguments[2] + arguments[3]) if not arguments[1] else None
-        offset = arguments[3] if form.startswith("p") else _position(thread, descriptor, path)
-        data = _written_data(thread, call, arguments) if record else b""
-        return Change("write", path, offset=offset, data=data)
-
-    def _is_inside(self, path: str) -> bool:
-        return path == self.root or path.startswith(self.root + "/")
-
-    def _path(self, thread: int, folder: int, address: int) -> str:
-        text = _text(thread, address)
-        if not text.startswith("/"):
-            folder = _signed(folder)
-            at = f"/proc/{thread}/cwd" if folder == _CURRENT_FOLDER else f"/proc/{thread}/fd/{folder}"
-            text = f"{os.readlink(at)}/{text}"
-        head, tail = os.path.split(os.path.normpath(text))
-        return os.path.join(os.path.realpath(head), tail)
-
     def _write_half(self, question: _Question) -> int:
         """Write half of the data through the process's own descriptor; returns the number of bytes."""
-        data = _written_data(question.thread, question.call, question.arguments)
+        data = written_data(question.thread, question.call, question.arguments)
         half = data[: len(data) // 2]
         if not half:
             return 0
-        process = os.pidfd_open(_process_of(question.thread))
+        process = os.pidfd_open(process_of(question.thread))
         number = _GET_FD[platform.machine()]
         copy = int(self.kernel.syscall(number, process, ctypes.c_int(question.arguments[0]), 0))
         os.close(process)
@@ -295,30 +227,7 @@ class Supervisor:
 
 def _hits(run: _Run, fault: Fault, thread: int) -> bool:
     """A worker is killed once, and only where the call is not the first process's."""
-    return fault.kind != "worker" or (not run.result.where and _process_of(thread) != run.pid)
-
-
-def _needs_space(change: Change) -> bool:
-    if change.kind == "size":
-        return os.path.exists(change.path) and change.offset > os.path.getsize(change.path)
-    return change.kind in ("write", "create", "mkdir", "grow", "link", "symlink")
-
-
-def _written_data(thread: int, call: Call, arguments: tuple[int, ...]) -> bytes:
-    """The data of a write."""
-    if call.form in ("write", "pwrite"):
-        return _memory(thread, arguments[1], arguments[2])
-    vectors = _memory(thread, arguments[1], 16 * arguments[2])
-    return b"".join(_memory(thread, *struct.unpack_from("=QQ", vectors, at)) for at in range(0, len(vectors), 16))
-
-
-def _kill_all(pid: int) -> None:
-    """Kill a process and all that it started."""
-    for process in [pid, *_descendants(pid)]:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    return fault.kind != "worker" or (not run.result.where and process_of(thread) != run.pid)
 
 
 def _answer(listener: int, number: int, value: int | None = None) -> None:
@@ -360,45 +269,3 @@ def _child(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _process_of(thread: int) -> int:
-    with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as stream:
-        return int(next(line for line in stream if line.startswith("Tgid")).split()[1])
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            children = [int(pid) for pid in stream.read().split()]
-    except OSError:
-        return []
-    return [process for child in children for process in (child, *_descendants(child))]
-
-
-def _position(thread: int, descriptor: int, path: str) -> int:
-    with open(f"/proc/{thread}/fdinfo/{descriptor}", encoding="ascii") as stream:
-        lines = dict(line.split(":", 1) for line in stream if ":" in line)
-    if int(lines["flags"], 8) & os.O_APPEND:
-        return os.path.getsize(path)
-    return int(lines["pos"])
-
-
-def _text(thread: int, address: int) -> str:
-    """A string of another process."""
-    data = b""
-    while b"\0" not in data and len(data) < 8192:
-        data += _memory(thread, address + len(data), 256 - (address + len(data)) % 256)
-    return os.fsdecode(data.split(b"\0", 1)[0])
-
-
-def _memory(thread: int, address: int, length: int) -> bytes:
-    handle = os.open(f"/proc/{thread}/mem", os.O_RDONLY)
-    try:
-        return os.pread(handle, length, address)
-    finally:
-        os.close(handle)
-
-
-def _signed(value: int) -> int:
-    return ctypes.c_int(value & 0xFFFFFFFF).value

@@ -130,16 +130,11 @@ def evaluate(
         evaluate_study_command(context, what, forms, split, seeds, workspace, as_json)
         return
     problems = _problems(what, problems)
-    if alone := given_besides(context, set(context.params) - {"split", "merged", "llama_cpp", "quantised"}):
-        raise BadInput(f"{alone[0]} is for a study; leave it out, or give a study.toml in place of problems")
-    if len(adapter or []) > 1:
-        raise BadInput("problems are answered by one adapter and its base; give one --adapter, or a study.toml")
+    _require_for_problems(context, adapter or [], quantization)
     from evaluation.answering import Asking
     from evaluation.evaluate import EvaluationRequest
     from probes.scoring.execution.scorer import ExecutionSettings
 
-    if quantization not in ("none", "nf4"):
-        raise BadInput(f"--quantization {quantization!r} is not known; give none or nf4")
     if study is None:
         settings, folder = _model(model, revision, model_adapter), Path()
     else:
@@ -182,6 +177,16 @@ def _problems(what: Path | None, problems: Path | None) -> Path:
         found = " and ".join(map(str, given)) or "nothing"
         raise BadInput(f"one thing is evaluated, and {found} was given; give a study.toml, or --problems FILE")
     return given[0]
+
+
+def _require_for_problems(context: typer.Context, adapters: list[Path], quantization: str) -> None:
+    """BadInput for options that are for a study, or that problems cannot be answered with."""
+    if alone := given_besides(context, set(context.params) - {"split", "merged", "llama_cpp", "quantised"}):
+        raise BadInput(f"{alone[0]} is for a study; leave it out, or give a study.toml in place of problems")
+    if len(adapters) > 1:
+        raise BadInput("problems are answered by one adapter and its base; give one --adapter, or a study.toml")
+    if quantization not in ("none", "nf4"):
+        raise BadInput(f"--quantization {quantization!r} is not known; give none or nf4")
 
 
 def _model(model: str, revision: str | None, model_adapter: str | None) -> "ModelSettings | None":

@@ -31,7 +31,7 @@ def view(
 
     Prints the address to open in a browser. Its token keeps other users of the machine and other sites out. Reads the
     workspace, and writes nothing but your votes on pairs; Ctrl-C ends it."""
-    from view.server.serve import address_with, listening, new_token, serve
+    from view.server.app import address_with, listening, new_token, serve
 
     found = workspace_at(workspace)
     if not found.root.is_dir():

@@ -27,7 +27,7 @@ from common.errors import BadInput, MissingRequirement, NightlaneError
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
-from probes.run.execute import classify
+from probes.run.classify import classify
 from probes.run.local_workers import ResidentRunner
 from probes.run.ray.archives import StudyArchive, pack_adapter, unpack_probe
 from probes.run.ray.keeper import Keeper, WorkerMessage

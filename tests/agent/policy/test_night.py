@@ -8,7 +8,7 @@ from knob_readings import AXES, BASE, MARGINS, anything, readings
 
 from agent.loop.search.proposals import expected_of
 from agent.policy.confirmation import Standing, Verdict
-from agent.policy.knob_model import Observed, Places
+from agent.policy.knob_effects import Observed, Places
 from agent.policy.night import (
     FEWEST_PAIRS,
     KEPT_PAIRS,

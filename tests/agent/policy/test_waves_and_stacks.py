@@ -5,7 +5,8 @@ import pytest
 from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
 
 from agent.policy.confirmation import combined_error
-from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places, Priors
+from agent.policy.knob_effects import Axis, Observed, Place, Places
+from agent.policy.knob_model import KnobModel, Priors
 from agent.policy.night_plan import ReadingNoise, plan, power
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave

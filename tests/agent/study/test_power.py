@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.study.power import Design, Noise, pair_noise
+from agent.study.power import AssumedNoise, Design, pair_noise
 
-NOISE = Noise()
+NOISE = AssumedNoise()
 
 
-def simulated(design: Design, noise: Noise, trials: int) -> float:
+def simulated(design: Design, noise: AssumedNoise, trials: int) -> float:
     """Deviation of a pair's difference of scores that are made part by part."""
     generator = numpy.random.default_rng(5)
     shape = (trials, design.prompts, design.samples)
@@ -30,7 +30,7 @@ def test_what_is_foreseen_is_what_simulated_pairs_show(design: Design) -> None:
 
 def test_choices_are_on_a_scale_of_their_own() -> None:
     """The share won minus the share lost, simulated from the scores that decide each choice."""
-    noise, generator = Noise(), numpy.random.default_rng(3)
+    noise, generator = AssumedNoise(), numpy.random.default_rng(3)
     run = generator.normal(0, (2 * (noise.run**2 + noise.category_by_run**2)) ** 0.5, (4000, 1, 1))
     answers = generator.normal(0, (2 * (1 - noise.correlation)) ** 0.5 * noise.answer, (4000, 12, 2))
     means = 10 * numpy.sign(run + answers).mean(axis=(1, 2))
@@ -44,7 +44,7 @@ def test_more_of_anything_never_raises_the_noise(prompts: int, samples: int) -> 
     plain = pair_noise(Design(prompts, samples), NOISE)
     for more in (Design(prompts + 1, samples), Design(prompts, samples + 1), Design(prompts, samples, 6)):
         assert pair_noise(more, NOISE).deviation < plain.deviation
-    judged = Noise(judgement=1.0)
+    judged = AssumedNoise(judgement=1.0)
     twice = pair_noise(Design(prompts, samples, passes=2), judged)
     assert twice.deviation < pair_noise(Design(prompts, samples), judged).deviation
 
@@ -58,4 +58,4 @@ def test_many_prompts_do_not_make_up_for_the_noise_between_runs() -> None:
 
 
 def test_without_noise_a_pair_shows_the_difference_itself() -> None:
-    assert pair_noise(Design(24, 4), Noise(run=0, category_by_run=0, answer=0, correlation=0)).deviation == 0
+    assert pair_noise(Design(24, 4), AssumedNoise(run=0, category_by_run=0, answer=0, correlation=0)).deviation == 0

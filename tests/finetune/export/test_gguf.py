@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import torch
 
     import finetune.export.export as exporter
-    from finetune.export import gguf_file, gguf_names, lora_weights
+    from finetune.export import gguf_file, lora_weights
 else:
     torch, saved_tensors = Lazily("torch"), Lazily("safetensors.torch")
     exporter, gguf_file = Lazily("finetune.export.export"), Lazily("finetune.export.gguf_file")
-    gguf_names, lora_weights = Lazily("finetune.export.gguf_names"), Lazily("finetune.export.lora_weights")
+    lora_weights = Lazily("finetune.export.lora_weights")
 
 PERMUTED, PLAIN = ("llama", "mistral"), ("qwen2", "qwen3", "gemma2", "gemma3", "gemma3_vision")
 NAMES = {"llama": "llama", "mistral": "llama", "gemma3_vision": "gemma3"}
@@ -97,7 +97,7 @@ def test_a_file_with_another_alpha_or_order_is_not_given_its_name(
 
     adapter = exporting.write(tmp_path, "llama", use_rslora=True)
     with monkeypatch.context() as patch:
-        patch.setattr("finetune.export.gguf_names.reordered", lambda rows, heads: rows)
+        patch.setattr("finetune.export.gguf_file.reordered", lambda rows, heads: rows)
         with pytest.raises(NightlaneError, match="as PEFT's adapter does"):
             exported(adapter, tmp_path / "order")
     with monkeypatch.context() as patch:
@@ -180,9 +180,9 @@ def test_reordering_rows_is_undone_by_transformers() -> None:
 
     rows = torch.arange(48.0).reshape(24, 2)
     processor = LlamaTensorProcessor({"num_attention_heads": 4, "num_key_value_heads": 2})
-    back = processor.process(gguf_names.reordered(rows, 4).numpy(), name="blk.0.attn_q.weight").weights
+    back = processor.process(gguf_file.reordered(rows, 4).numpy(), name="blk.0.attn_q.weight").weights
     assert numpy.array_equal(back, rows.numpy())
-    back = processor.process(gguf_names.reordered(rows, 2).numpy(), name="blk.0.attn_k.weight").weights
+    back = processor.process(gguf_file.reordered(rows, 2).numpy(), name="blk.0.attn_k.weight").weights
     assert numpy.array_equal(back, rows.numpy())
 
 
@@ -193,7 +193,7 @@ def test_every_linear_layer_of_each_architecture_has_a_tensor(tmp_path: Path) ->
     model = load_base(base.settings, base.folder, "none", "cpu").model
     gguf_file.write_gguf(tmp_path / "x.gguf", "x", lora_weights.lora_weights(trained, model), base)
     assert len(tensors(tmp_path / "x.gguf")) == 2 * 2 * len(exporting.LAYERS)
-    assert len({one.model_type for one in gguf_names.ARCHITECTURES}) == len(gguf_names.ARCHITECTURES)
+    assert len({one.model_type for one in gguf_file.ARCHITECTURES}) == len(gguf_file.ARCHITECTURES)
 
 
 def test_an_error_of_the_disk_never_goes_unnoticed(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import tiny
 
 from probes.inputs.settings import HarvestSettings
 from probes.result.reading import Outcome, Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
 from probes.run.store import ProbeStore
+from probes.run.workbench import Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

@@ -12,8 +12,9 @@ from common.errors import EndpointUnavailable
 from probes.generate.random_keys import request_seed, sampling_seed
 from probes.inputs.settings import RunnerSettings, ServingSettings
 from probes.result.reading import Failure, Outcome, Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
 from probes.run.local_workers import ResidentRunner
+from probes.run.workbench import Workbench
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 

@@ -22,7 +22,7 @@ from probes.generate.sampled_text import SampledText
 from probes.generate.vllm import AnswerServer, ServerBroken, ServerRefused
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import AnswerEnds, RenderedPrompt
-from probes.run.execute import classify
+from probes.run.classify import classify
 from testing import simulated_study
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
 from testing.scripted_endpoint.faults import JSON

@@ -18,7 +18,8 @@ from probes.inputs.training_rows import order
 from probes.model.adapter_files import require_base_adapter
 from probes.model.load import Base, base_digest, load_base
 from probes.result.reading import Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from testing import simulated_study
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from agent.proposers.dead_ends import is_machine_fault
 from probes.generate.vllm import ServerBroken
 from probes.result.reading import Failure
-from probes.run.execute import classify
+from probes.run.classify import classify
 from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crash_meaning
 from probes.scoring import ScorerBroken
 from view.explain.criteria import crash_note

@@ -11,8 +11,9 @@ import tiny
 from common.errors import BudgetSpent
 from probes.generate.sampled_text import SampledText
 from probes.result.reading import Failure, Outcome, Probe, Reading
-from probes.run.execute import Workbench, _Group, measure
+from probes.run.execute import _Group, measure
 from probes.run.protocol import Progress
+from probes.run.workbench import Workbench
 from probes.scoring import Answer, Context, Mark, ScorerBroken
 
 if TYPE_CHECKING:

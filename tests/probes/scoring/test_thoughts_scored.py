@@ -14,7 +14,8 @@ from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Outcome, Probe, Reading, Unscored
 from probes.run.answers import scored_text
-from probes.run.execute import Workbench, _Group, measure
+from probes.run.execute import _Group, measure
+from probes.run.workbench import Workbench
 from probes.scoring.execution.scorer import ExecutionSettings
 from probes.scoring.function import FunctionSettings
 from probes.scoring.judge.settings import JudgeSettings

@@ -19,7 +19,8 @@ from probes.inputs.settings import MemorySettings, ModelSettings, ProbeSettings
 from probes.inputs.training_rows import TrainingRow, order
 from probes.model.load import load_base
 from probes.result.reading import Failure, Outcome, Probe, Reading
-from probes.run.execute import Workbench, measure
+from probes.run.execute import measure
+from probes.run.workbench import Workbench
 from probes.train.curve_writer import CurveWriter
 from probes.train.job import tokenised
 
@@ -269,7 +270,7 @@ def test_an_adapter_that_cannot_be_loaded_leaves_the_base_as_it_was(
 
 
 def test_a_full_disk_is_told_from_a_bad_recipe() -> None:
-    from probes.run.execute import classify
+    from probes.run.classify import classify
 
     assert classify(OSError(28, "No space left on device")) == "disk"
     assert classify(RuntimeError("I/O error: No space left on device (os error 28)")) == "disk"
@@ -296,7 +297,7 @@ def test_after_a_failure_nothing_holds_the_old_base_while_the_next_is_loaded(
     bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
 ) -> None:
     """In the middle of training, when the trainer, the exception's frames and the model's own cycles all hold it."""
-    from probes.run import execute as measuring
+    from probes.run import workbench
 
     old: list[weakref.ref[Any]] = []
     held: list[int] = []
@@ -310,7 +311,7 @@ def test_after_a_failure_nothing_holds_the_old_base_while_the_next_is_loaded(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(measuring, "load_base", load)
+    monkeypatch.setattr(workbench, "load_base", load)
     bench.drop_bases()
     gc.collect()
     gc.disable()

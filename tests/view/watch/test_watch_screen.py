@@ -19,8 +19,8 @@ from probes.run.protocol import WorkerStatus
 from view.data.sections.measurements import differences
 from view.data.session_record import load_record
 from view.watch import app, reader
+from view.watch.app import LossCurve
 from view.watch.reader import Picture, Reader
-from view.watch.widgets import LossCurve
 
 
 @pytest.fixture(autouse=True)

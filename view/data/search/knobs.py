@@ -9,7 +9,7 @@ from typing import Literal
 from agent.ledger.store import Ledger
 from agent.loop.search.evidence import Evidence
 from agent.policy.confirmation import Standing
-from agent.policy.knob_model import Axis
+from agent.policy.knob_effects import Axis
 from agent.policy.night import Known, likely_breaks
 from agent.policy.own_effects import own_effect
 from lanes import Knob, show

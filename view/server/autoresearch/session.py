@@ -1,9 +1,11 @@
-"""A session: what it does now, and its decisions as a table."""
+"""The sessions of the workspace, and one of them: what it does now, and its decisions as a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
 
 from agent.ledger.overview import LedgerOverview
 from agent.ledger.tables import SessionRow
@@ -11,11 +13,24 @@ from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from view.data.changes import Change, reach
 from view.data.listing.decisions import DecisionLine, DecisionQuery, choices, decision_lines, select
-from view.data.listing.session_now import session_now
+from view.data.listing.sessions import session_lines, session_now
 from view.server.page import Page, Tab, page_route
 from view.server.site import Site
 
 PLACE = "autoresearch"
+
+
+def sessions(site: Site, request: Request) -> Page:
+    return Page(
+        template="autoresearch/sessions.html.jinja",
+        title="Sessions",
+        place=PLACE,
+        data={"workspace": str(site.workspace.root), "sessions": session_lines(site.workspace)},
+    )
+
+
+def front(request: Request) -> RedirectResponse:
+    return RedirectResponse("/sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +107,9 @@ def tabs(session: str, here: str) -> tuple[Tab, ...]:
     )
 
 
-routes = (page_route("/sessions/{session}", decisions), page_route("/sessions/{session}/now", now))
+routes = (
+    Route("/", front),
+    page_route("/sessions", sessions),
+    page_route("/sessions/{session}", decisions),
+    page_route("/sessions/{session}/now", now),
+)

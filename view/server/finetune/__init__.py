@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from view.server.finetune import rl_data, training, votes
+from view.server.finetune import rl_data, training
 from view.server.page import Area
 from view.server.site import Site
 
@@ -10,7 +10,7 @@ AREAS = (
     Area("training", "Fine-tune: TRAINING", "/training"),
     Area("rl-data", "Fine-tune: RL DATA", "/rl-data"),
 )
-routes = (*training.routes, *votes.routes, *rl_data.routes)
+routes = (*training.routes, *rl_data.routes)
 
 
 def prepare(site: Site) -> None:

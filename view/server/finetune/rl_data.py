@@ -1,21 +1,26 @@
-"""RL DATA: the four stores of preference data in pages, by filters, and one row by itself."""
+"""RL DATA: the four stores of preference data in pages, by filters, one row by itself, and the votes from the buttons
+and keys of these pages, which are those of ``nightlane pairs vote``."""
 
-from urllib.parse import urlencode
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from agent.workspace.pair_stores import open_stores
+from agent.workspace.pair_stores import name_or_login, open_stores
+from common.clock import now
 from common.errors import BadInput
+from common.printable import without_secrets
+from preferences.store.annotations import Vote, parse_vote_choice
 from preferences.store.paged import PagedStores
 from preferences.store.row_index import RowEntry
 from preferences.store.rows import KINDS, StoreKind, kind_of
-from view.data.pairs.card import PairCard, UnreadableRow, pair_card
-from view.data.pairs.scorer_notes import ScorerNotes
+from view.data.pairs.card import PairCard, ScorerNotes, UnreadableRow, pair_card
 from view.data.pairs.selection import DRIFT, ORDERS, STATES, Selector, filter_of
 from view.pairs.listing import pair_data
-from view.server.page import Page, page_route
+from view.server.page import Page, page_route, wants_json
 from view.server.paging import Paging, page_number
 from view.server.site import Site
 
@@ -123,8 +128,31 @@ def _address(request: Request) -> str:
     return f"{request.url.path}?{query}" if query else request.url.path
 
 
+async def vote(request: Request) -> Response:
+    """Answers with the row after the vote, or goes back to the page that had the button."""
+    asked = dict(parse_qsl((await request.body()).decode(errors="replace")))
+    try:
+        data = await run_in_threadpool(_voted, request.app.state.site, asked)
+    except BadInput as error:
+        return JSONResponse({"error": str(error)}, 400)
+    except OSError as error:
+        why = f"votes are written into this workspace, which cannot be written ({error.strerror}); see its permissions"
+        return JSONResponse({"error": why}, 409)
+    back = asked.get("back", "")
+    if wants_json(request) or not back.startswith("/rl-data"):
+        return JSONResponse(without_secrets(data))
+    return RedirectResponse(back, 303)
+
+
+def _voted(site: Site, asked: Mapping[str, str]) -> dict[str, object]:
+    stores, row = selector(site).stores, asked.get("row", "")
+    stores.vote(Vote(row, parse_vote_choice(asked.get("choice", "")), name_or_login(asked.get("by")), now()))
+    return pair_data(stores.read(stores.by_id[row]))
+
+
 routes = (
     Route("/rl-data", first),
     page_route("/rl-data/{kind}", rows),
     page_route("/rl-data/{kind}/{id}", row),
+    Route("/votes", vote, methods=["POST"]),
 )

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.loop.start_or_resume.noise_floor import settle_noise_floor
+from agent.loop.start_or_resume.baseline import settle_noise_floor
 from agent.policy.settings import PolicySettings
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from probes.result.variance_components import VarianceComponents, estimate_components
