@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import NightlaneError
+from common.parallel import cores
 from evaluation.llama_cpp.tools import SERVER, LlamaCpp
 from probes.generate.random_keys import Sampling, request_seed
 from probes.generate.sampled_text import FinishReason
@@ -99,6 +100,7 @@ def serving(
     port = _free_port()
     command = [str(tools.find(SERVER)), "--model", str(model), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--ctx-size", str(context * slots), "--parallel", str(slots), "--jinja"]
+    command += ["--threads", str(cores())]  # its own default is half of them where each has two threads
     if adapter is not None:
         command += ["--lora", str(adapter)]
     with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
