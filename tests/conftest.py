@@ -38,7 +38,7 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
-ON_REQUEST = frozenset({"architectures", "make_run", "real", "serving"})
+ON_REQUEST = frozenset({"architectures", "long", "make_run", "real", "serving"})
 """Markers of tests that run only where -m names them."""
 
 

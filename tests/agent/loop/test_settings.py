@@ -12,6 +12,7 @@ import judged
 import pytest
 import settings_nights as nights
 from benchmark_tasks import TASKS, task_prompts, write_task
+from long_cases import all_but
 
 from agent.ledger.store import Ledger
 from agent.loop.start_or_resume.session import Overrides, begin, resume
@@ -109,6 +110,21 @@ CASES = {
     "dollars": Case({**ONE_LANE, "budget": {"dollars": "0.1", "dollars_per_hour": "1.0"}}),
     "one decision": Case({"budget": {"decisions": "1"}}, EVERYTHING, stop=2),
 }
+REPRESENTATIVE = {
+    "usual",
+    "no guards",
+    "one category",
+    "one answer per prompt",
+    "one lane",
+    "dpo",
+    "pairwise",
+    "no checks at the end",
+    "one change at a time",
+    "hours alone",
+    "inspect",
+    "lm_eval",
+}
+"""The cases that are not long."""
 
 
 def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +149,7 @@ def asked_of(case: Case, folder: Path) -> Study:
     return nights.study(folder, case.changes, [row for row in simulated_study.prompts() if case.prompts(row)])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", all_but(REPRESENTATIVE, CASES))
 def test_a_supported_setting_goes_through_a_whole_night(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def questions(endpoint: ScriptedEndpoint) -> list[str]:
     return [content for content in asked if "for probe" in content]
 
 
+@pytest.mark.long
 def test_a_session_with_every_fault_ends_with_the_figures_it_would_have_had_without(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
 ) -> None:
