@@ -48,6 +48,7 @@ def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny
     assert "is not an empty folder" in refused("finetune", study, "--output", out, *where)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_unreviewed_pairs_are_trained_on_when_that_is_said_and_it_is_kept(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)

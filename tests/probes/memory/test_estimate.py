@@ -1,6 +1,7 @@
 """The estimate of a probe's memory: against what the trainers make of real tensors, and what it says of a machine."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
 
 @pytest.mark.slow
 def test_more_work_needs_more_and_each_remedy_needs_less(config: Any) -> None:
+    @cache
     def of(**changes: Any) -> MemoryEstimate:
         return estimate(config, replace(WORK, **changes))
 
