@@ -36,6 +36,7 @@ def scores_of(night: Night, recipe: Recipe, seed: int, share: float = 1.0) -> Ar
     return scores
 
 
+@pytest.mark.long
 def test_the_standard_errors_are_those_that_were_measured_in_this_job() -> None:
     found = differences(Noise(correlation=0.0))
     assert found.mean(axis=1).std() == pytest.approx(0.63, abs=0.03)

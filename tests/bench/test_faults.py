@@ -169,6 +169,7 @@ def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_i
     assert not any(outcome.bad for outcome in cases(write_durably, "cut"))
 
 
+@pytest.mark.long
 def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
     assert any(outcome.bad for outcome in cases(Path.write_text, "kill"))
     assert not any(outcome.bad for outcome in cases(write_durably, "kill"))

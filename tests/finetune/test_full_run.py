@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lazily import Lazily
+from long_cases import all_but
 from trainable import exported, planned, review, row, stores
 
 from common.digests import file_digest
@@ -55,7 +56,7 @@ def ran(plan: TrainingPlan) -> tuple[Manifest, list[tuple[int, float]]]:
     return running.run(plan, 0, lambda line: steps.append((line["step"], line["loss"]))), steps
 
 
-@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+@pytest.mark.parametrize("objective", all_but(["orpo"], ["orpo", "dpo"]))
 def test_a_run_moves_the_adapter_and_says_what_it_was(
     tmp_path: Path, tiny_folder: Path, objective: str, threads: None
 ) -> None:

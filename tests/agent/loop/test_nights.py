@@ -148,6 +148,7 @@ def test_guards_add_up_over_keeps(tmp_path: Path, short_stacks: None) -> None:
     assert all(reason.partition(":")[0] in ("cumulative", "overtaken", "budget", "unpromising") for reason in later)
 
 
+@pytest.mark.long
 def test_the_error_before_the_first_keep_adds_up_to_the_nights_at_most(tmp_path: Path, short_stacks: None) -> None:
     little = adding(learning_rate={2e-4: 0.1}, beta={0.2: 0.1})
     play(small_study(tmp_path, "member_chance = 0.51", UNLIMITED), tmp_path, EffectWorld(little, 0.4))

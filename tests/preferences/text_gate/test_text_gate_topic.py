@@ -51,6 +51,7 @@ def test_of_answers_that_changed_places_words_alone_catch_near_half() -> None:
     assert swapped(everyday()).caught >= 0.45
 
 
+@pytest.mark.long
 def test_a_tenth_of_the_answers_leaked() -> None:
     caught, passed = shares(everyday(), 4, 15)
     assert caught >= 0.8
