@@ -113,13 +113,9 @@ CASES = {
 REPRESENTATIVE = {
     "usual",
     "no guards",
-    "one category",
-    "one answer per prompt",
-    "one lane",
     "dpo",
     "pairwise",
     "no checks at the end",
-    "one change at a time",
     "hours alone",
     "inspect",
     "lm_eval",

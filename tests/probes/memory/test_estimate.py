@@ -81,6 +81,7 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
     assert found == pytest.approx(seen.peak, rel=0.15)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_work_needs_more_and_each_remedy_needs_less(config: Any) -> None:
     @cache

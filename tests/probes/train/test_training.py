@@ -185,7 +185,7 @@ def test_another_seed_gives_another_reading(bench: Workbench, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "orpo"},
+        long_case({"objective": "orpo"}),
         {"objective": "dpo"},
         long_case({"objective": "dpo", "dpo_loss": "ipo"}),
         long_case({"objective": "dpo", "dpo_loss": "aot"}),
