@@ -124,6 +124,7 @@ def test_a_key_that_is_no_longer_taken_stops_at_once_and_nothing_is_paid_twice(
     assert " END " in judged.log_of(tmp_path / "night")
 
 
+@pytest.mark.long
 def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
