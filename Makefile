@@ -1,6 +1,6 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make ship    a session of it, the full-length run, the promotion and an export; goes on where it stopped
-# make test    what is tested at each change, in about eight minutes; make check: format, lint, types
+# make test    what is tested at each change; make check: format, lint, types
 # make test-long   repeated kills, every damage, whole nights for each setting: what repeats or chains what make test does
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
