@@ -1,6 +1,7 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make ship    a session of it, the full-length run, the promotion and an export; goes on where it stopped
 # make test    what is tested at each change; make check: format, lint, types
+# make test-long   repeated kills, every damage, whole nights for each setting: what repeats or chains what make test does
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
 # make test-serving LLAMA_CPP=DIR    exports in llama.cpp, with tiny models and, from packages, a real small one
@@ -15,10 +16,11 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 LLAMA_CPP ?= llama.cpp
+IN_THREE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 INTEGRATIONS := tests/probes/run/test_ray_runner.py tests/agent/loop/test_kill_on_ray.py \
 	tests/probes/scoring/benchmarks tests/integrations/test_session_trackers.py
 
-.PHONY: run ship test test-run test-real test-serving test-integrations test-architectures check bench pictures docs clean
+.PHONY: run ship test test-long test-run test-real test-serving test-integrations test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
@@ -28,7 +30,11 @@ ship: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	.ci/packages
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
+	$(IN_THREE) $(ARGUMENTS)
+
+test-long: $(VENV)/.installed-test
+	.ci/packages
+	$(IN_THREE) -m long $(ARGUMENTS)
 
 test-run: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m make_run tests/docs/test_readme.py $(ARGUMENTS)
@@ -43,7 +49,7 @@ test-integrations: $(VENV)-integrations/.installed
 	PYTHONDONTWRITEBYTECODE= $(VENV)-integrations/bin/python -m pytest $(INTEGRATIONS) $(ARGUMENTS)
 
 test-architectures: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/loop/test_architecture_sessions.py $(ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or long" tests/agent/loop/test_architecture_sessions.py $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -38,7 +38,7 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
-ON_REQUEST = frozenset({"architectures", "make_run", "real", "serving"})
+ON_REQUEST = frozenset({"architectures", "long", "make_run", "real", "serving"})
 """Markers of tests that run only where -m names them."""
 
 
@@ -154,6 +154,29 @@ def forked_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         commands.fork_workers(patch)
         yield
+
+
+WITH_PAGES = ("test_settings.py", "test_session_report.py")
+"""Files whose sessions draw the page of their report as well. Others ask for it by the fixture ``drawn``."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_page(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sessions that a test plays in its own process write report.md, and a page without charts: these take half of the
+    time of a short session, and the tests of pages look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        plays = request.path.relative_to(Path(__file__).parent).parts[0] in ("agent", "integrations", "view")
+        if plays and request.path.name not in WITH_PAGES:
+            patch.setattr("view.report.report.report_page", lambda figures: "<!doctype html>\n")
+        yield
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session of this test draws its page."""
+    from view.pages.session_report import report_page
+
+    monkeypatch.setattr("view.report.report.report_page", report_page)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The fields of a dataclass cannot be confused where it is built."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ MOST = 4
 def positional(source: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and the annotation of each class of a file that takes more than ``MOST`` fields of one annotation by
     their place."""
+    if not re.search("dataclass|NamedTuple", source):
+        return
     for found in ast.walk(ast.parse(source)):
         if not isinstance(found, ast.ClassDef) or not _is_built_by_place(found):
             continue

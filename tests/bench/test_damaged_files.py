@@ -15,6 +15,7 @@ from bench.faults.damaged_files import FAST, WITH_DIGESTS, DamagedFileCase, Tabl
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine and its packages, which doctor examines too, are the same each time."""
     monkeypatch.setattr(cli.machine, "diagnose", cache(sandbox.diagnose))

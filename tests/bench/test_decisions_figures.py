@@ -218,6 +218,7 @@ def test_landscapes_that_cannot_be_loaded_are_refused_with_the_remedy() -> None:
         play.families("no_such_module:thing")
 
 
+@pytest.mark.long
 def test_nights_are_the_same_in_other_processes(own: Path) -> None:
     wanted = [
         task

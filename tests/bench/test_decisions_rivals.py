@@ -4,6 +4,7 @@ import contextlib
 from functools import cache
 
 import pytest
+from long_cases import all_but
 
 from bench.decisions.hard_landscapes import HARD_FAMILIES
 from bench.decisions.landscapes import FAMILIES, additive, cliffs, smooth
@@ -11,6 +12,8 @@ from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.rivals import RIVALS
 
 BY_NAME = {rival.name: rival for rival in RIVALS}
+QUICK = [name for name in BY_NAME if not name.startswith(("gp", "tpe", "oracle"))]
+"""Rivals without a model of the scores."""
 NOISELESS = Noise().times(1e-6)
 
 
@@ -30,7 +33,7 @@ def noisy(name: str, family: Family) -> Night:
     return play(BY_NAME[name], family, Noise(), budget_of(name))
 
 
-@pytest.mark.parametrize("family", [smooth, additive, cliffs], ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", all_but([additive], [smooth, additive, cliffs]), ids=lambda family: family.__name__)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_rival_spends_its_budget_and_no_more(name: str, family: Family) -> None:
     night, budget = noisy(name, family), budget_of(name)
@@ -46,7 +49,7 @@ def test_a_rival_plays_the_same_night_the_same_way(name: str) -> None:
     assert noisy(name, additive).record(name) == again.record(name)
 
 
-@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "oracle"])
+@pytest.mark.parametrize("name", all_but(QUICK, [name for name in BY_NAME if name != "oracle"]))
 def test_without_noise_a_rival_finds_improvements_and_keeps_no_harm(name: str) -> None:
     budget = 40 if name == "gp_sampler" else 120
     record = play(BY_NAME[name], smooth, budget=budget).record(name)
@@ -61,6 +64,7 @@ def test_the_oracle_wins_the_headroom(family: Family) -> None:
     assert night.record("oracle").level >= 0.95 * night.headroom
 
 
+@pytest.mark.long
 def test_those_that_repeat_a_measurement_discard_what_breaks_a_guard() -> None:
     from bench.decisions.landscapes import traps
 

@@ -169,6 +169,7 @@ def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_i
     assert not any(outcome.bad for outcome in cases(write_durably, "cut"))
 
 
+@pytest.mark.long
 def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
     assert any(outcome.bad for outcome in cases(Path.write_text, "kill"))
     assert not any(outcome.bad for outcome in cases(write_durably, "kill"))
@@ -218,6 +219,7 @@ def test_every_kind_of_command_is_among_the_scenarios(name: str) -> None:
     assert name in {scenario_of("kill", number).name for number in range(200)}
 
 
+@pytest.mark.long
 def test_the_nights_have_what_a_fault_could_spoil(tmp_path: Path) -> None:
     seen = set()
     for number, night in enumerate(NIGHTS):
@@ -303,6 +305,7 @@ def play_cases(asked: Path, played: Path) -> None:
     worker.main()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_is_lost_doubled_or_different_in_the_quick_bench(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -212,6 +212,7 @@ def test_a_change_that_was_not_recorded_on_a_split_adds_nothing_there(pool: Pool
     assert both.scores == alone.scores
 
 
+@pytest.mark.long
 def test_sessions_over_the_pool_keep_what_helps_and_nothing_that_harms(pool: Pool) -> None:
     found = repeat(pool, 1)[0]
     assert found.kept == ("helper",)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from agent.ledger.store import Ledger
 from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
@@ -15,6 +17,8 @@ from view.report.report import write_report
 from view.terminal.status import session_status
 
 
+@pytest.mark.long
+@pytest.mark.long
 def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Path) -> None:
     study, new, old = load_study(write_study(tmp_path / "study", limited(16))), tmp_path / "new", tmp_path / "old"
     figures = {figure.name: figure for figure in measure_long_night(study, tmp_path / "long", Size(4, 0, 0))}

@@ -342,7 +342,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, small_disk: Path) -> None:
     path = study(tmp_path)
-    message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40)
+    message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40, "--probes", 60)
     assert "free some space; then go on with: nightlane resume" in message
     status = json.loads(nightlane("status", "--json", "--workspace", small_disk).stdout)
     assert subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True).returncode == 0

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 import tiny
 from commands import nightlane
+from long_cases import all_but
 from pydantic import BaseModel
 
 from agent.study.load import load_study
@@ -41,7 +42,7 @@ def comments(text: str) -> str:
     return "\n".join(re.findall(r"#.*", text))
 
 
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("kind", all_but(["code"], NAMES))
 def test_a_written_study_passes_the_check_and_a_simulated_night(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "mine"
     assert nightlane("init", folder, "--kind", kind).returncode == 0

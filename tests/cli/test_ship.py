@@ -50,6 +50,7 @@ def write_study(folder: Path, model: Path) -> Path:
     return simulated_study.write_study(folder, text.replace("samples = 4\n", "samples = 1\nmax_new_tokens = 6\n"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_study_goes_all_the_way_and_nothing_is_done_twice(
     tmp_path: Path, tiny_folder: Path, steps: list[str], capsys: pytest.CaptureFixture[str]

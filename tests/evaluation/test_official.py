@@ -139,6 +139,7 @@ def drawn() -> tuple[Drawn, ...]:
     return draw_prompts({"probe": 0, "harvest": 0, "holdout": 16}, 5)
 
 
+@pytest.mark.long
 def test_every_reference_and_every_mistake_of_the_bundled_study_is_judged_alike(
     scorer: ExecutionScorer, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny
     assert "is not an empty folder" in refused("finetune", study, "--output", out, *where)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_unreviewed_pairs_are_trained_on_when_that_is_said_and_it_is_kept(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)
@@ -72,6 +73,7 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, tiny_folder: Path)
     assert not out.exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_interrupted_run_says_where_it_stopped_and_is_resumed(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)
@@ -99,6 +101,7 @@ def test_an_interrupted_run_says_where_it_stopped_and_is_resumed(tmp_path: Path,
     assert "the seed changed (42 to 1)" in refused(*begun, "--resume", "--seed", 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_complete_run_has_nothing_to_resume(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)

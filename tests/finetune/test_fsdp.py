@@ -18,6 +18,7 @@ from preferences.store.stores import Stores
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["orpo", "dpo"])
 def test_it_trains_what_one_process_does_also_if_it_was_interrupted(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, objective: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lazily import Lazily
+from long_cases import all_but, long_case
 from trainable import exported, planned, review, row, stores
 
 from common.digests import file_digest
@@ -55,7 +56,7 @@ def ran(plan: TrainingPlan) -> tuple[Manifest, list[tuple[int, float]]]:
     return running.run(plan, 0, lambda line: steps.append((line["step"], line["loss"]))), steps
 
 
-@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+@pytest.mark.parametrize("objective", all_but(["orpo"], ["orpo", "dpo"]))
 def test_a_run_moves_the_adapter_and_says_what_it_was(
     tmp_path: Path, tiny_folder: Path, objective: str, threads: None
 ) -> None:
@@ -176,8 +177,12 @@ def test_rows_that_leave_no_room_for_an_answer_are_told_before_the_run(tmp_path:
     [
         ("CUDA out of memory", MissingRequirement, "lower micro_batch or set gradient_check"),
         (OSError(28, "No space left on device"), DiskFull, "free some space"),
-        (RuntimeError("Error while serializing: I/O error (os error 28)"), DiskFull, "free some space"),
-        (RuntimeError("[enforce fail at inline_container.cc:672]"), OSError, "a file could not be written whole"),
+        long_case(
+            (RuntimeError("Error while serializing: I/O error (os error 28)"), DiskFull, "free some space"),
+        ),
+        long_case(
+            (RuntimeError("[enforce fail at inline_container.cc:672]"), OSError, "a file could not be written whole"),
+        ),
         (ValueError("odd"), ValueError, "^odd$"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import commands
 import pytest
 from killed import killed_at
+from long_cases import all_but
 from resumable import again_planned, complete, figures, ready, require_equal, resumed
 from safetensors.numpy import load_file
 
@@ -38,7 +39,7 @@ def both(folder: Path, tiny_folder: Path, **changes: Any) -> tuple[TrainingPlan,
     return one, again_planned(folder, stores, "two", processes=2, **{**given, "recipe": dict(recipe)})
 
 
-@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+@pytest.mark.parametrize("objective", all_but(["dpo"], ["orpo", "dpo"]))
 def test_two_processes_train_what_one_does_and_the_first_alone_writes(
     tmp_path: Path, tiny_folder: Path, objective: str
 ) -> None:
@@ -57,6 +58,7 @@ def test_two_processes_train_what_one_does_and_the_first_alone_writes(
     assert "WORLD_SIZE" not in os.environ
 
 
+@pytest.mark.long
 def test_killed_with_both_processes_it_goes_on_to_the_same_digits(tmp_path: Path, tiny_folder: Path) -> None:
     given: dict[str, Any] = {"processes": 2, "steps": 5, "save_every": 2, "spot_check": 0}
     whole = ready(tmp_path, tiny_folder, "whole", **given)

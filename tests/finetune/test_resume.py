@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from killed import killed_at
+from long_cases import all_but
 from resumable import again_planned, complete, ready, require_equal, resumed
 
 from common.errors import BadInput, WorkspaceBusy
@@ -20,6 +21,7 @@ from probes.inputs.settings import RunnerSettings
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["orpo", "dpo"])
 def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
     tmp_path: Path, tiny_folder: Path, objective: str
@@ -41,7 +43,7 @@ def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
     assert not (again.request.folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+@pytest.mark.parametrize("objective", all_but(["orpo"], ["orpo", "dpo"]))
 def test_killed_at_random_steps_it_ends_to_the_digit_as_one_that_was_not(
     tmp_path: Path, tiny_folder: Path, objective: str
 ) -> None:
@@ -86,6 +88,7 @@ def test_spot_checks_change_nothing_that_is_trained_and_are_on_the_disk_before_a
     assert (checked.final, checked.files) == (unchecked.final, unchecked.files)
 
 
+@pytest.mark.long
 def test_a_quantised_run_is_resumed_in_its_own_data_type(tmp_path: Path, tiny_folder: Path) -> None:
     recipe = {"quantization": "nf4", "optimizer": "adamw_8bit"}
     plan, again = (ready(tmp_path, tiny_folder, out, recipe=recipe, spot_check=0) for out in ("whole", "killed"))

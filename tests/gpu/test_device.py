@@ -17,6 +17,7 @@ def test_probes_on_a_gpu_are_what_they_should_be() -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_checks_run_on_a_cpu_with_a_tiny_model() -> None:
     done = nightlane("--tiny", module="bench.device", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
@@ -24,6 +25,7 @@ def test_the_same_checks_run_on_a_cpu_with_a_tiny_model() -> None:
     assert "ok     without room: the kind of failure: oom" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_benchmark_of_a_gpu_runs_on_a_cpu_with_a_tiny_model() -> None:
     done = nightlane("--tiny", module="bench.speed.gpu", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")

@@ -105,6 +105,11 @@ class Command:
         return self._process.pid
 
     @property
+    def output(self) -> Path:
+        """The file of its standard output."""
+        return self._streams / "stdout"
+
+    @property
     def returncode(self) -> int | None:
         return self._process.exitcode
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import trained_once
 from nights import Step, trying
 from rich.console import Console
 
@@ -21,10 +22,9 @@ from probes.endpoint import retry as patience
 from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
 from probes.result.reading import Outcome, Probe
-from probes.run.execute import measure
+from probes.run import execute
 from probes.run.protocol import Listener, OnOutcome, ignore_outcome
 from probes.run.store import ProbeStore
-from probes.run.workbench import Workbench
 from probes.run.worker import environment
 from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -116,7 +116,8 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, key: str = "", **more: 
 
 
 class RunnerHere:
-    """A Runner with the parts of a worker in this process."""
+    """A Runner with the parts of a worker in this process. What was trained and asked in another session of this
+    process is not trained and asked again."""
 
     base = None
     width = 1
@@ -124,7 +125,7 @@ class RunnerHere:
     about = "in this process"
 
     def __init__(self, material: Material, runs: Path) -> None:
-        self._bench, self._store = Workbench(material, "cpu", {}), ProbeStore(runs)
+        self._bench, self._store = trained_once.Workbench(material, "cpu", {}), ProbeStore(runs)
         self.environment = environment("cpu", 1)
 
     def run(
@@ -136,7 +137,7 @@ class RunnerHere:
     ) -> list[Outcome]:
         outcomes = []
         for probe in batch:
-            outcomes += measure(self._bench, [probe], self._store.directory, listener, allowance)
+            outcomes += execute.measure(self._bench, [probe], self._store.directory, listener, allowance)
             keep(probe, outcomes[-1])
         return outcomes
 
@@ -152,6 +153,7 @@ class RunnerHere:
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sessions train in this process."""
+    monkeypatch.setattr(execute, "_Group", trained_once.Group)
     monkeypatch.setattr(
         "agent.loop.start_or_resume.session.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs)
     )

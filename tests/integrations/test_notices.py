@@ -167,6 +167,7 @@ def test_a_session_that_never_began_says_why(tmp_path: Path, receiver: Receiver)
     assert receiver.got[0]["message"] == "the judge is away"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_watchdog_sends_one_notice_of_a_session_that_was_killed(tmp_path: Path, receiver: Receiver) -> None:
     text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.2')

@@ -31,6 +31,7 @@ class TestSimulated(RunnerContract):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("forked_workers")
 class TestLocalWorkers(RunnerContract):
     def material(self, folder: Path) -> Material:

@@ -99,6 +99,7 @@ def replies(requests: Sequence[dict[str, Any]], faults: float, times: int = 1, s
     return given[-1]
 
 
+@pytest.mark.long
 def test_a_scorer_gets_the_same_marks_from_an_endpoint_with_every_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,7 +260,10 @@ def test_every_architecture_and_every_kind_of_tokenizer_has_a_session() -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, id=case.name, marks=[] if case == CHEAP else [pytest.mark.architectures]) for case in CASES],
+    [
+        pytest.param(case, id=case.name, marks=pytest.mark.long if case == CHEAP else pytest.mark.architectures)
+        for case in CASES
+    ],
 )
 def test_a_session_decides_on_what_was_trained_and_asked_as_it_is_meant(tmp_path: Path, case: Case) -> None:
     study = write_study(tmp_path, case)

@@ -75,6 +75,7 @@ def test_a_closed_terminal_ends_a_night_that_can_be_resumed(tmp_path: Path) -> N
         assert row.finished is None
 
 
+@pytest.mark.long
 def test_a_night_that_ignores_sighup_outlives_its_terminal(tmp_path: Path) -> None:
     night = Night(tmp_path, ignoring=True)
     assert night.close_window_once(lambda: "NOISE" in night.log) == 0

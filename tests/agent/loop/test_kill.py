@@ -56,6 +56,7 @@ def table(workspace: Path) -> pandas.DataFrame:
     return read_results(workspace / "results.tsv")
 
 
+@pytest.mark.long
 def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("decisions = 8", "probes = 44").replace(
         'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
@@ -94,6 +95,7 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
     assert len(decided) == len(other)
 
 
+@pytest.mark.long
 def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: Path, tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace('path = "none"', f'path = "{tiny_folder / "model"}"')
     text = text.replace('kind = "simulated"', 'kind = "resident"\nworkers = 2\nengine = "packed"').replace(

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from long_cases import all_but
 from nights import Silent, hasty
 from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of, small_study, stack_of, study_of
 
@@ -147,6 +148,7 @@ def test_guards_add_up_over_keeps(tmp_path: Path, short_stacks: None) -> None:
     assert all(reason.partition(":")[0] in ("cumulative", "overtaken", "budget", "unpromising") for reason in later)
 
 
+@pytest.mark.long
 def test_the_error_before_the_first_keep_adds_up_to_the_nights_at_most(tmp_path: Path, short_stacks: None) -> None:
     little = adding(learning_rate={2e-4: 0.1}, beta={0.2: 0.1})
     play(small_study(tmp_path, "member_chance = 0.51", UNLIMITED), tmp_path, EffectWorld(little, 0.4))
@@ -452,7 +454,7 @@ def uncut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
     return study, folder / "whole"
 
 
-@pytest.mark.parametrize("after", [1, 5, 12, 24, 35, 44])
+@pytest.mark.parametrize("after", all_but([12, 35], [1, 5, 12, 24, 35, 44]))
 def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
     uncut: tuple[Study, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
@@ -512,7 +514,7 @@ def busy(study: Study, workspace: Path, width: int, effect: Callable[[Recipe, st
     return sum(runner.sizes) / sum(width * math.ceil(size / width) for size in runner.sizes)
 
 
-@pytest.mark.parametrize(("width", "probes"), [(2, 60), (8, 200)])
+@pytest.mark.parametrize(("width", "probes"), all_but([(2, 60)], [(2, 60), (8, 200)]))
 def test_no_worker_waits(tmp_path: Path, width: int, probes: int) -> None:
     """A/A tests and the checks at the end included."""
     assert busy(study_of(tmp_path, "", f"probes = {probes}"), tmp_path, width, HELPS) >= 0.9

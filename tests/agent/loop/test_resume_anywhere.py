@@ -114,6 +114,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_the_night_has_what_it_is_for(night: Night) -> None:
     statuses = [decision["status"] for decision in night.truth["decisions"]]
     assert [statuses.count(name) for name in ("KEEP", "RETRACT")] == [2, 1]
@@ -125,6 +126,7 @@ def test_the_night_has_what_it_is_for(night: Night) -> None:
     assert set(PARTS) <= set(night.camera.taken.values())
 
 
+@pytest.mark.long
 def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr("agent.loop.nodes.MOST_PROBES", EACH_STACK)

@@ -38,6 +38,7 @@ from view.data.results import read_results
 SHORT = simulated_study.STUDY.replace("decisions = 8", "probes = 30")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_a_report(
     study: Study, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_recipe_is_not_carried_over_when_more_than_data_changed(
     assert "--from-incumbent" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_starting_recipe_that_fails_ends_the_session_with_its_reason(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.8")
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
@@ -181,6 +183,7 @@ def test_a_starting_recipe_that_fails_ends_the_session_with_its_reason(tmp_path:
     assert "CRASH" in (tmp_path / "results.tsv").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("disk_gb = 0", "disk_gb = 0\nprobes = 24\ndollars_per_hour = 1.0")
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
@@ -191,6 +194,7 @@ def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
         assert len(ledger.probes(ledger.sessions()[0])) <= 24
 
 
+@pytest.mark.usefixtures("drawn")
 def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +250,7 @@ def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_chang
         assert session.finished
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

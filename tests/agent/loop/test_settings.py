@@ -12,6 +12,7 @@ import judged
 import pytest
 import settings_nights as nights
 from benchmark_tasks import TASKS, task_prompts, write_task
+from long_cases import all_but
 
 from agent.ledger.store import Ledger
 from agent.loop.start_or_resume.session import Overrides, begin, resume
@@ -109,6 +110,17 @@ CASES = {
     "dollars": Case({**ONE_LANE, "budget": {"dollars": "0.1", "dollars_per_hour": "1.0"}}),
     "one decision": Case({"budget": {"decisions": "1"}}, EVERYTHING, stop=2),
 }
+REPRESENTATIVE = {
+    "usual",
+    "no guards",
+    "dpo",
+    "pairwise",
+    "no checks at the end",
+    "hours alone",
+    "inspect",
+    "lm_eval",
+}
+"""The cases that are not long."""
 
 
 def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +145,7 @@ def asked_of(case: Case, folder: Path) -> Study:
     return nights.study(folder, case.changes, [row for row in simulated_study.prompts() if case.prompts(row)])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", all_but(REPRESENTATIVE, CASES))
 def test_a_supported_setting_goes_through_a_whole_night(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +208,9 @@ class Naming:
         return Suggestion(knob, values[-1], "it may help", 0.1, self.name, prompt_tokens=7, completion_tokens=2)
 
 
-@pytest.mark.parametrize(("share", "declines"), [(0.5, False), (1.0, False), (1.0, True)])
+@pytest.mark.parametrize(
+    ("share", "declines"), all_but([(0.5, False), (1.0, True)], [(0.5, False), (1.0, False), (1.0, True)])
+)
 def test_a_proposer_of_another_package_names_changes_in_its_share_of_the_turns_or_declines(
     tmp_path: Path, share: float, declines: bool
 ) -> None:

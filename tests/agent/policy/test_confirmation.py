@@ -7,6 +7,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from long_cases import all_but
 
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import (
@@ -87,9 +88,10 @@ def test_levels_grow_look_by_look_and_stay_below_what_is_spent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "first", "error", "most"), [(3, 3, 0.0475, 0.055), (5, 5, 0.0475, 0.05), (6, FIRST_LOOK, 0.025, 0.03)]
+    ("pairs", "first", "error", "most"),
+    all_but([(3, 3, 0.0475, 0.055)], [(3, 3, 0.0475, 0.055), (5, 5, 0.0475, 0.05), (6, FIRST_LOOK, 0.025, 0.03)]),
 )
-@pytest.mark.parametrize("noisier", [1.0, 2.0, 5.0, 10.0])
+@pytest.mark.parametrize("noisier", all_but([1.0, 10.0], [1.0, 2.0, 5.0, 10.0]))
 def test_a_confirmation_errs_hardly_more_than_it_spends_although_its_noise_is_not_known(
     pairs: int, first: int, error: float, most: float, noisier: float
 ) -> None:

@@ -330,6 +330,7 @@ def test_the_schema_that_is_sent_holds_the_reply_to_a_legal_move(opened: Any) ->
         assert tuple(chosen_move(reply, situation.moves) for reply in replies) == situation.moves[knob]
 
 
+@pytest.mark.long
 def test_a_turn_takes_one_timeout_whatever_is_tried_in_it(opened: Any) -> None:
     late: dict[str, Any] = {"content": good(), "delay": 30}
     for script in ([late], [{"content": "no", "delay": 0.5}, late], [{"status": 503}, late]):

@@ -13,6 +13,7 @@ import pytest
 import settings_nights
 import tiny
 from ledger_rows import SESSION
+from long_cases import all_but
 from photographs import WRITES, copied, truth
 
 from agent.ledger.requests import RequestAnswer, SteeringRequest
@@ -409,8 +410,9 @@ def steer_all(workspace: Workspace) -> None:
     ask(workspace, "continue")
 
 
+@pytest.mark.parametrize("kills", all_but([2], [2, 8]))
 def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     asked_of = settings_nights.study(tmp_path / "study", {"budget": {"probes": "60"}, "policy": {"wave": "4"}})
     workspace = Workspace(tmp_path / "whole")
@@ -453,7 +455,7 @@ def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
     assert "person" in {row["proposer"] for row in whole["proposals"]}
     assert len(taken) > 8
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    for folder in sorted({*taken[:: max(1, len(taken) // 8)], *later}):
+    for folder in sorted({*taken[:: max(1, len(taken) // kills)], *later}):
         killed = Workspace(folder)
         monkeypatch.setattr(
             "agent.loop.start_or_resume.session.open_runner",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_cases import long_case
 from sessions import ledger_of, play
 
 from agent.loop import measurements
@@ -61,9 +62,9 @@ HALVES: dict[str, Callable[[Path, bytes], Any]] = {
     ("file", "half"),
     [
         ("study.toml", "empty"),
-        ("study.toml", "cut off in a letter"),
+        long_case(("study.toml", "cut off in a letter")),
         ("prompts.jsonl", "gone"),
-        ("prompts.jsonl", "another text"),
+        long_case(("prompts.jsonl", "another text")),
         ("good.jsonl", "cut off"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ DAMAGES = (flip, cut, empty)
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A night with an adapter, a failed probe and an evaluation."""
     folder = tmp_path_factory.mktemp("night")
     study = nights.study(folder / "study", {"lanes.curriculum": None})
@@ -46,7 +46,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     begin(study, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
     add_files_with_digests(workspace.root)
     assert damaged(workspace) == []
-    return workspace
+    yield workspace
+    assert damaged(workspace) == [], "each test left it as it was"
 
 
 def damaged(workspace: Workspace) -> list[str]:
@@ -98,7 +99,6 @@ def test_damage_is_found(night: Workspace, file: str) -> None:
             path.write_bytes(content)
         assert messages, damage.__name__
         assert all("Traceback" not in message and "\n" not in message for message in messages)
-    assert damaged(night) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

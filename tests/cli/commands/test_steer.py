@@ -38,6 +38,7 @@ def asked(*arguments: object, workspace: Path) -> Any:
     return done
 
 
+@pytest.mark.long
 def test_a_night_is_steered_killed_and_resumed(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("decisions = 8", "probes = 44").replace(
         'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'

@@ -62,6 +62,7 @@ def test_its_runs_are_trained_by_as_many_processes_as_asked(tmp_path: Path, taug
         promoted(replace(request, processes=3), found, tmp_path, [])
 
 
+@pytest.mark.long
 def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: Path, taught_folder: Path) -> None:
     request, found = ready(tmp_path, taught_folder, 2e-6, steps=6)
     begun = 0

@@ -10,6 +10,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from long_cases import all_but
 from some_answers import ANSWERS, Text, everyday, persona, receipts, refusals
 
 EVERY = 10
@@ -59,7 +60,7 @@ def test_at_least_95_percent_of_good_answers_pass_the_whole_gate(texts: list[Tex
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("source", [everyday, persona])
+@pytest.mark.parametrize("source", all_but([everyday], [everyday, persona]))
 def test_at_least_95_percent_of_each_planted_fault_are_refused_by_their_layer(
     name: str, source: Callable[[], list[Text]]
 ) -> None:

@@ -41,6 +41,7 @@ def test_of_forty_everyday_answers_at_least_95_percent_are_told_to_be_on_topic()
     assert len(refused) <= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("both", "bound"), [(False, 0.85), (True, 0.75)])
 def test_most_answers_that_stand_with_another_prompt_too_are_caught(both: bool, bound: float) -> None:
     assert copied(everyday(), both).caught >= bound
@@ -50,6 +51,7 @@ def test_of_answers_that_changed_places_words_alone_catch_near_half() -> None:
     assert swapped(everyday()).caught >= 0.45
 
 
+@pytest.mark.long
 def test_a_tenth_of_the_answers_leaked() -> None:
     caught, passed = shares(everyday(), 4, 15)
     assert caught >= 0.8

@@ -1,6 +1,7 @@
 """The estimate of a probe's memory: against what the trainers make of real tensors, and what it says of a machine."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import architectures
 import pytest
 import tiny
 from lazily import Lazily
+from long_cases import all_but
 
 from common.errors import BadInput
 from probes.inputs.settings import MemorySettings, ModelSettings, RunnerSettings
@@ -58,7 +60,7 @@ def test_the_tracker_counts_what_lives_at_once_and_no_view() -> None:
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", all_but([False], [False, True]))
 def test_the_passes_without_data_make_as_much_as_the_trainers_do(
     config: Any, tiny_folder: Path, tmp_path: Path, changes: dict[str, Any], checkpointing: bool
 ) -> None:
@@ -79,8 +81,10 @@ def test_the_passes_without_data_make_as_much_as_the_trainers_do(
     assert found == pytest.approx(seen.peak, rel=0.15)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_work_needs_more_and_each_remedy_needs_less(config: Any) -> None:
+    @cache
     def of(**changes: Any) -> MemoryEstimate:
         return estimate(config, replace(WORK, **changes))
 

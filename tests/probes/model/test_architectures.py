@@ -9,6 +9,7 @@ import pytest
 import tiny
 from architectures import MIXTURES_OF_EXPERTS, NAMES
 from lazily import Lazily
+from long_cases import all_but
 
 from lanes import Recipe
 from probes.inputs.settings import MemorySettings, ModelSettings
@@ -80,7 +81,7 @@ def same(one: "dict[str, torch.Tensor]", other: "dict[str, torch.Tensor]") -> bo
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", all_but(["gpt2", "qwen3", "qwen3_moe"], NAMES))
 def test_all_linear_layers_are_trained_and_taken_off_without_a_trace(models: Path, tmp_path: Path, name: str) -> None:
     from safetensors.torch import load_file
 
@@ -102,7 +103,7 @@ def test_all_linear_layers_are_trained_and_taken_off_without_a_trace(models: Pat
         assert torch.equal(bare, logits(base))
 
 
-@pytest.mark.parametrize("name", ["llama", "phi3", "qwen3_moe"])
+@pytest.mark.parametrize("name", all_but(["llama"], ["llama", "phi3", "qwen3_moe"]))
 @pytest.mark.parametrize("objective", ["dpo", "orpo"])
 def test_nf4_computes_in_bfloat16_and_a_used_base_trains_as_a_fresh_one(
     models: Path, tmp_path: Path, name: str, objective: str

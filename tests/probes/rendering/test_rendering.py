@@ -16,6 +16,7 @@ import pytest
 import row_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from long_cases import all_but
 from tokenizers_of_all_kinds import (
     CHAT,
     CHATML,
@@ -81,7 +82,23 @@ def renderer(kind: str, **given: Any) -> Renderer:
     return Renderer(KINDS[kind](), ModelSettings(path="none", **given))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+SHORT = [
+    "plain, eos only",
+    "plain, bos by post-processor",
+    "ChatML base",
+    "bos by both",
+    "strictly alternating",
+    "without system turns",
+    "a blank of its own (Llama 2)",
+    "white space taken off (Phi-3)",
+    "characters composed (Qwen)",
+    "thoughts",
+    "tools",
+]
+"""The kinds that are not long."""
+
+
+@pytest.fixture(scope="module", params=all_but(SHORT, KINDS))
 def kind(request: pytest.FixtureRequest) -> tuple[str, Renderer]:
     return request.param, renderer(request.param)
 

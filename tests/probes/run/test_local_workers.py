@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from commands import ROOT, Command
 
 from common.errors import BadInput
 from lanes import Recipe
@@ -177,43 +178,39 @@ def test_a_model_that_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path) -
         _ = runner.environment
 
 
-PARENT = """
-import sys
-sys.path[:0] = [{root!r}, {tests!r}]
-from pathlib import Path
-import tiny
-from probes.run.local_workers import ResidentRunner
-from probes.result.reading import Probe
-from probes.inputs.settings import RunnerSettings
+@pytest.fixture(params=["forked", pytest.param("in a new interpreter", marks=pytest.mark.long)])
+def parent(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """The process id of one whose worker trains, and the file that it prints to. A new interpreter takes half a
+    minute."""
+    output, given = tmp_path / "output", (tiny_folder, tmp_path)
+    output.touch()
+    if request.param == "forked":
+        command = Command(*given, module="training_parent")
+        yield command.pid, command.output
+        command.send_signal(signal.SIGKILL)
+        command.communicate()
+        return
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
+    script = [sys.executable, str(ROOT / "tests" / "helpers" / "training_parent.py"), *map(str, given)]
+    with (
+        output.open("w") as stream,
+        subprocess.Popen(script, stdout=stream, env={**os.environ, "PYTHONPATH": path}) as own,
+    ):
+        yield own.pid, output
+        own.kill()
 
-def tell(progress):
-    if progress.probe:
-        print(progress.phase, progress.step, flush=True)
 
-if __name__ == "__main__":
-    material = tiny.material(Path({folder!r}), steps=2_000)
-    runner = ResidentRunner(material, RunnerSettings(workers=1, threads=1), Path({runs!r}))
-    runner.environment
-    print("pid", runner._pool.workers[0].process.pid, flush=True)
-    runner.run([Probe(tiny.recipe(), material.key(runner.environment), 1)], tell)
-"""
+def test_a_worker_dies_with_its_parent_even_in_the_middle_of_training(parent: tuple[int, Path]) -> None:
+    pid, output = parent
 
+    def told() -> list[str]:
+        return output.read_text(encoding="utf-8").splitlines() if output.exists() else []
 
-def test_a_worker_dies_with_its_parent_even_in_the_middle_of_training(tiny_folder: Path, tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    root = Path(__file__).parents[3]
-    text = PARENT.format(
-        root=str(root), tests=str(root / "tests" / "helpers"), folder=str(tiny_folder), runs=str(tmp_path)
-    )
-    script.write_text(text, encoding="utf-8")
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline().split()[1])
-    assert parent.stdout.readline().startswith("training")
+    assert wait_until(lambda: any(line.startswith("training") for line in told()), 120)
+    worker = int(told()[0].split()[1])
     children = Path(f"/proc/{worker}/task/{worker}/children").read_text(encoding="utf-8").split()
     assert children, "the worker has a sandbox of its own"
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    assert alive(worker)
+    os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not alive(worker), 10)
     assert wait_until(lambda: not any(alive(int(child)) for child in children), 10)

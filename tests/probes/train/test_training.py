@@ -12,6 +12,7 @@ import architectures
 import pytest
 import tiny
 from lazily import Lazily
+from long_cases import long_case
 from tokenizers_of_all_kinds import KINDS
 
 from lanes import Recipe
@@ -153,6 +154,7 @@ def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Pa
     assert all(ids[-1] in base.renderer.stop.ids and ids[-2] not in base.renderer.stop.ids for ids in in_loss)
 
 
+@pytest.mark.long
 def test_a_used_workbench_gives_bit_for_bit_what_a_fresh_one_gives(tiny_folder: Path, tmp_path: Path) -> None:
     recipes = [
         tiny.recipe(objective="orpo"),
@@ -184,12 +186,12 @@ def test_another_seed_gives_another_reading(bench: Workbench, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "orpo"},
+        long_case({"objective": "orpo"}),
         {"objective": "dpo"},
-        {"objective": "dpo", "dpo_loss": "ipo"},
-        {"objective": "dpo", "dpo_loss": "aot"},
-        {"objective": "dpo", "second_loss": "sft"},
-        {"objective": "orpo", "quantization": "nf4"},
+        long_case({"objective": "dpo", "dpo_loss": "ipo"}),
+        long_case({"objective": "dpo", "dpo_loss": "aot"}),
+        long_case({"objective": "dpo", "second_loss": "sft"}),
+        long_case({"objective": "orpo", "quantization": "nf4"}),
     ],
     ids=lambda changes: "-".join(changes.values()),
 )

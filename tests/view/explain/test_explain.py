@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -27,6 +28,9 @@ from view.explain.explanation import Explanation, explain, explain_data
 from view.explain.stack import StackExplanation
 from view.explain.text import explain_text
 
+explained = cache(explain)
+"""Of a night that has ended."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -43,17 +47,17 @@ class Night:
         return found
 
     def row(self, name: str) -> Explanation:
-        found = explain(self.workspace, name)
+        found = explained(self.workspace, name)
         assert isinstance(found, Explanation)
         return found
 
     def stack(self, number: int) -> StackExplanation:
-        found = explain(self.workspace, f"stack-{number}")
+        found = explained(self.workspace, f"stack-{number}")
         assert isinstance(found, StackExplanation)
         return found
 
     def said(self, name: str) -> str:
-        return explain_text(explain(self.workspace, name))
+        return explain_text(explained(self.workspace, name))
 
     def confirmed(self) -> dict[int, Confirmed]:
         """The stacks that were decided on, by the ledger."""
@@ -381,6 +385,7 @@ def test_a_keep_that_was_left_out_says_the_chance_by_its_effect_where_its_re_tes
     assert "It does not hold" in night.said(name.removesuffix("-retract"))
     with Ledger(night.workspace.ledger) as ledger:
         ledger._db.execute("UPDATE checks SET data = json_remove(data, '$.chance') WHERE kind = 'leave_one_out'")
+    explained.cache_clear()
     assert night.row(name).criteria == ()
     assert night.row(name).notes == ("An older version of nightlane took it back, by another rule.",)
 

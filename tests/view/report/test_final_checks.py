@@ -147,6 +147,7 @@ def test_the_interval_of_a_rate_is_that_of_clopper_and_pearson(candidates: int, 
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
 
+@pytest.mark.long
 def test_calibration_adds_up_over_all_sessions_of_the_study(tmp_path: Path) -> None:
     for _ in range(2):
         workspace = played(tmp_path, nights.LOOSE, nights.FLAT, 60, seed=6)

@@ -9,6 +9,7 @@ import browsing
 import nights
 import pytest
 from browsing import Watched
+from long_cases import long_case
 from playwright.sync_api import Browser, expect
 
 from agent.ledger.tables import DecisionRow
@@ -79,7 +80,8 @@ def test_a_decision_shows_curves_and_both_answers_as_text(browser: Browser, kept
 
 
 @pytest.mark.parametrize(
-    ("width", "scheme", "rules", "besides"), [(1440, "light", (), ()), (390, "dark", ("color-contrast",), ("/report",))]
+    ("width", "scheme", "rules", "besides"),
+    [long_case((1440, "light", (), ())), (390, "dark", ("color-contrast",), ("/report",))],
 )
 def test_every_page_fits_and_can_be_used_by_everyone(
     browser: Browser, kept: Workspace, width: int, scheme: str, rules: tuple[str, ...], besides: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ledger_rows import filled, in_child
+from long_cases import all_but
 from some_rows import pair, stores
 
 from agent.ledger.store import Ledger
@@ -101,7 +102,7 @@ def events(workspace: Workspace) -> set[str]:
         return {text for _, _, text in ledger.events()}
 
 
-@pytest.mark.parametrize("cut", [killed, failed])
+@pytest.mark.parametrize("cut", all_but([killed], [killed, failed]))
 def test_a_repair_of_the_ledger_that_is_cut_off_loses_no_row(
     damaged_ledger: Path, tmp_path: Path, cut: Callable[[Workspace, int], bool]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_repair_of_the_ledger_that_is_cut_off_loses_no_row(
         assert "ledger.sqlite" not in damaged(workspace)
 
 
+@pytest.mark.long
 def test_rows_that_a_full_disk_keeps_from_being_read_are_not_lost(damaged_ledger: Path, tmp_path: Path) -> None:
     """SQLite writes an index of the log (-shm) to read a ledger that has one."""
     root = tmp_path / "root"
@@ -133,6 +135,7 @@ def test_rows_that_a_full_disk_keeps_from_being_read_are_not_lost(damaged_ledger
         assert events(Workspace(root)) >= EVENTS | {"line 1", "line 2", "line 3"}
 
 
+@pytest.mark.long
 def test_a_session_after_a_repair_that_was_cut_off_keeps_its_rows_too(damaged_ledger: Path, tmp_path: Path) -> None:
     for workspace in cut_off(damaged_ledger, tmp_path / "cut", killed):
         with Ledger(workspace.ledger) as ledger:
@@ -163,7 +166,7 @@ def damaged_stores(tmp_path: Path) -> Path:
     return tmp_path / "made"
 
 
-@pytest.mark.parametrize("cut", [killed, failed])
+@pytest.mark.parametrize("cut", all_but([failed], [killed, failed]))
 def test_a_repair_of_the_stores_that_is_cut_off_loses_no_row(
     damaged_stores: Path, tmp_path: Path, cut: Callable[[Workspace, int], bool]
 ) -> None:

@@ -51,6 +51,7 @@ def questions(endpoint: ScriptedEndpoint) -> list[str]:
     return [content for content in asked if "for probe" in content]
 
 
+@pytest.mark.long
 def test_a_session_with_every_fault_ends_with_the_figures_it_would_have_had_without(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_key_that_is_no_longer_taken_stops_at_once_and_nothing_is_paid_twice(
     assert " END " in judged.log_of(tmp_path / "night")
 
 
+@pytest.mark.long
 def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

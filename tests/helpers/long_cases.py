@@ -1,0 +1,21 @@
+"""Parameters of which ``make test`` runs some and ``make test-long`` the others."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
+
+
+def long_case(case: Any) -> Any:
+    """``case``: a value, or a tuple of one for each argument."""
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+
+
+def all_but(short: Collection[Any], cases: Iterable[Any]) -> list[Any]:
+    """The cases; those that are not among ``short`` are long."""
+    return [case if case in short else long_case(case) for case in cases]
+
+
+def but_one_in(count: int, cases: Iterable[Any], first: int = 0) -> list[Any]:
+    """The cases; all but one in ``count`` are long."""
+    return [case if place % count == first else long_case(case) for place, case in enumerate(cases)]
