@@ -129,9 +129,9 @@ def results_reference() -> str:
         "## Kinds of failure",
         "A probe that fails for good ends as CRASH with the reason `crash:KIND` and has no score.",
         _table(
-            ("kind", "meaning", "caused by"),
+            ("kind", "meaning", "recipe at fault"),
             (
-                (f"`{kind}`", meaning.words, "the recipe" if meaning.recipe_at_fault else "the machine")
+                (f"`{kind}`", meaning.words, "yes" if meaning.recipe_at_fault else "no")
                 for kind, meaning in MEANINGS.items()
             ),
         ),

@@ -1,4 +1,4 @@
-"""The levels at which a comparison may be looked at after every replicate without raising its error.
+"""Levels for looking at a comparison after every pair of probes without raising its error.
 
 An error of ``alpha`` is spent over ``looks`` looks by the function alpha (k / looks)^2 of Kim and DeMets (1987): little
 at the first looks, most of it at the last. The levels follow from the joint distribution of the running mean, computed
@@ -18,8 +18,8 @@ POWER = 2.0
 
 @cache
 def levels(alpha: float, looks: int, first: int = 1) -> tuple[float, ...]:
-    """One-sided levels p_k for the looks after ``first`` .. ``looks`` replicates: the chance that a true effect of zero
-    is below p_k at any of them is ``alpha``."""
+    """One-sided levels p_k for the looks after ``first`` .. ``looks`` pairs: if the true effect is zero, the chance
+    that the p-value falls below p_k at any look is ``alpha``."""
     from scipy.stats import norm
 
     found: list[float] = []

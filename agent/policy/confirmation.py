@@ -39,9 +39,7 @@ Estimate = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided and the short reason code: improved, worse, no_effect, unpromising, unconfirmed, overtaken,
-    budget, guard:NAME, cumulative:NAME, calibration, false_alarm, crash:KIND, leave_one_out, holdout,
-    holdout_guard:NAME."""
+    """What was decided, and the code of its reason; view/reasons.py has all of them in words."""
 
     status: Status
     reason: str

@@ -35,9 +35,10 @@ class PolicySettings(Section):
     confirming_seeds: int = Field(20, ge=2)
     """Most fresh pairs of a confirmation; a session plans fewer if that leaves more for the search."""
     disguised: float = Field(0.05, ge=0, le=0.5)
-    """Most of the probes, as a share, that go to A/A tests: the incumbent against itself under other seeds."""
+    """Largest share of the probes that A/A tests may take: the incumbent against itself under other seeds."""
     holdout_seeds: int = Field(3, ge=0)
-    """Pairs of the comparison on holdout prompts at the end; 0 leaves out both checks at the end."""
+    """Pairs of each check at the end: of each KEEP that is left out, and of the comparison on the holdout prompts. At
+    least 2 are measured; 0 leaves out both checks."""
     most_samples: int = Field(0, ge=0)
     """Most answers per prompt that the session may choose; 0 keeps those of [probe]."""
     must_see: float = Field(5.0, gt=0, le=10)

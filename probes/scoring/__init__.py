@@ -1,4 +1,5 @@
-"""Scorers give each answer a score from 0 to 10. A built-in scorer is one file here and one entry in SCORERS.
+"""Scorers give each answer a score from 0 to 10. A built-in scorer is a file or a folder here and an entry in
+SCORERS.
 
 A scorer scores all answers of a probe at once and never sees which recipe wrote them. Other packages add a scorer by an
 entry point of ``nightlane.scorers`` that names a class like ``ExecutionScorer``; they import all they need from here.
@@ -12,6 +13,7 @@ from typing import Any
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
 from common.plugins import plugins, unknown_kind
+from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.inputs.toml_file import parse_strict
 from probes.scoring.benchmarks.scorer import InspectScorer, LmEvalScorer
@@ -27,9 +29,11 @@ __all__ = [
     "Context",
     "Mark",
     "Missing",
+    "Prompt",
     "Scorer",
     "ScorerBroken",
     "ScorerExaminer",
+    "ScorerSettings",
     "scorer_class",
     "scorer_digest",
     "scorer_settings",
