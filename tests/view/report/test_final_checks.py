@@ -196,7 +196,7 @@ def test_the_noise_floor_says_what_was_found_chosen_and_why(lying: Workspace) ->
     with Ledger(lying.ledger, read_only=True) as ledger:
         [floor] = ledger.checks(record_of(lying).session.id, "floor")
     told = section(report(lying), "Noise floor")
-    assert f"worth **{floor.data['visible']:.2f}** in `lists` have an even chance" in told
+    assert f"worth **{floor.data['visible']:.2f}** in `lists` have a chance of 50 %" in told
     assert "4 answers per prompt: the study's own number of answers." in told
 
 
