@@ -3,11 +3,13 @@ inside the jail.
 
 A set iterates in the order of its hash table, which depends on the table's size and the order of insertion:
 {12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. The slots are read from the table (CPython's
-setobject.h; only if the type has the size that it has there). The set is made again with each item in its slot.
+setobject.h; only if the type has the size that it has there). The set is made again with each item in its slot. Items
+whose hash is an address, None before Python 3.12 and nan, may come in another order.
 """
 
 import ctypes
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +34,7 @@ class SetLayout:
 def laid_out(items: set[Any]) -> SetLayout:
     """How to make the set again with ``rebuilt``."""
     wanted = list(items)
-    if not 1 < len(wanted) <= MOST_ITEMS or list(set(wanted)) == wanted or set.__basicsize__ != _TYPE_BYTES:
+    if not 1 < len(wanted) <= MOST_ITEMS or _alike(set(wanted), items) or set.__basicsize__ != _TYPE_BYTES:
         return SetLayout(wanted)
     mask, table = (ctypes.c_ssize_t * 2).from_address(id(items) + _MASK_OFFSET)
     if not 7 <= mask < MOST_SLOTS:
@@ -41,18 +43,24 @@ def laid_out(items: set[Any]) -> SetLayout:
     places = tuple(slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1)
     passed = {slot for item, place in zip(wanted, places, strict=True) for slot in _before(item, place, mask)}
     found = SetLayout(wanted, mask + 1, places, tuple(sorted(passed.difference(places))))
-    return found if list(rebuilt(found)) == wanted else SetLayout(wanted)
+    return found if _alike(rebuilt(found, set()), items) else SetLayout(wanted)
 
 
-def rebuilt(layout: SetLayout) -> set[Any]:
-    """The set. Fillers take all slots that matter, and as many others as give the table its size. An item that comes
-    where one filler was just removed gets its slot, because CPython uses the slot of a removed item again."""
+def _alike(one: set[Any], other: set[Any]) -> bool:
+    """Whether both have the same order and tables of the same size, so that they also grow alike."""
+    return sys.getsizeof(one) == sys.getsizeof(other) and list(one) == list(other)
+
+
+def rebuilt(layout: SetLayout, result: set[Any]) -> set[Any]:
+    """Make the set again in ``result``, which is empty. Fillers take all slots that matter, and as many others as give
+    the table its size. An item that comes where one filler was just removed gets its slot, because CPython uses the
+    slot of a removed item again."""
     fillers = {slot: _Filler(slot) for slot in (*layout.places, *layout.passed)}
-    at_once = layout.slots // 2 - 1  # for so many, from a dict, a table is made of this size
+    fewest, most = max(5, layout.slots // 4), layout.slots // 2 - 1  # from a dict, for so many a table has this size
     if layout.slots > 8:  # the smallest; another one gets spare fillers
         spare = (slot for slot in range(layout.slots) if slot not in fillers)
-        fillers |= {slot: _Filler(slot) for slot in itertools.islice(spare, max(0, at_once - len(fillers)))}
-    result: set[Any] = set(dict.fromkeys(itertools.islice(fillers.values(), max(4, at_once))))
+        fillers |= {slot: _Filler(slot) for slot in itertools.islice(spare, max(0, fewest - len(fillers)))}
+    result.update(dict.fromkeys(itertools.islice(fillers.values(), max(4, most))))
     result.update(fillers.values())
     for item, place in zip(layout.items, layout.places, strict=True):
         result.discard(fillers.pop(place, None))

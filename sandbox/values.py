@@ -106,9 +106,11 @@ def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any], in_o
         target, now = arguments[int(place)], decode(form, in_order)
         if type(target) is list and type(now) is list:
             target[:] = now
-        elif type(target) in (dict, set) and type(now) is type(target):
+        elif type(target) is dict and type(now) is dict:
             target.clear()
             target.update(now)
+        elif type(target) is set and type(now) is set:
+            Decoder(in_order).refill(target, form)
 
 
 class _Encoder:
@@ -243,7 +245,18 @@ class Decoder:
         if tag == "$set":
             return self._hashed(set[Value](), [self._decode(item, depth) for item in body])
         layout = self._layout(body, depth)
-        return set_order.rebuilt(layout) if self._in_order else self._hashed(set[Value](), layout.items)
+        plain = self._hashed(set[Value](), layout.items)  # ValueError for items that are no set
+        return set_order.rebuilt(layout, set()) if self._in_order else plain
+
+    def refill(self, target: set[Value], form: Any) -> None:
+        """Give a set the items of a form, in their order."""
+        now = self.decode(form)
+        target.clear()
+        match form:
+            case {"$laid_set": body} if self._in_order:
+                set_order.rebuilt(self._layout(body, 1), target)
+            case _:
+                target.update(list(now))  # one by one, as decoding makes a set: the table grows alike
 
     def _layout(self, body: list[Any], depth: int) -> set_order.SetLayout:
         match body:

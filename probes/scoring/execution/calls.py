@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from probes.scoring.execution.failure_classes import FailureClass, class_of
 from sandbox import EncodedValue, Ended, Outcome, Raised, Returned, RunningProgram, Value
 
+MOST_SHOWN = 1000
+"""Characters of a note."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -25,7 +28,8 @@ class Call:
     def note(self) -> str:
         shown = [_show(value) for value in self.arguments]
         shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
-        return f"{self.name}({', '.join(shown)}) {describe(self.outcome)}"
+        note = f"{self.name}({', '.join(shown)}) {describe(self.outcome)}"
+        return note if len(note) <= MOST_SHOWN else note[:MOST_SHOWN] + "..."
 
 
 @dataclass
@@ -86,7 +90,7 @@ def describe(outcome: Outcome) -> str:
 
 
 def _show(value: Value | EncodedValue) -> str:
-    """A value in about 200 characters at most."""
+    """A value, shortened where it is long or nested."""
     if isinstance(value, EncodedValue):
         try:
             value = value.value

@@ -168,7 +168,8 @@ class TestChecks:
                 asks = {name: relay.ask(name) for name in self.functions}
                 with test_sandbox.start(self.setup + _HARNESS, _RUN, asks) as tests:
                     result = self._result(tests, relay)
-                    return replace(result, stopped=program.ended is not None or tests.ended is not None)
+                    ended = program.ended is not None or tests.ended is not None
+                    return replace(result, stopped=result.stopped or ended)
 
         return _run_twice(attempt, len(self.tests), sandboxes.programs, test_sandbox)
 
@@ -177,17 +178,18 @@ class TestChecks:
             if relay.last is None:
                 raise TestsBroken(f"the setup of its tests fails: {describe(tests.loaded)}")
             return CheckResult(0, len(self.tests), *relay.explain(tests.loaded, tests.unread))
-        passed, first = 0, None
+        passed, first, unread = 0, None, False
         for test in self.tests:
             relay.begin()
             tests.unread = ""
             outcome = tests.call(_RUN, test)
+            unread = unread or bool(tests.unread)  # as where hashing took too long
             sound = relay.broken_call is None and relay.program.ended is None and not (tests.unasked or tests.unread)
             if isinstance(outcome, Returned) and sound:
                 passed += 1
             elif first is None:
                 first = relay.explain(outcome, tests.unread)
-        return CheckResult(passed, len(self.tests), *(first or ()))
+        return CheckResult(passed, len(self.tests), *(first or ()), stopped=unread)
 
 
 def parse_checks(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:

@@ -4,6 +4,7 @@ Samples of one prompt are often alike, and so are the answers of probes that dif
 """
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,42 +14,46 @@ from probes.scoring.execution.checks import CheckResult
 MOST = 1 << 15
 """Results that are kept; the oldest go first. They take about 15 MB."""
 Key = tuple[str, bytes]
+VARYING = re.compile(r"\b(?:random|secrets|urandom|uuid\w*|time|datetime|id|getpid)\b")
+"""Names of what differs between two runs of a program, and of modules that have it."""
 
 
 class KnownResults:
-    """Of one scorer. Random numbers and the order of sets start alike in each program, so that it does the same again,
-    unless a limit ended it: such a result is not kept. Threads may call it at once."""
+    """Of one scorer. Random numbers and the order of sets start alike in each program, so that it does the same again.
+    Results are not kept if a limit ended the program, or if it names what differs from one run to the next, such as a
+    clock. Threads may call it at once."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._known: dict[Key, CheckResult] = {}
-        self._running: dict[Key, Future[CheckResult]] = {}
+        self._running: dict[Key, Future[CheckResult | None]] = {}
         self._lock = threading.Lock()
 
     def of(self, prompt: str, source: str, run: Callable[[], CheckResult]) -> CheckResult:
         """The result of a program under the checks of a prompt: the known one, or that of ``run``, whose exceptions it
         raises."""
+        if VARYING.search(source):
+            return run()
         key = prompt, hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
-        with self._lock:
-            if (known := self._known.get(key)) is not None:
-                return known
-            mine: Future[CheckResult] = Future()
-            running = self._running.setdefault(key, mine)
-        if running is not mine:
-            result = running.result()
-            return run() if result.stopped else result
+        mine: Future[CheckResult | None] = Future()
         try:
+            with self._lock:
+                if (known := self._known.get(key)) is not None:
+                    return known
+                running = self._running.setdefault(key, mine)
+            if running is not mine and (found := running.result()) is not None:
+                return found
             result = run()
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        else:
-            mine.set_result(result)
             if not result.stopped:
                 self._keep(key, result)
+                mine.set_result(result)
             return result
         finally:
-            del self._running[key]
+            with self._lock:
+                if self._running.get(key) is mine:
+                    del self._running[key]
+            if not mine.done():
+                mine.set_result(None)  # those that wait run it themselves
 
     def _keep(self, key: Key, result: CheckResult) -> None:
         with self._lock:

@@ -27,6 +27,8 @@ def base_problem(base: Base) -> str:
     drops = any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
     if drops or _attention_dropout(model):
         return "it draws dropout only before LoRA matrices, and the base has dropout of its own"
+    if scaling := _rope_types(model) & {"longrope", "dynamic"}:
+        return f"rows of one pass should not change each other, and {scaling.pop()} scales positions by the longest row"
     if any(parameter.dim() > 2 for parameter in model.get_decoder().parameters()):
         return "it trains linear layers, and the base has others, such as a mixture of experts"
     try:
@@ -36,6 +38,12 @@ def base_problem(base: Base) -> str:
     if not differ < TOLERANCE[str(model.dtype).removeprefix("torch.")]:
         return f"rows without padding gave this base other log probabilities (they differ by {differ:.2g})"
     return ""
+
+
+def _rope_types(model: Any) -> set[str]:
+    """How the base scales rotary positions, in any of its layers."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    return {str(one.get("rope_type")) for one in (rope, *rope.values()) if isinstance(one, dict)}
 
 
 def _attention_dropout(model: Any) -> float:

@@ -248,6 +248,9 @@ def test_a_base_that_is_not_plain_is_told_in_words(base: Base, monkeypatch: pyte
     monkeypatch.setattr(base.model.config, "attention_dropout", 0.1)
     assert "dropout of its own" in base_problem(base)
     monkeypatch.setattr(base.model.config, "attention_dropout", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(base.model.config, "rope_parameters", {"full_attention": {"rope_type": "longrope"}})
+        assert "longrope scales positions by the longest row" in base_problem(base)
     head = base.model.lm_head.forward
     monkeypatch.setattr(base.model.lm_head, "forward", lambda hidden: 30 * torch.tanh(head(hidden) / 30 * 5))
     assert "other log probabilities" in base_problem(base)

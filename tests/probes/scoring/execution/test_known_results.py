@@ -77,6 +77,32 @@ def test_threads_that_have_the_same_program_at_once_run_it_once() -> None:
     assert len(ran) == 1
 
 
+@pytest.mark.parametrize("line", ["import random", "import time", "from uuid import uuid4", "x = id(f)"])
+def test_a_program_that_may_do_something_else_is_run_again(line: str) -> None:
+    known, ran = KnownResults(), []
+    for _ in range(2):
+        known.of("one", f"{line}\n{RIGHT}", lambda: ran.append(1) or CheckResult(1, 1))
+    assert len(ran) == 2
+
+
+def test_threads_that_wait_for_one_that_fails_run_it_themselves() -> None:
+    known, started, go_on = KnownResults(), threading.Event(), threading.Event()
+
+    def fails() -> CheckResult:
+        started.set()
+        assert go_on.wait(10)
+        raise OSError("no sandbox")
+
+    with ThreadPoolExecutor(2) as threads:
+        failing = threads.submit(known.of, "one", RIGHT, fails)
+        assert started.wait(10)
+        waiting = threads.submit(known.of, "one", RIGHT, lambda: CheckResult(1, 1))
+        go_on.set()
+        assert waiting.result(10).passed == 1
+        with pytest.raises(OSError, match="no sandbox"):
+            failing.result(10)
+
+
 def test_an_error_is_raised_and_not_kept() -> None:
     known = KnownResults()
 
