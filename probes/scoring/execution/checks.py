@@ -189,7 +189,7 @@ class TestChecks:
                 passed += 1
             elif first is None:
                 first = relay.explain(outcome, tests.unread)
-        return CheckResult(passed, len(self.tests), *(first or ()), stopped=unread)
+        return replace(CheckResult(passed, len(self.tests), *(first or ())), stopped=unread)
 
 
 def parse_checks(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:

@@ -80,8 +80,13 @@ def test_threads_that_have_the_same_program_at_once_run_it_once() -> None:
 @pytest.mark.parametrize("line", ["import random", "import time", "from uuid import uuid4", "x = id(f)"])
 def test_a_program_that_may_do_something_else_is_run_again(line: str) -> None:
     known, ran = KnownResults(), []
+
+    def run() -> CheckResult:
+        ran.append(1)
+        return CheckResult(1, 1)
+
     for _ in range(2):
-        known.of("one", f"{line}\n{RIGHT}", lambda: ran.append(1) or CheckResult(1, 1))
+        known.of("one", f"{line}\n{RIGHT}", run)
     assert len(ran) == 2
 
 
