@@ -113,7 +113,7 @@ def f():
 
 @pytest.mark.parametrize(
     "body",
-    ["return len(bytearray(10 ** 10))", "x = []\n while True: x.append(bytearray(1 << 20))", "return [0] * 10 ** 9"],
+    ["return len(bytearray(10 ** 10))", "x = []\n while True: x.append(bytearray(1 << 26))", "return [0] * 10 ** 9"],
 )
 def test_memory_runs_out_for_the_program_alone(run: Run, body: str) -> None:
     (outcome,) = run(f"def f():\n {body}").outcomes
