@@ -29,6 +29,7 @@ class Stack:
 
 
 def best_stack(
+    *,
     target: KnobModel,
     deviations: KnobModel | None,
     base: Places,

@@ -66,7 +66,14 @@ def member_row(
 
 
 def unconfirmed_row(
-    study: Study, session: str, key: ProbeKey, proposal: ProposalRow, verdict: Verdict, own: Own | None, why: str = ""
+    study: Study,
+    session: str,
+    key: ProbeKey,
+    proposal: ProposalRow,
+    *,
+    verdict: Verdict,
+    own: Own | None,
+    why: str = "",
 ) -> dict[str, Any]:
     """The row of a change that was measured in waves and not confirmed. ``why``: what made its recipes fail."""
     row = _row(session, key, verdict) | _mutation(proposal)
@@ -110,6 +117,7 @@ def retraction_row(
 
 def promotion_row(
     session: str,
+    *,
     status: str,
     reason: str,
     description: str,

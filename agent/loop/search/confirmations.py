@@ -57,7 +57,15 @@ class Confirmations:
             for knob, place in step.stack.members
         ]
         given = known.given(step.stack, step.pairs, self.terms.target)
-        self._record(incumbent, recipe, step.stack.places, members, given, step.plan, step.stack.noisier)
+        self._record(
+            incumbent,
+            recipe,
+            places=step.stack.places,
+            members=members,
+            given=given,
+            plan=step.plan,
+            noisier=step.stack.noisier,
+        )
         expects = f"{step.stack.expected:+.2f} give or take {math.sqrt(step.stack.variance):.2f}"
         self.measurements.log(
             f"STACK {len(self.recorded())}: {count(len(members), 'change')}, expected {expects}, at most "
@@ -70,12 +78,13 @@ class Confirmations:
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
-        self._record(incumbent, incumbent, self.evidence.base(incumbent), [member], given)
+        self._record(incumbent, incumbent, places=self.evidence.base(incumbent), members=[member], given=given)
 
     def _record(
         self,
         incumbent: Recipe,
         recipe: Recipe,
+        *,
         places: Places,
         members: Sequence[ProposalRow],
         given: Given,

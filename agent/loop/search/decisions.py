@@ -58,7 +58,7 @@ class Decisions:
         verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
         session, key = self.measurements.row.id, self.measurements.key
         figures = baseline_row(self.measurements.study, session, key, verdict, readings, failure)
-        self._record([self._row(decision_id, 0, verdict, self.baseline.start.digest, figures)])
+        self._record([self._row(decision_id, 0, verdict, incumbent=self.baseline.start.digest, figures=figures)])
 
     def record_stack(
         self, conclusion: Conclusion, members: Sequence[ProposalRow], others: Sequence[ProposalRow], known: Known
@@ -80,9 +80,11 @@ class Decisions:
         own = own if own is not None and own.recipes else None
         verdict = Verdict("DISCARD", SKIPPED)
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
-        figures = unconfirmed_row(study, session, key, proposal, verdict, own)
-        basis = Basis(own, None)
-        self._record([self._row(proposal.id, proposal.turn, verdict, proposal.parent, figures, None, basis)])
+        figures = unconfirmed_row(study, session, key, proposal, verdict=verdict, own=own)
+        row = self._row(
+            proposal.id, proposal.turn, verdict, incumbent=proposal.parent, figures=figures, basis=Basis(own, None)
+        )
+        self._record([row])
 
     def retract(self, retraction: Retraction) -> None:
         """Take a KEEP back, unless that was done before a kill."""
@@ -92,8 +94,15 @@ class Decisions:
         figures = retraction_row(self.measurements.study, kept, retraction.proposal, verdict, comparison)
         with uninterrupted():
             self.measurements.ledger.record_recipe(retraction.incumbent)
-        digest = retraction.incumbent.digest
-        self._record([self._row(kept.id + RETRACTION, -kept.turn, verdict, digest, figures, comparison)])
+        row = self._row(
+            kept.id + RETRACTION,
+            -kept.turn,
+            verdict,
+            incumbent=retraction.incumbent.digest,
+            figures=figures,
+            comparison=comparison,
+        )
+        self._record([row])
         self.measurements.publish()
 
     def _member(self, conclusion: Conclusion, proposal: ProposalRow, known: Known) -> DecisionRow:
@@ -101,10 +110,14 @@ class Decisions:
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
         figures = member_row(study, session, key, conclusion, proposal, own)
         kept = conclusion.verdict.status == "KEEP"
-        incumbent = conclusion.confirmed.recipe if kept else proposal.parent
-        basis = Basis(own, conclusion.confirmed)
         return self._row(
-            proposal.id, proposal.turn, conclusion.verdict, incumbent, figures, conclusion.comparison, basis
+            proposal.id,
+            proposal.turn,
+            conclusion.verdict,
+            incumbent=conclusion.confirmed.recipe if kept else proposal.parent,
+            figures=figures,
+            comparison=conclusion.comparison,
+            basis=Basis(own, conclusion.confirmed),
         )
 
     def _unconfirmed(
@@ -120,10 +133,11 @@ class Decisions:
             elif failure is not None:
                 own, verdict, why = None, crash(failure), failure.message
             if verdict is not None:
-                figures = unconfirmed_row(study, session, key, proposal, verdict, own, why)
-                basis = Basis(own, None)
-                stands = incumbent or proposal.parent
-                rows.append(self._row(proposal.id, proposal.turn, verdict, stands, figures, None, basis))
+                figures = unconfirmed_row(study, session, key, proposal, verdict=verdict, own=own, why=why)
+                stands, basis = incumbent or proposal.parent, Basis(own, None)
+                rows.append(
+                    self._row(proposal.id, proposal.turn, verdict, incumbent=stands, figures=figures, basis=basis)
+                )
         return rows
 
     def _own(self, proposal: ProposalRow, known: Known) -> Own | None:
@@ -140,6 +154,7 @@ class Decisions:
         decision_id: str,
         turn: int,
         verdict: Verdict,
+        *,
         incumbent: str,
         figures: dict[str, object],
         comparison: Comparison | None = None,
