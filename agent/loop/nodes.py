@@ -226,11 +226,11 @@ class Session:
 
     def _measured(self, incumbent: Recipe) -> Known:
         room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
-        base = self._evidence.base(incumbent)
+        here = self._evidence.incumbent_places(incumbent)
 
         def affordable(places: Places) -> bool:
             """Whether there is room for the proposals that a stack lacks."""
-            moves = self._evidence.moves(base, places).items()
+            moves = self._evidence.moves(here, places).items()
             lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
             return room is None or len(lacking) <= room
 

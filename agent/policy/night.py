@@ -62,17 +62,17 @@ TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
 class Known:
     """What a night has measured and may still spend.
 
-    ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
-    order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
-    probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since the last
-    stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe; ``affordable``:
-    whether the session has room for the proposals that a stack with this recipe lacks. ``scale``: points of these
-    readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
+    ``incumbent``: its places. ``target``: readings of the target; ``deviations``: of each guard, less the target, in
+    the order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good.
+    ``left``: probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since
+    the last stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe;
+    ``affordable``: whether the session has room for the proposals that a stack with this recipe lacks. ``scale``:
+    points of these readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
 
     policy: PolicySettings
     axes: tuple[Axis, ...]
-    base: Places
+    incumbent: Places
     target: Sequence[Observed]
     deviations: Sequence[Observed]
     ran: tuple[Places, ...]
@@ -102,17 +102,17 @@ class Known:
     @cached_property
     def effects(self) -> Effects:
         """The effects of moving one knob of the incumbent, on the target."""
-        return self.model.effects(self.base)
+        return self.model.effects(self.incumbent)
 
     @cached_property
     def apart(self) -> Effects | None:
         """The same on each guard's deviation from the target."""
-        return self.guards.effects(self.base) if self.guards else None
+        return self.guards.effects(self.incumbent) if self.guards else None
 
     @property
     def explored(self) -> bool:
         """Whether a recipe that moves something was measured."""
-        return any(one.places != self.base for one in self.target)
+        return any(one.places != self.incumbent for one in self.target)
 
     @property
     def noise(self) -> ReadingNoise:
@@ -187,7 +187,7 @@ class Known:
         return best_stack(
             target=self.model,
             deviations=self.guards,
-            base=self.base,
+            incumbent=self.incumbent,
             margins=self.margins,
             cumulative=cumulative,
             usable=lambda places: self.affordable(places) and self.usable(places),

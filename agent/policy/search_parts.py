@@ -17,7 +17,7 @@ class SpreadWave(Protocol):
         self,
         axes: Sequence[Axis],
         size: int,
-        base: Places,
+        incumbent: Places,
         usable: Usable,
         random: numpy.random.Generator,
         near: Mapping[str, Sequence[Place]] | None = None,

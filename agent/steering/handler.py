@@ -116,7 +116,7 @@ class RequestHandler:
 
         def legal(places: Places) -> bool:
             return known.legal(places) and not any(
-                places.get(knob) == place != known.base.get(knob) for knob, place in skipped
+                places.get(knob) == place != known.incumbent.get(knob) for knob, place in skipped
             )
 
         return replace(known, legal=legal)
@@ -156,7 +156,7 @@ class RequestHandler:
             return f"{known.left} probes are left, too few for a wave and a confirmation; raise nightlane budget"
         if is_new and room == 0:
             return "the session may propose no further change; raise nightlane budget --decisions"
-        if not known.usable({**known.base, knob: place}):
+        if not known.usable({**known.incumbent, knob: place}):
             return f"a recipe with {knob}={show(value)} crashed or cannot be run; propose another value"
         return None
 

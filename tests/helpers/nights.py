@@ -185,9 +185,9 @@ def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
         if not known.explored:
             return MeasureWave(known.wave, True, NightPlan(known.wave, 0, 0.0, 0.0))
         for knob, place in moves:
-            places = {**known.base, knob: place}
+            places = {**known.incumbent, knob: place}
             measured = sum(one.places == places for one in known.target)
-            if places != known.base and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
+            if places != known.incumbent and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
                 guards = dict.fromkeys(known.margins, (0.0, 1.0))
                 stack = Stack(((knob, place),), places, 1.0, 1.0, guards, 1.0)
                 return ConfirmStack(stack, pairs, NightPlan(0, pairs, 1.0, 0.5))

@@ -48,7 +48,7 @@ class Confirmations:
 
     def begin(self, step: ConfirmStack, known: Known, incumbent: Recipe) -> None:
         """Record a stack: its members' proposals, its recipe, and what the rule is given."""
-        recipe = self.evidence.recipe(incumbent, known.base, step.stack.places)
+        recipe = self.evidence.recipe(incumbent, known.incumbent, step.stack.places)
         if recipe is None:
             raise RuntimeError(f"a stack has a recipe that no probe may run: {step.stack.places}")
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
@@ -78,7 +78,9 @@ class Confirmations:
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
-        self._record(incumbent, incumbent, places=self.evidence.base(incumbent), members=[member], given=given)
+        self._record(
+            incumbent, incumbent, places=self.evidence.incumbent_places(incumbent), members=[member], given=given
+        )
 
     def _record(
         self,

@@ -63,7 +63,7 @@ class Waves:
         asked = self.proposals.asked(turns, step.size, incumbent, expected, carried, wished)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         rows, suggested = self._designed(step, known, incumbent, chance)
-        rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
+        rows = with_proposed(rows, named, known.incumbent, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:
             return False
@@ -90,9 +90,9 @@ class Waves:
         """The places of the recipes, and Optuna's suggestions among them. Only a first wave has any."""
         if step.first:
             near, suggested = self._near(known, incumbent)
-            return self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near), suggested
+            return self.parts.spread_wave(known.axes, step.size, known.incumbent, known.usable, chance, near), suggested
         readings = len(known.target)
-        return self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance, readings), {}
+        return self.parts.drawn_wave(known.effects, step.size, known.incumbent, known.usable, chance, readings), {}
 
     def _with_proposals(
         self,
@@ -105,14 +105,14 @@ class Waves:
         """The recipes at these places, each with a proposal for every knob that it moves."""
         recipes, designed = list[Recipe](), list[DesignedRecipe]()
         for places in rows:
-            recipe = self.evidence.recipe(incumbent, known.base, places)
+            recipe = self.evidence.recipe(incumbent, known.incumbent, places)
             if recipe is None:
                 raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
             if recipe in recipes:
                 continue  # a manifest and a source's weight may make the same mixture
             moves = [
                 (knob, self.evidence.value(incumbent, knob, place))
-                for knob, place in self.evidence.moves(known.base, places).items()
+                for knob, place in self.evidence.moves(known.incumbent, places).items()
             ]
             rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
             recipes.append(recipe)
@@ -171,14 +171,14 @@ class Waves:
         found = []
         for row in rows:
             fitting: dict[str, Place] = dict(row)
-            for knob, place in self.evidence.moves(known.base, row).items():
+            for knob, place in self.evidence.moves(known.incumbent, row).items():
                 if (knob, place) not in taken and room == 0:
-                    fitting[knob] = known.base[knob]
+                    fitting[knob] = known.incumbent[knob]
                 elif (knob, place) not in taken:
                     room -= 1
                     taken.add((knob, place))
-            found.append(allowed(fitting, known.base, known.usable, chance))
-        return distinct(found, known.base)
+            found.append(allowed(fitting, known.incumbent, known.usable, chance))
+        return distinct(found, known.incumbent)
 
     def _place(self, row: ProposalRow) -> Place:
         knob = self.measurements.study.lanes.knob(row.knob)
@@ -189,7 +189,7 @@ class Waves:
         MOST_NEAR, Optuna's TPE chooses."""
         near, suggested = dict[str, list[Place]](), dict[Move, Suggestion]()
         for axis in known.axes:
-            places = near_places(axis, known.base[axis.knob])
+            places = near_places(axis, known.incumbent[axis.knob])
             if len(places) > MOST_NEAR:
                 values = {self.evidence.value(incumbent, axis.knob, place): place for place in places}
                 chosen = self._chosen(axis.knob, tuple(values), incumbent)

@@ -86,7 +86,7 @@ def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
 
 
 def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis) -> KnobCurve:
-    readings, here = Counter(one.places[axis.knob] for one in known.target), known.base[axis.knob]
+    readings, here = Counter(one.places[axis.knob] for one in known.target), known.incumbent[axis.knob]
     found = []
     for place in sorted(axis.options, key=lambda one: (isinstance(one, str), one)):
         own = own_effect(known, axis.knob, place)  # None of the incumbent's own place

@@ -50,9 +50,9 @@ def test_an_incumbent_of_the_mixture_lane_has_the_places_that_its_readings_have(
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
         evidence = Evidence(study, ledger, ProbeStore(record.workspace.runs), record.session)
         found = evidence.known(kept, Standing(0.05, {}), 10)
-        assert evidence.moves(evidence.base(record.start), found.base) == {"manifest": "good_only"}
-        assert found.base in [one.places for one in found.target]
-        assert {axis.knob: evidence.value(kept, axis.knob, found.base[axis.knob]) for axis in found.axes} == {
+        assert evidence.moves(evidence.incumbent_places(record.start), found.incumbent) == {"manifest": "good_only"}
+        assert found.incumbent in [one.places for one in found.target]
+        assert {axis.knob: evidence.value(kept, axis.knob, found.incumbent[axis.knob]) for axis in found.axes} == {
             axis.knob: study.lanes.knob(axis.knob).read(kept) for axis in found.axes
         }
 
