@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy
 
-from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
+from agent.policy.confirmation import ConfirmationInputs, ErrorBudget, Estimate, tightest_guard
 from agent.policy.knob_effects import Axis, Effects, Observed, Places
 from agent.policy.knob_model import KnobModel, Models, Priors
 from agent.policy.night_plan import NightPlan, ReadingNoise, first_look, plan, power
@@ -59,7 +59,7 @@ TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
 
 
 @dataclass(frozen=True)
-class Known:
+class NightState:
     """What a night has measured and may still spend.
 
     ``incumbent``: its places. ``target``: readings of the target; ``deviations``: of each guard, less the target, in
@@ -78,7 +78,7 @@ class Known:
     ran: tuple[Places, ...]
     crashed: tuple[Places, ...]
     margins: Mapping[str, float]
-    standing: Standing
+    standing: ErrorBudget
     left: int
     width: int
     legal: Usable
@@ -156,7 +156,7 @@ class Known:
         """What the next confirmation may spend."""
         return self.standing.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
 
-    def given(self, stack: Stack, pairs: int, target: str) -> Given:
+    def given(self, stack: Stack, pairs: int, target: str) -> ConfirmationInputs:
         """What the rule is given of a confirmation of this stack."""
         each = 1 + stack.noisier
         spread = Spread(each * self.noise.target**2, TARGET_FREEDOM)
@@ -165,7 +165,7 @@ class Known:
             (name for name in self.margins if name != target),
             Spread(spread.variance + each * self.noise.guard**2, GUARD_FREEDOM),
         )
-        return Given(
+        return ConfirmationInputs(
             pairs=pairs,
             error=self.error,
             error_left=self.standing.error_left,
@@ -272,7 +272,7 @@ class Stop:
     reason: str
 
 
-def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
+def next_step(known: NightState, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
     """What to do with the probes that are left. ``random``: for the draws of the plan."""
     left, policy = known.left, known.policy
     least = 2 * FEWEST_PAIRS + (0 if known.explored else FEWEST_RECIPES)
@@ -309,7 +309,7 @@ def first_size(knobs: int, left: int, wave: int, filling: Callable[[int], int] =
     return left - confirming if left - size < confirming + wave else size
 
 
-def last_step(known: Known, random: numpy.random.Generator) -> ConfirmStack | Stop:
+def last_step(known: NightState, random: numpy.random.Generator) -> ConfirmStack | Stop:
     """What to do where no wave can follow: too few probes are left for one, or no recipe."""
     stack = known.stack(max(0.5, known.policy.member_chance - EASED))
     if stack is None:

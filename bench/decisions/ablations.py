@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from agent.policy.knob_effects import Axis, Effects, Place, Places, Table
 from agent.policy.knob_model import JITTER, KnobModel
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, MeasureWave, NightState, Stop, next_step
 from agent.policy.night_plan import NightPlan
 from agent.policy.search_parts import SearchParts
 from agent.policy.stack import Stack, best_stack
@@ -35,8 +35,8 @@ def ablations() -> list[Nightlane]:
     ]
 
 
-def _seen_as(kind: type[Known]) -> Callable[[Known], Known]:
-    return lambda known: kind(**{field.name: getattr(known, field.name) for field in fields(Known)})
+def _seen_as(kind: type[NightState]) -> Callable[[NightState], NightState]:
+    return lambda known: kind(**{field.name: getattr(known, field.name) for field in fields(NightState)})
 
 
 # no_waves
@@ -116,7 +116,7 @@ def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, fl
     return difference, spread * (1 / len(carrying) + 1 / len(others)) + JITTER
 
 
-class ByMeans(Known):
+class ByMeans(NightState):
     @cached_property
     def model(self) -> KnobModel:
         return MeanModel(self.axes, self.target)
@@ -125,7 +125,7 @@ class ByMeans(Known):
 # no_pruning
 
 
-class Unpruned(Known):
+class Unpruned(NightState):
     def stack(self, chance: float) -> Stack | None:
         """The likely best move of every knob, if it is more likely than not to be worth something."""
         free = dict.fromkeys(self.margins, numpy.inf)
@@ -150,7 +150,7 @@ class OnePlan:
     half: float
     confirmed: bool = False
 
-    def __call__(self, known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
+    def __call__(self, known: NightState, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
         if self.confirmed:
             return Stop("its one stack was confirmed")
         if not known.explored or known.left - known.wave >= self.half:

@@ -30,7 +30,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.search.evidence import RECENT
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.decision_basis import Basis
+from agent.policy.decision_basis import DecisionBasis
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
@@ -359,7 +359,7 @@ def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> 
     return probes
 
 
-def _alone(basis: Basis | None, proposal: ProposalRow) -> Basis | None:
+def _alone(basis: DecisionBasis | None, proposal: ProposalRow) -> DecisionBasis | None:
     """The basis of a copied decision, whose change was confirmed alone."""
     if basis is None or basis.stack is None:
         return basis

@@ -14,10 +14,10 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.measurements import Measurements
-from agent.policy.confirmation import Standing
+from agent.policy.confirmation import ErrorBudget
 from agent.policy.knob_effects import Axis, Observed, Place, Places
 from agent.policy.knob_model import Models
-from agent.policy.night import Known
+from agent.policy.night import NightState
 from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Recipe, Value, inert
@@ -65,10 +65,10 @@ class Evidence:
     def known(
         self,
         incumbent: Recipe,
-        standing: Standing,
+        standing: ErrorBudget,
         left: int,
         affordable: Callable[[Places], bool] = lambda places: True,
-    ) -> Known:
+    ) -> NightState:
         """What the policy knows now. ``left``: probes; ``affordable``: whether a stack may have this recipe."""
         self._catch_up()
         study = self.study
@@ -91,7 +91,7 @@ class Evidence:
             recipe = self.recipe(incumbent, here, places)
             return recipe is not None and recipe.digest not in self._out_of_memory
 
-        return Known(
+        return NightState(
             policy=study.file.policy,
             axes=axes,
             incumbent=here,

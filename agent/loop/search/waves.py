@@ -20,7 +20,7 @@ from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Expectations, Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.knob_effects import Place, Places
-from agent.policy.night import Known, MeasureWave
+from agent.policy.night import MeasureWave, NightState
 from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
@@ -52,7 +52,9 @@ class Waves:
         self._recorded += recorded_waves(checks)
         return tuple(self._recorded)
 
-    def design(self, step: MeasureWave, known: Known, incumbent: Recipe, wished: Sequence[ProposalRow] = ()) -> bool:
+    def design(
+        self, step: MeasureWave, known: NightState, incumbent: Recipe, wished: Sequence[ProposalRow] = ()
+    ) -> bool:
         """Make the proposals of the next wave and record it; returns whether there is a recipe to measure. ``wished``:
         open changes of the incumbent that a person asked for; each is in one of the recipes."""
         measurements, done = self.measurements, self.recorded()
@@ -85,7 +87,7 @@ class Waves:
         return True
 
     def _designed(
-        self, step: MeasureWave, known: Known, incumbent: Recipe, chance: numpy.random.Generator
+        self, step: MeasureWave, known: NightState, incumbent: Recipe, chance: numpy.random.Generator
     ) -> tuple[list[Places], Mapping[Move, Suggestion]]:
         """The places of the recipes, and Optuna's suggestions among them. Only a first wave has any."""
         if step.first:
@@ -97,7 +99,7 @@ class Waves:
     def _with_proposals(
         self,
         rows: Sequence[Places],
-        known: Known,
+        known: NightState,
         incumbent: Recipe,
         expected: Expectations,
         suggested: Mapping[Move, Suggestion],
@@ -161,7 +163,7 @@ class Waves:
     # proposals
 
     def _within_room(
-        self, rows: list[Places], known: Known, incumbent: Recipe, chance: numpy.random.Generator
+        self, rows: list[Places], known: NightState, incumbent: Recipe, chance: numpy.random.Generator
     ) -> list[Places]:
         """The recipes without the changes that the budget of decisions has no room for."""
         room = self.proposals.room
@@ -184,7 +186,7 @@ class Waves:
         knob = self.measurements.study.lanes.knob(row.knob)
         return knob.place(value_of(row.after))
 
-    def _near(self, known: Known, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
+    def _near(self, known: NightState, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
         """The places that a first wave moves each knob to, and what was suggested of them: where a knob has more than
         MOST_NEAR, Optuna's TPE chooses."""
         near, suggested = dict[str, list[Place]](), dict[Move, Suggestion]()

@@ -7,14 +7,14 @@ import pytest
 from knob_readings import AXES, INCUMBENT, MARGINS, anything, readings
 
 from agent.loop.search.proposals import expected_of
-from agent.policy.confirmation import Standing, Verdict
+from agent.policy.confirmation import ErrorBudget, Verdict
 from agent.policy.knob_effects import Observed, Places
 from agent.policy.night import (
     FEWEST_PAIRS,
     KEPT_PAIRS,
     ConfirmStack,
-    Known,
     MeasureWave,
+    NightState,
     Stop,
     likely_breaks,
     next_step,
@@ -33,9 +33,9 @@ def known(
     policy: PolicySettings = POLICY,
     width: int = 1,
     error: float = 0.05,
-) -> Known:
+) -> NightState:
     target = readings(0.1) if seen is None else seen
-    return Known(
+    return NightState(
         policy=policy,
         axes=AXES,
         incumbent=INCUMBENT,
@@ -44,7 +44,7 @@ def known(
         ran=tuple(one.places for one in target),
         crashed=(),
         margins=MARGINS,
-        standing=Standing(error, {}),
+        standing=ErrorBudget(error, {}),
         left=left,
         budget=left,
         width=width,
@@ -52,7 +52,7 @@ def known(
     )
 
 
-def step(night: Known) -> MeasureWave | ConfirmStack | Stop:
+def step(night: NightState) -> MeasureWave | ConfirmStack | Stop:
     return next_step(night, numpy.random.default_rng(1))
 
 
