@@ -21,7 +21,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
 from agent.policy.confirmation import ErrorSpending, RuleTerms, standing
 from agent.rescore.answers import Chooser, Rescorer
-from agent.rescore.new_scorer import NewScorer
+from agent.rescore.replacement_scorer import ReplacementScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
 from agent.workspace.folder import Workspace
@@ -171,7 +171,7 @@ class _Confirmed:
 def rescore(
     workspace: Workspace,
     session_id: str | None,
-    new: NewScorer,
+    new: ReplacementScorer,
     note: Callable[[str], None],
     dollars: float | None = None,
 ) -> Rescored:
@@ -209,7 +209,7 @@ def rescore(
 
 @contextmanager
 def _rescorer(
-    new: NewScorer,
+    new: ReplacementScorer,
     prompts: Mapping[str, Prompt],
     store: ProbeStore,
     folder: Path,
