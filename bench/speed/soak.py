@@ -64,7 +64,7 @@ STUDY = study_text(
 
 
 @dataclass(frozen=True)
-class Size:
+class SoakSize:
     """``waves``: of the long night; ``filled``: decisions of the large workspace; ``timed``: probes of a run there."""
 
     waves: int
@@ -72,8 +72,8 @@ class Size:
     timed: int
 
 
-FULL = Size(300, 10_000, 60)
-QUICK = Size(60, 400, 24)
+FULL = SoakSize(300, 10_000, 60)
+QUICK = SoakSize(60, 400, 24)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def main(quick: bool = False, as_json: bool = False) -> int:
     return 1 if missed else 0
 
 
-def measure(folder: Path, size: Size) -> list[Figure]:
+def measure(folder: Path, size: SoakSize) -> list[Figure]:
     long = load_study(write_study(folder / "long study", STUDY))
     short = load_study(write_study(folder / "study", limited(size.timed)))
     return [*measure_long_night(long, folder / "long", size), *measure_large_workspace(short, folder, size)]
@@ -156,7 +156,7 @@ class UsageWatcher:
     def decided(self, decision: DecisionRow) -> None: ...
 
 
-def measure_long_night(study: Study, root: Path, size: Size) -> list[Figure]:
+def measure_long_night(study: Study, root: Path, size: SoakSize) -> list[Figure]:
     watcher, seeds = UsageWatcher(size.waves), count()
     with contextlib.suppress(Enough):
         for seed in seeds:
@@ -195,7 +195,7 @@ def _used() -> tuple[int, int, int]:
 # a large workspace
 
 
-def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figure]:
+def measure_large_workspace(study: Study, folder: Path, size: SoakSize) -> list[Figure]:
     new, large = folder / "new", folder / "large"
     fresh = Timed.run("run", study.path, "--workspace", new)
     fill(new, large, size.filled)
