@@ -23,7 +23,16 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from agent.policy.confirmation import FIRST_LOOK, Account, Given, Look, Terms, Verdict, look, standing
+from agent.policy.confirmation import (
+    FIRST_LOOK,
+    ConfirmationInputs,
+    ErrorSpending,
+    Look,
+    RuleTerms,
+    Verdict,
+    look,
+    standing,
+)
 from agent.policy.knob_effects import Axis, Effects, Observed, Place, Places
 from agent.policy.knob_model import KnobModel
 from agent.policy.night import TARGET_FREEDOM
@@ -36,7 +45,7 @@ from probes.result.variance_pooling import Spread
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 RECORDED = Path(__file__).parent / "results"
 POLICY = PolicySettings()
-TERMS = Terms(POLICY, "target", {})
+TERMS = RuleTerms(POLICY, "target", {})
 NOISE = 0.27
 """The standard deviation of a reading: bench/decisions' default noise, correlation 0.5, 4 answers."""
 PAIR = NOISE * 2**0.5
@@ -157,7 +166,7 @@ def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
     """The looks of a confirmation of a stack that is worth so much, and of which 0.5 was expected."""
     spread = Spread(PAIR**2, TARGET_FREEDOM)
     error = POLICY.night_error * POLICY.spend
-    given = Given(
+    given = ConfirmationInputs(
         pairs=POLICY.confirming_seeds,
         error=error,
         error_left=POLICY.night_error,
@@ -208,10 +217,10 @@ def error() -> None:
     """Draw the remaining error after each confirmation of a night without a KEEP, and of one that keeps its fourth."""
     _, axes = pyplot.subplots(figsize=(8, 2.6))
     for kept, colour, name in ((None, QUIET, "nothing is kept"), (4, KEPT, "the fourth is kept")):
-        accounts = list[Account]()
+        accounts = list[ErrorSpending]()
         left = [POLICY.night_error]
         for number in range(1, 9):
-            accounts.append(Account(left[-1] * POLICY.spend, number == kept, {}))
+            accounts.append(ErrorSpending(left[-1] * POLICY.spend, number == kept, {}))
             left.append(standing(accounts, POLICY).error_left)
         axes.step(range(9), left, where="post", color=colour, label=name)
     axes.set_xlabel("confirmations")

@@ -1,6 +1,6 @@
 """finetune.json, the record of a full-length run that ended: complete, failed or stopped. It is written last.
 
-It has no score: probe readings are never compared with full-length runs (law 1).
+It has no score: probe readings are never compared with full-length runs (invariant 1, docs/architecture.md).
 """
 
 import json

@@ -17,6 +17,7 @@ def memory_fit(
     recipe: Recipe,
     runner: RunnerSettings,
     renderer: Renderer,
+    *,
     longest: int,
     answers: int,
     processes: int = 1,

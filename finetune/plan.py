@@ -137,8 +137,16 @@ def plan(request: FinetuneRequest, stores: Stores) -> TrainingPlan:
     if renderer is not None:
         read, longest = without_refused(read, renderer, recipe, material)
         estimated = recipe.model_copy(update={"objective": "dpo"}) if request.objective else recipe
-        together = request.processes, request.fsdp
-        room = memory_fit(material, estimated, request.runner, renderer, longest, request.spot_check, *together)
+        room = memory_fit(
+            material,
+            estimated,
+            request.runner,
+            renderer,
+            longest=longest,
+            answers=request.spot_check,
+            processes=request.processes,
+            fsdp=request.fsdp,
+        )
         if room is not None:
             require_room(room)
     pairs = {one.read.name: one.read.pairs for one in read}

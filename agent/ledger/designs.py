@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from agent.ledger.tables import STACK, WAVE, CheckRow
-from agent.policy.confirmation import Given
+from agent.policy.confirmation import ConfirmationInputs
 from agent.policy.decision_basis import given_from
 from agent.policy.knob_effects import Places
 from agent.policy.night_plan import NightPlan
@@ -74,7 +74,7 @@ class RecordedStack:
     incumbent: str
     recipe: DesignedRecipe
     members: tuple[str, ...]
-    given: Given
+    given: ConfirmationInputs
     waves: int
     plan: NightPlan | None = None
     noisier: float = 1.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agent.policy.decision_basis import Basis
+from agent.policy.decision_basis import DecisionBasis
 from probes.result.comparison import Comparison
 
 SCHEMA = """
@@ -116,7 +116,7 @@ class DecisionRow:
     policy: Mapping[str, Any]
     row: Mapping[str, Any]
     time: str
-    basis: Basis | None = None
+    basis: DecisionBasis | None = None
 
     @property
     def proposal(self) -> str:

@@ -13,7 +13,7 @@ from agent.ledger.results.rows import value_of
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
 from agent.loop.seeds import Seeds
-from agent.policy.confirmation import Terms, Verdict
+from agent.policy.confirmation import RuleTerms, Verdict
 from agent.policy.retraction import Kept, held_out, left_out, standing_claim, still_shown, without
 from common.clock import now
 from common.errors import BudgetSpent
@@ -46,7 +46,7 @@ class FinalChecks:
 
     measurements: Measurements
     seeds: Seeds
-    terms: Terms
+    terms: RuleTerms
     spreads: Mapping[str, Spread]
     confirmed: frozenset[str]
 

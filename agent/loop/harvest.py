@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
-from agent.policy.decision_basis import Confirmed
+from agent.policy.decision_basis import ConfirmationRecord
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
@@ -63,7 +63,7 @@ class Harvest:
     logged once."""
 
     measurements: Measurements
-    _waiting: dict[str, tuple[DecisionRow, Confirmed, ProposalRow]] = field(default_factory=dict)
+    _waiting: dict[str, tuple[DecisionRow, ConfirmationRecord, ProposalRow]] = field(default_factory=dict)
     _last_decision: int = 0
     _harvested_probes: dict[str, set[str]] = field(default_factory=dict)
     _refusal: str = ""
@@ -114,7 +114,7 @@ class Harvest:
         if _ruling(decision, stack, proposal).resolved:
             self._waiting[decision.id] = (decision, stack, proposal)
 
-    def _item(self, decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> "_HarvestItem":
+    def _item(self, decision: DecisionRow, stack: ConfirmationRecord, proposal: ProposalRow) -> "_HarvestItem":
         """What is harvested of a decision, with the adapters of the first pairs that the decision rests on."""
         ledger, key, study = self.measurements.ledger, self.measurements.key, self.measurements.study
         harvest_key, sides = study.material.harvest_key(key), list[tuple[Probe, ...]]()
@@ -238,7 +238,7 @@ def _cut_note(found: CutAnswers) -> str:
     return f"{found.cut} of {found.answers} answers were cut at max_new_tokens and are never chosen{remedy}"
 
 
-def _ruling(decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> DecidedPair:
+def _ruling(decision: DecisionRow, stack: ConfirmationRecord, proposal: ProposalRow) -> DecidedPair:
     better, worse = stack.recipe, proposal.parent
     if decision.status != "KEEP":
         better, worse = worse, better

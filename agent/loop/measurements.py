@@ -279,7 +279,7 @@ class Measurements:
     # the study
 
     def _require_unchanged(self) -> None:
-        """StudyChanged if what decisions depend on changed since the session began (law 10).
+        """StudyChanged if what decisions rest on changed since the session began (invariant 10, docs/architecture.md).
 
         A file that an editor is just saving is empty, cut off or missing for a moment, so a study that seems changed is
         read again before the session ends.

@@ -28,7 +28,7 @@ from agent.loop.search.waves import MAX_MACHINE_FAULTS, Waves
 from agent.loop.seeds import Seeds
 from agent.loop.start_or_resume.baseline import Baseline
 from agent.policy.knob_effects import Places
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, MeasureWave, NightState, last_step
 from agent.policy.night_plan import NightPlan
 from agent.policy.night_power import MOST_PROBES
 from agent.policy.search_parts import SearchParts
@@ -220,17 +220,17 @@ class Session:
         stacks = self._confirmations.recorded()
         return stacks[-1] if stacks and not self._confirmations.is_concluded(stacks[-1]) else None
 
-    def _known(self, incumbent: Recipe) -> Known:
+    def _known(self, incumbent: Recipe) -> NightState:
         """What the policy knows, and may still try."""
         return self.parts.view(self._steering.without_skipped(self._measured(incumbent)))
 
-    def _measured(self, incumbent: Recipe) -> Known:
+    def _measured(self, incumbent: Recipe) -> NightState:
         room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
-        base = self._evidence.base(incumbent)
+        here = self._evidence.incumbent_places(incumbent)
 
         def affordable(places: Places) -> bool:
             """Whether there is room for the proposals that a stack lacks."""
-            moves = self._evidence.moves(base, places).items()
+            moves = self._evidence.moves(here, places).items()
             lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
             return room is None or len(lacking) <= room
 

@@ -51,7 +51,7 @@ def tightest_guard(changes: Mapping[str, float], margins: Mapping[str, float]) -
 
 
 @dataclass(frozen=True)
-class Terms:
+class RuleTerms:
     """What decides, the same for a whole session. ``guards``: category -> margin."""
 
     policy: PolicySettings
@@ -60,7 +60,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class ConfirmationInputs:
     """What the rule is given of one confirmation, stored with its decisions.
 
     ``pairs``: that it may have; ``error``: what it spends of the night's error, and ``error_left`` before it;
@@ -100,14 +100,14 @@ def crash(failure: Failure) -> Verdict:
     return Verdict("CRASH", CRASH + failure.kind)
 
 
-def pairs_needed(measured: int, given: Given, ahead: int) -> int:
+def pairs_needed(measured: int, given: ConfirmationInputs, ahead: int) -> int:
     """How many pairs are measured next, all together: ``ahead`` more. The first ones show whether the stack's recipe
     runs at all; then all come that the first look needs."""
     needed = measured + max(1, ahead)
     return min(given.pairs, max(given.first, needed) if measured else needed)
 
 
-def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | None]:
+def look(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms) -> tuple[Look, Verdict | None]:
     """After ``seen``, the comparison of the first pairs of a confirmation: the decision, or None to go on."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
     own, theirs = _levels(given.error, given), _levels(policy.guard_error, given)
@@ -153,7 +153,7 @@ def failing_guard(
     return worst if worst is not None and not slack[worst] > 0 else None
 
 
-def _levels(error: float, given: Given) -> tuple[float, ...]:
+def _levels(error: float, given: ConfirmationInputs) -> tuple[float, ...]:
     return levels(round(error, 12), given.pairs, given.first)
 
 
@@ -181,7 +181,7 @@ def _bound_of_sum(own: Difference, expected: Estimate | None, before: Estimate, 
     return before[0] + change - quantile(level, own.freedom) * math.hypot(error, before[1])
 
 
-def _chance(effect: Difference, pairs: int, given: Given, level: float, least: float) -> float:
+def _chance(effect: Difference, pairs: int, given: ConfirmationInputs, level: float, least: float) -> float:
     """The chance that the last look passes, at the mean of what is seen and of what was expected (conditional power;
     Lan & Wittes 1988)."""
     left = given.pairs - pairs
@@ -210,7 +210,7 @@ def normal(value: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ErrorSpending:
     """What a confirmation leaves: ``error`` that it spent, whether it was ``kept``, and by how much it changed each
     guard, which counts if it was kept."""
 
@@ -220,7 +220,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ErrorBudget:
     """``error_left``: of the night; ``cumulative``: per guard, the change by all KEEPs since the session's first
     baseline."""
 
@@ -229,15 +229,15 @@ class Standing:
     kept: int = 0
 
 
-def account_of(seen: Comparison | None, given: Given, verdict: Verdict, terms: Terms) -> Account:
+def account_of(seen: Comparison | None, given: ConfirmationInputs, verdict: Verdict, terms: RuleTerms) -> ErrorSpending:
     """The account of a confirmation that ended with ``seen``."""
     guards = {}
     if seen is not None and verdict.status == "KEEP":
         guards = {name: _with_expected(seen.differences[name], given.guards.get(name)) for name in terms.guards}
-    return Account(given.error, verdict.status == "KEEP", guards)
+    return ErrorSpending(given.error, verdict.status == "KEEP", guards)
 
 
-def standing(accounts: Iterable[Account], policy: PolicySettings) -> Standing:
+def standing(accounts: Iterable[ErrorSpending], policy: PolicySettings) -> ErrorBudget:
     """After these confirmations, oldest first; A/A tests spend nothing and are not among them."""
     left, cumulative, kept = policy.night_error, dict[str, Estimate](), 0
     for account in accounts:
@@ -247,4 +247,4 @@ def standing(accounts: Iterable[Account], policy: PolicySettings) -> Standing:
             for name, (change, error) in account.guards.items():
                 before, spread = cumulative.get(name, (0.0, 0.0))
                 cumulative[name] = (before + change, math.hypot(spread, error))
-    return Standing(max(left, 0.0), cumulative, kept)
+    return ErrorBudget(max(left, 0.0), cumulative, kept)

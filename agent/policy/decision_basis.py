@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.policy.confirmation import Account, Estimate, Given, Look, Verdict
+from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, Look, Verdict
 from probes.result.comparison import Comparison
 from probes.result.reading import Failure, Reading
 from probes.result.variance_pooling import Spread
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnEffectEstimate:
     """What all readings together say of one change: its effect on the target with an interval at the policy's
     confidence, the ``chance`` that it is worth more than nothing, its effect on each guard, and how many ``recipes``
     with a reading carried it."""
@@ -25,54 +25,54 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmationRecord:
     """A confirmation. ``number``: of the stack in its session; ``members``: ids of proposals; ``recipe``: digest of the
     stack's; ``seeds``: of candidate and incumbent, pair by pair, in the order that they were looked at."""
 
     number: int
     members: tuple[str, ...]
     recipe: str
-    given: Given
+    given: ConfirmationInputs
     looks: tuple[Look, ...]
     seeds: tuple[tuple[int, int], ...]
-    account: Account
+    account: ErrorSpending
     is_aa_test: bool = False
 
 
 @dataclass(frozen=True)
-class Basis:
+class DecisionBasis:
     """``own``: None for an A/A test, and for a change that no reading tells of. ``stack``: None for a change that was
     not confirmed."""
 
-    own: Own | None
-    stack: Confirmed | None
+    own: OwnEffectEstimate | None
+    stack: ConfirmationRecord | None
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class EndedConfirmation:
     """A confirmation that ended. ``comparison``: the one decided on; None where nothing was compared. ``readings``: of
     the stack's recipe; ``failure``: that of it which ended the confirmation."""
 
     verdict: Verdict
-    confirmed: Confirmed
+    confirmed: ConfirmationRecord
     comparison: Comparison | None
     readings: tuple[Reading, ...]
     failure: Failure | None = None
 
 
-def basis_from(data: Mapping[str, Any]) -> Basis | None:
+def basis_from(data: Mapping[str, Any]) -> DecisionBasis | None:
     """The basis of a decision, from the ledger's JSON; None for what an older version wrote."""
     if "own" not in data:
         return None
     own, stack = data["own"], data["stack"]
-    return Basis(
-        Own(**{**own, "guards": _estimates(own["guards"])}) if own else None,
+    return DecisionBasis(
+        OwnEffectEstimate(**{**own, "guards": _estimates(own["guards"])}) if own else None,
         _confirmed(stack) if stack else None,
     )
 
 
-def given_from(data: Mapping[str, Any]) -> Given:
-    return Given(
+def given_from(data: Mapping[str, Any]) -> ConfirmationInputs:
+    return ConfirmationInputs(
         pairs=data["pairs"],
         error=data["error"],
         error_left=data["error_left"],
@@ -84,16 +84,16 @@ def given_from(data: Mapping[str, Any]) -> Given:
     )
 
 
-def _confirmed(data: Mapping[str, Any]) -> Confirmed:
+def _confirmed(data: Mapping[str, Any]) -> ConfirmationRecord:
     account = data["account"]
-    return Confirmed(
+    return ConfirmationRecord(
         number=data["number"],
         members=tuple(data["members"]),
         recipe=data["recipe"],
         given=given_from(data["given"]),
         looks=tuple(Look(**look) for look in data["looks"]),
         seeds=tuple((mine, theirs) for mine, theirs in data["seeds"]),
-        account=Account(account["error"], account["kept"], _estimates(account["guards"])),
+        account=ErrorSpending(account["error"], account["kept"], _estimates(account["guards"])),
         is_aa_test=data["is_aa_test"],
     )
 

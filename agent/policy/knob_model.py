@@ -93,15 +93,15 @@ class KnobModel:
         sides = [(axis.knob, axis.side(places[axis.knob])) for axis in self.axes]
         return math.prod(self._noisier.get(side, 1.0) for side in sides)
 
-    def effects(self, base: Places) -> Effects:
+    def effects(self, incumbent: Places) -> Effects:
         """The effects of moving each knob of this recipe to each of its other places; of one recipe, told once."""
-        here = tuple(base[axis.knob] for axis in self.axes)
+        here = tuple(incumbent[axis.knob] for axis in self.axes)
         if here not in self._effects:
-            self._effects[here] = self._effects_around(base)
+            self._effects[here] = self._effects_around(incumbent)
         return self._effects[here]
 
-    def _effects_around(self, base: Places) -> Effects:
-        moves, own, parts, falls = self._moves(base)
+    def _effects_around(self, incumbent: Places) -> Effects:
+        moves, own, parts, falls = self._moves(incumbent)
         across = numpy.vstack([size * rows for size, (rows, _) in zip(self._sizes, own, strict=True)])
         across += (falls * self._fall_variance) @ self._falls.T
         prior = numpy.zeros((len(moves), len(moves)))
@@ -276,13 +276,15 @@ class KnobModel:
         nothing = numpy.zeros(len(away))
         return numpy.stack([away**2, nothing] if axis.ordered else [nothing, away], axis=1)
 
-    def _moves(self, base: Places) -> tuple[list[tuple[str, Place]], list[tuple[Table, Table]], list[slice], Table]:
+    def _moves(
+        self, incumbent: Places
+    ) -> tuple[list[tuple[str, Place]], list[tuple[Table, Table]], list[slice], Table]:
         """The moves from this recipe; per knob, at size 1, their covariance with the readings and among themselves; the
         part of each knob; and how the fall applies."""
         moves: list[tuple[str, Place]] = []
         own, parts, falls = [], [], []
         for axis in self.axes:
-            here = base[axis.knob]
+            here = incumbent[axis.knob]
             others = [place for place in axis.options if place != here]
             places = [*others, here]
             rows = self._alike(axis, places, self._columns[axis.knob])

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy
 
-from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
+from agent.policy.confirmation import ConfirmationInputs, ErrorBudget, Estimate, tightest_guard
 from agent.policy.knob_effects import Axis, Effects, Observed, Places
 from agent.policy.knob_model import KnobModel, Models, Priors
 from agent.policy.night_plan import NightPlan, ReadingNoise, first_look, plan, power
@@ -59,26 +59,26 @@ TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
 
 
 @dataclass(frozen=True)
-class Known:
+class NightState:
     """What a night has measured and may still spend.
 
-    ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
-    order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
-    probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since the last
-    stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe; ``affordable``:
-    whether the session has room for the proposals that a stack with this recipe lacks. ``scale``: points of these
-    readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
+    ``incumbent``: its places. ``target``: readings of the target; ``deviations``: of each guard, less the target, in
+    the order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good.
+    ``left``: probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since
+    the last stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe;
+    ``affordable``: whether the session has room for the proposals that a stack with this recipe lacks. ``scale``:
+    points of these readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
 
     policy: PolicySettings
     axes: tuple[Axis, ...]
-    base: Places
+    incumbent: Places
     target: Sequence[Observed]
     deviations: Sequence[Observed]
     ran: tuple[Places, ...]
     crashed: tuple[Places, ...]
     margins: Mapping[str, float]
-    standing: Standing
+    standing: ErrorBudget
     left: int
     width: int
     legal: Usable
@@ -102,17 +102,17 @@ class Known:
     @cached_property
     def effects(self) -> Effects:
         """The effects of moving one knob of the incumbent, on the target."""
-        return self.model.effects(self.base)
+        return self.model.effects(self.incumbent)
 
     @cached_property
     def apart(self) -> Effects | None:
         """The same on each guard's deviation from the target."""
-        return self.guards.effects(self.base) if self.guards else None
+        return self.guards.effects(self.incumbent) if self.guards else None
 
     @property
     def explored(self) -> bool:
         """Whether a recipe that moves something was measured."""
-        return any(one.places != self.base for one in self.target)
+        return any(one.places != self.incumbent for one in self.target)
 
     @property
     def noise(self) -> ReadingNoise:
@@ -156,7 +156,7 @@ class Known:
         """What the next confirmation may spend."""
         return self.standing.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
 
-    def given(self, stack: Stack, pairs: int, target: str) -> Given:
+    def given(self, stack: Stack, pairs: int, target: str) -> ConfirmationInputs:
         """What the rule is given of a confirmation of this stack."""
         each = 1 + stack.noisier
         spread = Spread(each * self.noise.target**2, TARGET_FREEDOM)
@@ -165,7 +165,7 @@ class Known:
             (name for name in self.margins if name != target),
             Spread(spread.variance + each * self.noise.guard**2, GUARD_FREEDOM),
         )
-        return Given(
+        return ConfirmationInputs(
             pairs=pairs,
             error=self.error,
             error_left=self.standing.error_left,
@@ -187,7 +187,7 @@ class Known:
         return best_stack(
             target=self.model,
             deviations=self.guards,
-            base=self.base,
+            incumbent=self.incumbent,
             margins=self.margins,
             cumulative=cumulative,
             usable=lambda places: self.affordable(places) and self.usable(places),
@@ -272,7 +272,7 @@ class Stop:
     reason: str
 
 
-def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
+def next_step(known: NightState, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
     """What to do with the probes that are left. ``random``: for the draws of the plan."""
     left, policy = known.left, known.policy
     least = 2 * FEWEST_PAIRS + (0 if known.explored else FEWEST_RECIPES)
@@ -309,7 +309,7 @@ def first_size(knobs: int, left: int, wave: int, filling: Callable[[int], int] =
     return left - confirming if left - size < confirming + wave else size
 
 
-def last_step(known: Known, random: numpy.random.Generator) -> ConfirmStack | Stop:
+def last_step(known: NightState, random: numpy.random.Generator) -> ConfirmStack | Stop:
     """What to do where no wave can follow: too few probes are left for one, or no recipe."""
     stack = known.stack(max(0.5, known.policy.member_chance - EASED))
     if stack is None:

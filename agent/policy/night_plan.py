@@ -59,6 +59,7 @@ class NightPlan:
 
 
 def power(
+    *,
     expected: float,
     variance: float,
     pairs: int,
@@ -140,6 +141,7 @@ class _Looking:
 
 
 def plan(
+    *,
     effects: Effects,
     stack: Stack | None,
     left: int,

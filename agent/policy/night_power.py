@@ -100,7 +100,14 @@ def _pairs(probes: int, most: int) -> int:
 def _chance(worth: float, probes: int, pairs: int, noise: ReadingNoise, policy: PolicySettings) -> float:
     left = int(DUE * probes) if probes > LONG else 2 * pairs
     error, first = policy.night_error * (policy.spend if left >= ENOUGH else ALL_ERROR), first_look(pairs, left)
-    return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise, first=first)
+    return power(
+        expected=worth - policy.smallest_effect,
+        variance=0.0,
+        pairs=pairs,
+        errors=(error, policy.guard_error),
+        noise=noise,
+        first=first,
+    )
 
 
 def _doubling(

@@ -3,13 +3,13 @@
 import math
 
 from agent.policy.confirmation import Verdict
-from agent.policy.decision_basis import Own
+from agent.policy.decision_basis import OwnEffectEstimate
 from agent.policy.knob_effects import Place
-from agent.policy.night import Known, likely_breaks
+from agent.policy.night import NightState, likely_breaks
 from probes.result.comparison import quantile
 
 
-def own_effect(known: Known, knob: str, place: Place) -> Own | None:
+def own_effect(known: NightState, knob: str, place: Place) -> OwnEffectEstimate | None:
     """The effect of moving one knob of the incumbent to a place; None where the incumbent cannot make this move."""
     if (knob, place) not in known.effects.moves:
         return None
@@ -18,10 +18,10 @@ def own_effect(known: Known, knob: str, place: Place) -> Own | None:
     mean, deviation = float(known.effects.likely[move]), math.sqrt(float(known.effects.spread[move]))
     half = quantile((1 - known.policy.confidence) / 2, math.inf) * deviation
     chance = float(known.effects.chance[move])
-    return Own(mean, mean - half, mean + half, chance, known.single(move), recipes)
+    return OwnEffectEstimate(mean, mean - half, mean + half, chance, known.single(move), recipes)
 
 
-def unconfirmed_verdict(own: Own, known: Known, at_end: bool) -> Verdict:
+def unconfirmed_verdict(own: OwnEffectEstimate, known: NightState, at_end: bool) -> Verdict:
     """On a change that was measured and not confirmed. ``at_end``: the session ends; else another stack was kept."""
     policy = known.policy
     if own.high < 0:

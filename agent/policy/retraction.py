@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.policy.confirmation import DISAGREE, Estimate, Terms, Verdict, normal, tightest_guard
+from agent.policy.confirmation import DISAGREE, Estimate, RuleTerms, Verdict, normal, tightest_guard
 from common.errors import IllegalRecipe
 from lanes import Recipe, SearchSpace
 from lanes.knobs import Value
@@ -44,7 +44,7 @@ def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpa
     return recipe
 
 
-def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, float]:
+def still_shown(kept: Kept, again: Comparison, terms: RuleTerms) -> tuple[float, float]:
     """What a KEEP's own effect and its re-test show together, weighted by their precision: the effect, and the chance
     that it is worth more than the smallest effect. Where the two disagree, the re-test counts alone: its seeds chose
     nothing."""
@@ -57,13 +57,13 @@ def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, flo
     return together, normal((together - terms.policy.smallest_effect) * math.sqrt(precision))
 
 
-def left_out(kept: Kept, again: Comparison, terms: Terms) -> Verdict | None:
+def left_out(kept: Kept, again: Comparison, terms: RuleTerms) -> Verdict | None:
     """RETRACT when a KEEP is no longer likely enough."""
     holds = still_shown(kept, again, terms)[1] >= terms.policy.member_chance
     return None if holds else Verdict("RETRACT", "leave_one_out")
 
 
-def held_out(found: Comparison, terms: Terms) -> Verdict | None:
+def held_out(found: Comparison, terms: RuleTerms) -> Verdict | None:
     """RETRACT when the holdout prompts show that there is no improvement, or that a guard fell below its margin."""
     if found.differences[terms.target].high <= terms.policy.smallest_effect:
         return Verdict("RETRACT", "holdout")

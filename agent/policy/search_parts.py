@@ -8,7 +8,7 @@ import numpy
 
 from agent.policy import night, wave_design
 from agent.policy.knob_effects import Axis, Effects, Place, Places
-from agent.policy.night import ConfirmStack, Known, MeasureWave, Stop
+from agent.policy.night import ConfirmStack, MeasureWave, NightState, Stop
 from agent.policy.wave_design import Usable
 
 
@@ -17,7 +17,7 @@ class SpreadWave(Protocol):
         self,
         axes: Sequence[Axis],
         size: int,
-        base: Places,
+        incumbent: Places,
         usable: Usable,
         random: numpy.random.Generator,
         near: Mapping[str, Sequence[Place]] | None = None,
@@ -27,7 +27,7 @@ class SpreadWave(Protocol):
 DrawnWave = Callable[[Effects, int, Places, Usable, numpy.random.Generator, int], list[Places]]
 
 
-def _as_measured(known: Known) -> Known:
+def _as_measured(known: NightState) -> NightState:
     return known
 
 
@@ -36,7 +36,7 @@ class SearchParts:
     """``view``: what is made of all that is known, the model and the choice of a stack included. ``next_step``: what to
     do next. ``spread_wave``, ``drawn_wave``: the recipes of the first wave, and of later ones."""
 
-    view: Callable[[Known], Known] = _as_measured
-    next_step: Callable[[Known, numpy.random.Generator], MeasureWave | ConfirmStack | Stop] = night.next_step
+    view: Callable[[NightState], NightState] = _as_measured
+    next_step: Callable[[NightState, numpy.random.Generator], MeasureWave | ConfirmStack | Stop] = night.next_step
     spread_wave: SpreadWave = wave_design.spread_wave
     drawn_wave: DrawnWave = wave_design.drawn_wave

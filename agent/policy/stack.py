@@ -29,9 +29,10 @@ class Stack:
 
 
 def best_stack(
+    *,
     target: KnobModel,
     deviations: KnobModel | None,
-    base: Places,
+    incumbent: Places,
     margins: Mapping[str, float],
     cumulative: Mapping[str, tuple[float, float]],
     usable: Usable,
@@ -46,18 +47,18 @@ def best_stack(
     variance) of what was kept before. ``worth``: of a stack, its expected gain times its power, say. ``most``: members
     at most; 0 for any number.
     """
-    effects = target.effects(base)
-    apart = deviations.effects(base) if deviations is not None else None
+    effects = target.effects(incumbent)
+    apart = deviations.effects(incumbent) if deviations is not None else None
     left = [at for at in range(len(effects.moves)) if effects.likely[at] > 0 and effects.chance[at] >= chance]
 
     def stack_of(chosen: Sequence[int]) -> Stack | None:
         """None where a probe may not run it, or a guard is not expected to hold."""
-        places = {**base, **dict(effects.moves[at] for at in chosen)}
+        places = {**incumbent, **dict(effects.moves[at] for at in chosen)}
         guards = _guards(effects, apart, chosen, margins)
         if not usable(places) or not _guards_hold(guards, margins, cumulative):
             return None
         members = tuple(effects.moves[at] for at in chosen)
-        noisier = target.noisier(places) / target.noisier(base)
+        noisier = target.noisier(places) / target.noisier(incumbent)
         gain = float(effects.likely[list(chosen)].sum())
         return Stack(members, places, gain, _variance(effects, chosen), guards, noisier)
 

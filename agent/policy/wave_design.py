@@ -32,27 +32,27 @@ Usable = Callable[[Places], bool]
 def spread_wave(
     axes: Sequence[Axis],
     size: int,
-    base: Places,
+    incumbent: Places,
     usable: Usable,
     random: numpy.random.Generator,
     near: Mapping[str, Sequence[Place]] | None = None,
 ) -> list[Places]:
     """At most ``size`` recipes of a first wave. ``near``: the places that each knob may be moved to, by default those
     of ``near_places``."""
-    rows: list[dict[str, Place]] = [dict(base) for _ in range(size)]
+    rows: list[dict[str, Place]] = [dict(incumbent) for _ in range(size)]
     for axis in axes:
-        places = near_places(axis, base[axis.knob]) if near is None else near.get(axis.knob, ())
+        places = near_places(axis, incumbent[axis.knob]) if near is None else near.get(axis.knob, ())
         if not places:
             continue
         order = [places[place] for place in random.permutation(len(places))]
         moved = random.permutation(size)[: max(1, round(size * _share_moved(axis, len(places))))]
         for turn, row in enumerate(moved):
             rows[row][axis.knob] = order[turn % len(order)]
-    return distinct([allowed(row, base, usable, random) for row in rows], base)
+    return distinct([allowed(row, incumbent, usable, random) for row in rows], incumbent)
 
 
 def drawn_wave(
-    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator, readings: int
+    effects: Effects, size: int, incumbent: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
     """At most ``size`` recipes, each by a draw of its own. ``readings``: that the effects rest on."""
     left_out = LEFT_OUT if readings < MANY else LEFT_OUT_LATER
@@ -65,15 +65,15 @@ def drawn_wave(
         for (knob, place), own in zip(effects.moves, worth, strict=True):
             if own > best.get(knob, (0.0, place))[0]:
                 best[knob] = (float(own), place)
-        row = {**base, **{knob: place for knob, (_, place) in best.items() if random.random() >= left_out}}
-        found = distinct([*found, allowed(row, base, usable, random)], base)
+        row = {**incumbent, **{knob: place for knob, (_, place) in best.items() if random.random() >= left_out}}
+        found = distinct([*found, allowed(row, incumbent, usable, random)], incumbent)
     return found
 
 
 def with_proposed(
     rows: Sequence[Places],
     proposed: Mapping[int, tuple[str, Place]],
-    base: Places,
+    incumbent: Places,
     usable: Usable,
     random: numpy.random.Generator,
 ) -> list[Places]:
@@ -81,16 +81,16 @@ def with_proposed(
     others take each by chance, so that its effect can be told from those of the moves beside it."""
     found = []
     for place in range(max([len(rows), *(one + 1 for one in proposed)])):
-        row: dict[str, Place] = dict(rows[place] if place < len(rows) else base)
+        row: dict[str, Place] = dict(rows[place] if place < len(rows) else incumbent)
         for other, (knob, value) in proposed.items():
             if other != place and random.random() < NAMED_BY_OTHERS:
                 row[knob] = value
-        row = dict(allowed(row, base, usable, random))
+        row = dict(allowed(row, incumbent, usable, random))
         if place in proposed:
             knob, value = proposed[place]
-            row = {**row, knob: value} if usable({**row, knob: value}) else {**base, knob: value}
+            row = {**row, knob: value} if usable({**row, knob: value}) else {**incumbent, knob: value}
         found.append(row)
-    return distinct([row for row in found if usable(row)], base)
+    return distinct([row for row in found if usable(row)], incumbent)
 
 
 def _share_moved(axis: Axis, places: int) -> float:
@@ -109,21 +109,21 @@ def near_places(axis: Axis, here: Place) -> list[Place]:
     return within or sorted(others, key=lambda place: abs(float(place) - here))[:2]
 
 
-def allowed(row: dict[str, Place], base: Places, usable: Usable, random: numpy.random.Generator) -> Places:
+def allowed(row: dict[str, Place], incumbent: Places, usable: Usable, random: numpy.random.Generator) -> Places:
     """The row with as many moves taken back, in a random order, as a probe needs to run it."""
-    moved = [knob for knob, place in row.items() if place != base[knob]]
+    moved = [knob for knob, place in row.items() if place != incumbent[knob]]
     for place in random.permutation(len(moved)):
         if usable(row):
             break
-        row[moved[place]] = base[moved[place]]
+        row[moved[place]] = incumbent[moved[place]]
     return row
 
 
-def distinct(rows: Sequence[Places], base: Places) -> list[Places]:
+def distinct(rows: Sequence[Places], incumbent: Places) -> list[Places]:
     """Each recipe once, without the incumbent."""
     found: list[Places] = []
     for row in rows:
-        if row not in found and row != base:
+        if row not in found and row != incumbent:
             found.append(row)
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.policy.confirmation import Account, Estimate, Given, Terms, account_of, look
+from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, RuleTerms, account_of, look
 from probes.result.comparison import Choice, Comparison, compare
 from probes.result.reading import Reading
 
@@ -33,11 +33,11 @@ class Replayed:
 def replay(
     candidate: Sequence[Reading],
     baseline: Sequence[Reading],
-    given: Given,
-    terms: Terms,
+    given: ConfirmationInputs,
+    terms: RuleTerms,
     cumulative: Mapping[str, Estimate],
     choices: Sequence[Choice] | None = None,
-) -> tuple[Replayed, Account]:
+) -> tuple[Replayed, ErrorSpending]:
     """Decide on two pairs of readings or more, in the order in which they were measured; with what a KEEP leaves of the
     guards. ``cumulative``: of each guard, by the KEEPs replayed so far. ``choices``: between the answers of both sides,
     which then replace the scores."""
@@ -50,10 +50,12 @@ def replay(
             found = _replayed(seen, terms, "KEEP" if verdict.status == "KEEP" else "DISCARD", verdict.reason)
             return found, account_of(seen, alone, verdict, terms)
     seen = compare(candidate, baseline, terms.policy.confidence, choices)
-    return _replayed(seen, terms, "UNDECIDED", UNDECIDED), Account(given.error, False, {})
+    return _replayed(seen, terms, "UNDECIDED", UNDECIDED), ErrorSpending(given.error, False, {})
 
 
-def _replayed(seen: Comparison, terms: Terms, status: Literal["KEEP", "DISCARD", "UNDECIDED"], reason: str) -> Replayed:
+def _replayed(
+    seen: Comparison, terms: RuleTerms, status: Literal["KEEP", "DISCARD", "UNDECIDED"], reason: str
+) -> Replayed:
     effect = seen.differences[terms.target]
     return Replayed(
         status=status,

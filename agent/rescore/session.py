@@ -19,9 +19,9 @@ from agent.ledger.designs import RecordedStack, recorded_stacks
 from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
-from agent.policy.confirmation import Account, Terms, standing
+from agent.policy.confirmation import ErrorSpending, RuleTerms, standing
 from agent.rescore.answers import Chooser, Rescorer
-from agent.rescore.new_scorer import NewScorer
+from agent.rescore.replacement_scorer import ReplacementScorer
 from agent.rescore.replay import Replayed, replay
 from agent.study.load import Study, recorded_study
 from agent.workspace.folder import Workspace
@@ -171,7 +171,7 @@ class _Confirmed:
 def rescore(
     workspace: Workspace,
     session_id: str | None,
-    new: NewScorer,
+    new: ReplacementScorer,
     note: Callable[[str], None],
     dollars: float | None = None,
 ) -> Rescored:
@@ -209,7 +209,7 @@ def rescore(
 
 @contextmanager
 def _rescorer(
-    new: NewScorer,
+    new: ReplacementScorer,
     prompts: Mapping[str, Prompt],
     store: ProbeStore,
     folder: Path,
@@ -242,7 +242,10 @@ def _replays(
     note: Callable[[str], None],
 ) -> Iterator[StackReplay]:
     """Stack by stack, oldest first: the guards' sums by earlier KEEPs are those of the same scorer."""
-    terms, accounts = Terms(study.file.policy, study.target, study.guards), (list[Account](), list[Account]())
+    terms, accounts = (
+        RuleTerms(study.file.policy, study.target, study.guards),
+        (list[ErrorSpending](), list[ErrorSpending]()),
+    )
     refused = set[str]()
     for stack, decision in concluded:
         note(f"stack {stack.number}: {len(_seeds(decision))} pairs")

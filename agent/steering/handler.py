@@ -16,7 +16,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.search.decisions import Decisions
 from agent.loop.search.proposals import Proposals
 from agent.policy.knob_effects import Place, Places
-from agent.policy.night import Known
+from agent.policy.night import NightState
 from agent.proposers.dead_ends import SKIPPED
 from agent.steering.requests import in_words, standing
 from agent.workspace.full_disk import full_disk_reported
@@ -94,7 +94,7 @@ class RequestHandler:
         return any(request.what in BETWEEN_ROUNDS for request in self._open())
 
     def take_changes(
-        self, known: Known, incumbent: Recipe, proposals: Proposals, decisions: Decisions, waves: int
+        self, known: NightState, incumbent: Recipe, proposals: Proposals, decisions: Decisions, waves: int
     ) -> None:
         """Take skip and propose. ``waves``: that the session has recorded."""
         for request in self._open():
@@ -108,7 +108,7 @@ class RequestHandler:
         answers = [request.answer for request in self._requests() if request.what == "propose" and request.answer]
         return {answer.data["proposal"] for answer in answers if answer.data.get("wave") == waves + 1}
 
-    def without_skipped(self, known: Known) -> Known:
+    def without_skipped(self, known: NightState) -> NightState:
         """Recipes with a change that a person skipped are as good as illegal."""
         skipped = self._skipped()
         if not skipped:
@@ -116,12 +116,12 @@ class RequestHandler:
 
         def legal(places: Places) -> bool:
             return known.legal(places) and not any(
-                places.get(knob) == place != known.base.get(knob) for knob, place in skipped
+                places.get(knob) == place != known.incumbent.get(knob) for knob, place in skipped
             )
 
         return replace(known, legal=legal)
 
-    def _skip(self, request: SteeringRequest, known: Known, proposals: Proposals, decisions: Decisions) -> None:
+    def _skip(self, request: SteeringRequest, known: NightState, proposals: Proposals, decisions: Decisions) -> None:
         name, ledger = request.data["proposal"], self.measurements.ledger
         row, decided = ledger.proposals("WHERE id = ?", (name,))[0], ledger.decision(name)
         if decided is None:
@@ -133,7 +133,7 @@ class RequestHandler:
         self._answer(request, f"{move} is not tried any more in this session", {"knob": row.knob, "value": row.after})
 
     def _propose(
-        self, request: SteeringRequest, known: Known, incumbent: Recipe, proposals: Proposals, waves: int
+        self, request: SteeringRequest, known: NightState, incumbent: Recipe, proposals: Proposals, waves: int
     ) -> None:
         knob, value = request.data["knob"], value_of(request.data["value"])
         try:
@@ -149,14 +149,14 @@ class RequestHandler:
         data = {"proposal": row.id, "wave": waves + 1, "knob": knob, "value": request.data["value"]}
         self._answer(request, f"{text}, and in wave {waves + 1}", data, proposal=(row, child) if child else None)
 
-    def _refusal(self, known: Known, knob: str, value: Value, is_new: bool, room: int | None) -> str | None:
+    def _refusal(self, known: NightState, knob: str, value: Value, is_new: bool, room: int | None) -> str | None:
         """Why a change cannot be measured and decided on any more."""
         place = self._place(knob, value)
         if not known.affords_wave:
             return f"{known.left} probes are left, too few for a wave and a confirmation; raise nightlane budget"
         if is_new and room == 0:
             return "the session may propose no further change; raise nightlane budget --decisions"
-        if not known.usable({**known.base, knob: place}):
+        if not known.usable({**known.incumbent, knob: place}):
             return f"a recipe with {knob}={show(value)} crashed or cannot be run; propose another value"
         return None
 

@@ -20,7 +20,7 @@ from agent.loop.budget import kept_back
 from agent.loop.search.evidence import Evidence
 from agent.loop.start_or_resume.baseline import FLOOR
 from agent.policy.alpha_spending import levels
-from agent.policy.confirmation import FIRST_LOOK, Standing
+from agent.policy.confirmation import FIRST_LOOK, ErrorBudget
 from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM
 from agent.policy.night_plan import ReadingNoise
 from agent.policy.night_power import Answers, NightPower, in_words, night_power
@@ -200,7 +200,7 @@ def _measured(study: Study, workspace: Workspace) -> _Measured | None:
         store = ProbeStore(workspace.runs)
         if last is None or not _key_unchanged(study, ledger, last, store):
             return None
-        standing = Standing(study.file.policy.night_error, {})
+        standing = ErrorBudget(study.file.policy.night_error, {})
         known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), standing, 0)
         if len(known.target) < FEWEST_READINGS:
             return None

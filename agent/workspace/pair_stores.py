@@ -131,8 +131,15 @@ def import_file(
         store = kind_of(kind)
         stored_rows = stores.rows(store)
         plain = stored_rows[0].plain if stored_rows else None
-        prompts = setting_of(prompt_in_answers)
-        found = read_rows(where, store, defaults, now(), stores.reserved(), plain, prompts)
+        found = read_rows(
+            where,
+            store,
+            defaults,
+            now(),
+            reserved=stores.reserved(),
+            plain=plain,
+            prompt_in_answers=setting_of(prompt_in_answers),
+        )
     unit = unit_of(where)
     for row in found.bad:
         note(f"{path}, {unit} {row.line}: {row.why}")

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from agent.policy.knob_effects import Axis, Effects, Place, Places, Table
 from agent.policy.knob_model import JITTER, KnobModel
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, MeasureWave, NightState, Stop, next_step
 from agent.policy.night_plan import NightPlan
 from agent.policy.search_parts import SearchParts
 from agent.policy.stack import Stack, best_stack
@@ -35,8 +35,8 @@ def ablations() -> list[Nightlane]:
     ]
 
 
-def _seen_as(kind: type[Known]) -> Callable[[Known], Known]:
-    return lambda known: kind(**{field.name: getattr(known, field.name) for field in fields(Known)})
+def _seen_as(kind: type[NightState]) -> Callable[[NightState], NightState]:
+    return lambda known: kind(**{field.name: getattr(known, field.name) for field in fields(NightState)})
 
 
 # no_waves
@@ -45,35 +45,38 @@ def _seen_as(kind: type[Known]) -> Callable[[Known], Known]:
 def spread_alone(
     axes: Sequence[Axis],
     size: int,
-    base: Places,
+    incumbent: Places,
     usable: Usable,
     random: numpy.random.Generator,
     near: Mapping[str, Sequence[Place]] | None = None,
 ) -> list[Places]:
     """The knobs in turn, each to one of its near places."""
     options = {
-        axis.knob: near_places(axis, base[axis.knob]) if near is None else near.get(axis.knob, ()) for axis in axes
+        axis.knob: near_places(axis, incumbent[axis.knob]) if near is None else near.get(axis.knob, ()) for axis in axes
     }
     shuffled = {knob: [places[at] for at in random.permutation(len(places))] for knob, places in options.items()}
     knobs = [axes[at].knob for at in random.permutation(len(axes))]
     rounds = max(map(len, shuffled.values()), default=0)
     rows: list[Places] = [
-        {**base, knob: shuffled[knob][turn]} for turn in range(rounds) for knob in knobs if turn < len(shuffled[knob])
+        {**incumbent, knob: shuffled[knob][turn]}
+        for turn in range(rounds)
+        for knob in knobs
+        if turn < len(shuffled[knob])
     ]
     return [row for row in rows if usable(row)][:size]
 
 
 def drawn_alone(
-    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator, readings: int
+    effects: Effects, size: int, incumbent: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
     """Each the best move of a draw of its own, whatever the number of ``readings``."""
     found: list[Places] = []
     for _ in range(size):
         worth = effects.mean[0] + effects.root @ random.standard_normal(len(effects.moves))
-        rows = ({**base, effects.moves[at][0]: effects.moves[at][1]} for at in numpy.argsort(-worth))
+        rows = ({**incumbent, effects.moves[at][0]: effects.moves[at][1]} for at in numpy.argsort(-worth))
         row = next((row for row in rows if row not in found and usable(row)), None)
         found += [row] if row is not None else []
-    return distinct(found, base)
+    return distinct(found, incumbent)
 
 
 # no_model
@@ -83,8 +86,8 @@ class MeanModel(KnobModel):
     """The noise of the model, and effects by differences of means. A value that no reading carries is worth nothing,
     give or take what readings differ."""
 
-    def effects(self, base: Places) -> Effects:
-        modelled = super().effects(base)
+    def effects(self, incumbent: Places) -> Effects:
+        modelled = super().effects(incumbent)
         values = numpy.array([one.values for one in self.observed])
         found = [
             _difference(values, numpy.array([one.places[knob] == place for one in self.observed]))
@@ -113,7 +116,7 @@ def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, fl
     return difference, spread * (1 / len(carrying) + 1 / len(others)) + JITTER
 
 
-class ByMeans(Known):
+class ByMeans(NightState):
     @cached_property
     def model(self) -> KnobModel:
         return MeanModel(self.axes, self.target)
@@ -122,14 +125,14 @@ class ByMeans(Known):
 # no_pruning
 
 
-class Unpruned(Known):
+class Unpruned(NightState):
     def stack(self, chance: float) -> Stack | None:
         """The likely best move of every knob, if it is more likely than not to be worth something."""
         free = dict.fromkeys(self.margins, numpy.inf)
         return best_stack(
             target=self.model,
             deviations=self.guards,
-            base=self.base,
+            incumbent=self.incumbent,
             margins=free,
             cumulative={},
             usable=self.usable,
@@ -147,7 +150,7 @@ class OnePlan:
     half: float
     confirmed: bool = False
 
-    def __call__(self, known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
+    def __call__(self, known: NightState, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
         if self.confirmed:
             return Stop("its one stack was confirmed")
         if not known.explored or known.left - known.wave >= self.half:

@@ -26,7 +26,7 @@ from agent.ledger.store import Ledger
 from bench.faults.injection.supervisor import Fault, Supervisor
 from bench.faults.outcome import Outcome
 from bench.faults.scenarios.commands.other import service
-from bench.faults.scenarios.commands.rescore import SCORER, rescore, write_new_scorer
+from bench.faults.scenarios.commands.rescore import SCORER, rescore, write_replacement_scorer
 from bench.faults.scenarios.nights import NIGHTS, use_harvest_world
 from bench.faults.scenarios.scenario import exit_code_of
 from bench.faults.stage import scratch
@@ -264,7 +264,7 @@ def play_damaged(number: int) -> Outcome:
         os.environ["TMPDIR"] = str(folder)
         use_harvest_world()
         add_files_with_digests(root)
-        write_new_scorer(root)
+        write_replacement_scorer(root)
         for command in (rescore(root), service(root)):
             if code := exit_code_of(command):
                 return code

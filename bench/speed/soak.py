@@ -30,7 +30,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.search.evidence import RECENT
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.decision_basis import Basis
+from agent.policy.decision_basis import DecisionBasis
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
@@ -64,7 +64,7 @@ STUDY = study_text(
 
 
 @dataclass(frozen=True)
-class Size:
+class SoakSize:
     """``waves``: of the long night; ``filled``: decisions of the large workspace; ``timed``: probes of a run there."""
 
     waves: int
@@ -72,8 +72,8 @@ class Size:
     timed: int
 
 
-FULL = Size(300, 10_000, 60)
-QUICK = Size(60, 400, 24)
+FULL = SoakSize(300, 10_000, 60)
+QUICK = SoakSize(60, 400, 24)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def main(quick: bool = False, as_json: bool = False) -> int:
     return 1 if missed else 0
 
 
-def measure(folder: Path, size: Size) -> list[Figure]:
+def measure(folder: Path, size: SoakSize) -> list[Figure]:
     long = load_study(write_study(folder / "long study", STUDY))
     short = load_study(write_study(folder / "study", limited(size.timed)))
     return [*measure_long_night(long, folder / "long", size), *measure_large_workspace(short, folder, size)]
@@ -156,7 +156,7 @@ class UsageWatcher:
     def decided(self, decision: DecisionRow) -> None: ...
 
 
-def measure_long_night(study: Study, root: Path, size: Size) -> list[Figure]:
+def measure_long_night(study: Study, root: Path, size: SoakSize) -> list[Figure]:
     watcher, seeds = UsageWatcher(size.waves), count()
     with contextlib.suppress(Enough):
         for seed in seeds:
@@ -195,7 +195,7 @@ def _used() -> tuple[int, int, int]:
 # a large workspace
 
 
-def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figure]:
+def measure_large_workspace(study: Study, folder: Path, size: SoakSize) -> list[Figure]:
     new, large = folder / "new", folder / "large"
     fresh = Timed.run("run", study.path, "--workspace", new)
     fill(new, large, size.filled)
@@ -359,7 +359,7 @@ def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> 
     return probes
 
 
-def _alone(basis: Basis | None, proposal: ProposalRow) -> Basis | None:
+def _alone(basis: DecisionBasis | None, proposal: ProposalRow) -> DecisionBasis | None:
     """The basis of a copied decision, whose change was confirmed alone."""
     if basis is None or basis.stack is None:
         return basis

@@ -281,7 +281,9 @@ def certify(
         print_message(f"certified or refused: {done} of {total}")
 
     stores, limits = open_stores(workspace_at(workspace), study), _text_gate(study)
-    done = certify_pairs(stores, kind, contracts, text, progress, embedder, limits)
+    done = certify_pairs(
+        stores, kind, contracts=contracts, text=text, progress=progress, embedder=embedder, limits=limits
+    )
     print_result(certify_data(done) if as_json else certify_text(done))
 
 

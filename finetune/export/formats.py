@@ -47,11 +47,26 @@ def as_gguf(bench: Bench, request: ExportRequest, folder: Path, done: ExportedMo
     if request.llama_cpp is None:
         return done
     with TemporaryDirectory(prefix="nightlane-", dir=folder.parent) as scratch:
-        return _in_llama_cpp(bench, request.llama_cpp, request.base_gguf, path, Path(scratch), done, note)
+        return _in_llama_cpp(
+            bench,
+            request.llama_cpp,
+            base=request.base_gguf,
+            adapter=path,
+            scratch=Path(scratch),
+            done=done,
+            note=note,
+        )
 
 
 def _in_llama_cpp(
-    bench: Bench, tools: LlamaCpp, base: Path | None, adapter: Path, scratch: Path, done: ExportedModel, note: Note
+    bench: Bench,
+    tools: LlamaCpp,
+    *,
+    base: Path | None,
+    adapter: Path,
+    scratch: Path,
+    done: ExportedModel,
+    note: Note,
 ) -> ExportedModel:
     from finetune.export.llama_check import PromptWithLogits, check_in_llama_cpp, compare_with_converter
 

@@ -54,6 +54,7 @@ class StoreCertification:
 def certify_pairs(
     stores: Stores,
     kind: str,
+    *,
     contracts: Path | None,
     text: bool,
     progress: OnProgress,

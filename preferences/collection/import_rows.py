@@ -53,6 +53,7 @@ def read_rows(
     kind: StoreKind,
     defaults: Defaults,
     time: str,
+    *,
     reserved: ReservedPrompts,
     plain: bool | None,
     prompt_in_answers: PromptInAnswers | None = None,

@@ -116,7 +116,7 @@ def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> P
 
 
 def require_clean(figures: Audit) -> None:
-    """Refuse a store that asks a probe or holdout prompt (law 7)."""
+    """Refuse a store that asks a probe or holdout prompt (invariant 7, docs/architecture.md)."""
     if figures.contaminated:
         first = figures.contaminated[0]
         more = f" and {len(figures.contaminated) - 1} more" if len(figures.contaminated) > 1 else ""

@@ -106,6 +106,7 @@ class Annotations:
 
 def annotate(
     rows: Sequence[Row],
+    *,
     votes: Iterable[Vote],
     withdrawals: Iterable[Withdrawal],
     reviews: Iterable[Review],

@@ -206,7 +206,16 @@ class Stores:
         withdrawals = self._entries("withdrawals", Withdrawal)
         elsewhere = self._elsewhere(named, rows)
         return {
-            kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere, scored) for kind, own in rows.items()
+            kind: annotate(
+                own,
+                votes=votes,
+                withdrawals=withdrawals,
+                reviews=reviews,
+                certifications=certified,
+                elsewhere=elsewhere,
+                scorings=scored,
+            )
+            for kind, own in rows.items()
         }
 
     def _elsewhere(self, named: set[str], there: Mapping[StoreKind, Sequence[Row]]) -> list[Row]:

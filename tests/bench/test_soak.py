@@ -9,7 +9,7 @@ from agent.loop.start_or_resume.session import Overrides, begin
 from agent.study.load import load_study
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
-from bench.speed.soak import SESSION_DECISIONS, Figure, Size, UsageWatcher, fill, limited, measure_long_night
+from bench.speed.soak import SESSION_DECISIONS, Figure, SoakSize, UsageWatcher, fill, limited, measure_long_night
 from testing.simulated_study import write_study
 from view.data.results import read_results
 from view.data.session_record import load_record
@@ -21,7 +21,7 @@ from view.terminal.status import session_status
 @pytest.mark.long
 def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Path) -> None:
     study, new, old = load_study(write_study(tmp_path / "study", limited(16))), tmp_path / "new", tmp_path / "old"
-    figures = {figure.name: figure for figure in measure_long_night(study, tmp_path / "long", Size(4, 0, 0))}
+    figures = {figure.name: figure for figure in measure_long_night(study, tmp_path / "long", SoakSize(4, 0, 0))}
     assert figures["descriptors, growth"].value == 0
     assert figures["threads, growth"].value <= 0
     assert figures["a wave, the last tenth"].value > 0

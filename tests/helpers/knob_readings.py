@@ -9,7 +9,7 @@ LADDER = tuple(float(place) for place in range(-4, 5))
 RATE, BETA, IDLE = (Axis(name, 0.0, LADDER) for name in ("learning_rate", "beta", "idle"))
 ORDER = Axis("curriculum", "shuffled", ("shuffled", "easy_first", "hard_first"))
 AXES = (RATE, BETA, IDLE, ORDER)
-BASE: Places = {axis.knob: axis.start for axis in AXES}
+INCUMBENT: Places = {axis.knob: axis.start for axis in AXES}
 MARGINS = {"safety": 0.3}
 
 
@@ -30,7 +30,7 @@ def readings(noise: float, waves: int = 4, noisy_side: float = 1.0) -> list[Obse
     found = []
     for seed in range(waves):
         level = 6 + 0.3 * random.standard_normal()
-        for places in [BASE, *spread_wave(AXES, 11, BASE, anything, random)]:
+        for places in [INCUMBENT, *spread_wave(AXES, 11, INCUMBENT, anything, random)]:
             factor = noisy_side if float(places["idle"]) > 0 else 1.0
             value = level + truth(places) + factor * noise * random.standard_normal()
             found.append(Observed(places, seed, (value,)))

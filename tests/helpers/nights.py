@@ -13,7 +13,7 @@ from numpy.random import Generator
 from agent.ledger.tables import DecisionRow
 from agent.loop.start_or_resume.session import Overrides, begin
 from agent.policy.knob_effects import Place
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, MeasureWave, NightState, Stop
 from agent.policy.night_plan import NightPlan
 from agent.policy.search_parts import SearchParts
 from agent.policy.stack import Stack
@@ -154,7 +154,7 @@ warmup = { choices = [0.1, 0.2] }
 """
 
 
-Step = Callable[[Known, Generator], MeasureWave | ConfirmStack | Stop]
+Step = Callable[[NightState, Generator], MeasureWave | ConfirmStack | Stop]
 
 
 def hasty(waves: int = 1, pairs: int = 6) -> Step:
@@ -162,7 +162,7 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
     that pays most."""
     looked = 0
 
-    def step(known: Known, random: Generator) -> MeasureWave | ConfirmStack | Stop:
+    def step(known: NightState, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         nonlocal looked
         if known.left < 2 * FEWEST_PAIRS or looked > waves + 3:
             return Stop("too few probes are left, or no change is likely")
@@ -181,13 +181,13 @@ def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
     """A plan of a night: after a first wave, these changes are confirmed one after the other, whatever is expected of
     them. It goes by the readings alone, so a resumed session plans the same."""
 
-    def step(known: Known, random: Generator) -> MeasureWave | ConfirmStack | Stop:
+    def step(known: NightState, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         if not known.explored:
             return MeasureWave(known.wave, True, NightPlan(known.wave, 0, 0.0, 0.0))
         for knob, place in moves:
-            places = {**known.base, knob: place}
+            places = {**known.incumbent, knob: place}
             measured = sum(one.places == places for one in known.target)
-            if places != known.base and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
+            if places != known.incumbent and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
                 guards = dict.fromkeys(known.margins, (0.0, 1.0))
                 stack = Stack(((knob, place),), places, 1.0, 1.0, guards, 1.0)
                 return ConfirmStack(stack, pairs, NightPlan(0, pairs, 1.0, 0.5))

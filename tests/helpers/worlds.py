@@ -8,7 +8,7 @@ import pytest
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.start_or_resume.session import Overrides, begin, resume
-from agent.policy.decision_basis import Confirmed
+from agent.policy.decision_basis import ConfirmationRecord
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -43,7 +43,7 @@ def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
         return [(row, proposals[row.id]) for row in ledger.decisions("WHERE turn > 0")]
 
 
-def stack_of(decision: DecisionRow) -> Confirmed:
+def stack_of(decision: DecisionRow) -> ConfirmationRecord:
     """The confirmation that a decision rests on."""
     assert decision.basis is not None
     assert decision.basis.stack is not None

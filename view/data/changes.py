@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from agent.policy.confirmation import Look
-from agent.policy.decision_basis import Own
+from agent.policy.decision_basis import OwnEffectEstimate
 from probes.result.comparison import Difference
 
 
@@ -97,7 +97,7 @@ def whole_guards_of(differences: Mapping[str, Difference], margins: Mapping[str,
     return tuple(sorted(found, key=lambda guard: guard.room))
 
 
-def own_effect_of(own: Own | None, margins: Mapping[str, float]) -> OwnEffect | None:
+def own_effect_of(own: OwnEffectEstimate | None, margins: Mapping[str, float]) -> OwnEffect | None:
     return (
         OwnEffect(
             effect=Change(own.delta, own.low, own.high),

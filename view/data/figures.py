@@ -1,6 +1,7 @@
 """The figures of one session: what the report prints, and what --json gives as it is.
 
-Frozen values; session_figures.py computes them. All scores are on the 0 to 10 scale; a failure has none (law 5).
+Frozen values; session_figures.py computes them. All scores are on the 0 to 10 scale; a failure has none (invariant 5,
+docs/architecture.md).
 """
 
 from collections import Counter

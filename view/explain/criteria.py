@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import GIVE_UP, Look
-from agent.policy.decision_basis import Own
+from agent.policy.decision_basis import OwnEffectEstimate
 from agent.policy.settings import PolicySettings
 from agent.policy.stack import GUARD_SLACK
 from agent.proposers.dead_ends import SKIPPED, is_machine_fault
@@ -36,7 +36,7 @@ class Criterion:
 # of a change
 
 
-def criteria_of_own(own: Own, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
+def criteria_of_own(own: OwnEffectEstimate, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
     """Of a change that was not confirmed."""
     guards = [
         Criterion(f"expected change of guard {guard.category}", guard.expected, -guard.margin)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.policy.confirmation import Given, Look
+from agent.policy.confirmation import ConfirmationInputs, Look
 from agent.policy.night_plan import NightPlan
 from agent.policy.settings import PolicySettings
 from view.data.changes import (
@@ -53,7 +53,7 @@ class StackExplanation:
     recipe: str
     plan: NightPlan | None
     noisier: float
-    given: Given
+    given: ConfirmationInputs
     expected_guards: tuple[ExpectedGuard, ...]
     looks: tuple[Look, ...]
     replicates: tuple[Replicate, ...]

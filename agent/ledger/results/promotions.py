@@ -31,7 +31,16 @@ def record_promotion(
     """Record a promotion under its own id, once, and bring results.tsv and the log in step. ``incumbent``: the digest
     of the recipe; ``length``: steps and samples. Returns messages for a person; WorkspaceBusy while a session runs."""
     name = f"{session}{PROMOTION}{promotion}"
-    row = promotion_row(session, status, reason, description, comparison, target, guards, length)
+    row = promotion_row(
+        session,
+        status=status,
+        reason=reason,
+        description=description,
+        comparison=comparison,
+        target=target,
+        guards=guards,
+        length=length,
+    )
     with workspace.held(), Ledger(workspace.ledger) as ledger:
         if ledger.decision(name) is None:
             decision = DecisionRow(

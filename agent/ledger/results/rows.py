@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.policy.confirmation import Look, Verdict, tightest_guard
-from agent.policy.decision_basis import Conclusion, Own
+from agent.policy.decision_basis import EndedConfirmation, OwnEffectEstimate
 from agent.study.load import Study
 from common.clock import now
 from lanes import Value, show
@@ -38,7 +38,12 @@ def baseline_row(
 
 
 def member_row(
-    study: Study, session: str, key: ProbeKey, conclusion: Conclusion, proposal: ProposalRow, own: Own | None
+    study: Study,
+    session: str,
+    key: ProbeKey,
+    conclusion: EndedConfirmation,
+    proposal: ProposalRow,
+    own: OwnEffectEstimate | None,
 ) -> dict[str, Any]:
     """The row of a change that was confirmed in a stack: its own effect, and the stack's figures. What adds up over
     rows is in that of the first member."""
@@ -66,7 +71,14 @@ def member_row(
 
 
 def unconfirmed_row(
-    study: Study, session: str, key: ProbeKey, proposal: ProposalRow, verdict: Verdict, own: Own | None, why: str = ""
+    study: Study,
+    session: str,
+    key: ProbeKey,
+    proposal: ProposalRow,
+    *,
+    verdict: Verdict,
+    own: OwnEffectEstimate | None,
+    why: str = "",
 ) -> dict[str, Any]:
     """The row of a change that was measured in waves and not confirmed. ``why``: what made its recipes fail."""
     row = _row(session, key, verdict) | _mutation(proposal)
@@ -83,7 +95,7 @@ def unconfirmed_row(
     return row
 
 
-def _own(own: Own) -> dict[str, Any]:
+def _own(own: OwnEffectEstimate) -> dict[str, Any]:
     return {
         "delta": own.delta,
         "ci_low": own.low,
@@ -110,6 +122,7 @@ def retraction_row(
 
 def promotion_row(
     session: str,
+    *,
     status: str,
     reason: str,
     description: str,

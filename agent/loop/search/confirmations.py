@@ -15,10 +15,19 @@ from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
-from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, pairs_needed
-from agent.policy.decision_basis import Conclusion, Confirmed
+from agent.policy.confirmation import (
+    ConfirmationInputs,
+    Look,
+    RuleTerms,
+    Verdict,
+    account_of,
+    crash,
+    look,
+    pairs_needed,
+)
+from agent.policy.decision_basis import ConfirmationRecord, EndedConfirmation
 from agent.policy.knob_effects import Places
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, NightState
 from agent.policy.night_plan import NightPlan
 from common.clock import now
 from common.errors import BaselineFailed, BudgetSpent
@@ -37,7 +46,7 @@ class Confirmations:
     seeds: Seeds
     evidence: Evidence
     proposals: Proposals
-    terms: Terms
+    terms: RuleTerms
     _recorded: list[RecordedStack] = field(default_factory=list)
 
     def recorded(self) -> tuple[RecordedStack, ...]:
@@ -46,9 +55,9 @@ class Confirmations:
         self._recorded += recorded_stacks(checks)
         return tuple(self._recorded)
 
-    def begin(self, step: ConfirmStack, known: Known, incumbent: Recipe) -> None:
+    def begin(self, step: ConfirmStack, known: NightState, incumbent: Recipe) -> None:
         """Record a stack: its members' proposals, its recipe, and what the rule is given."""
-        recipe = self.evidence.recipe(incumbent, known.base, step.stack.places)
+        recipe = self.evidence.recipe(incumbent, known.incumbent, step.stack.places)
         if recipe is None:
             raise RuntimeError(f"a stack has a recipe that no probe may run: {step.stack.places}")
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
@@ -57,7 +66,15 @@ class Confirmations:
             for knob, place in step.stack.members
         ]
         given = known.given(step.stack, step.pairs, self.terms.target)
-        self._record(incumbent, recipe, step.stack.places, members, given, step.plan, step.stack.noisier)
+        self._record(
+            incumbent,
+            recipe,
+            places=step.stack.places,
+            members=members,
+            given=given,
+            plan=step.plan,
+            noisier=step.stack.noisier,
+        )
         expects = f"{step.stack.expected:+.2f} give or take {math.sqrt(step.stack.variance):.2f}"
         self.measurements.log(
             f"STACK {len(self.recorded())}: {count(len(members), 'change')}, expected {expects}, at most "
@@ -70,15 +87,18 @@ class Confirmations:
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
-        self._record(incumbent, incumbent, self.evidence.base(incumbent), [member], given)
+        self._record(
+            incumbent, incumbent, places=self.evidence.incumbent_places(incumbent), members=[member], given=given
+        )
 
     def _record(
         self,
         incumbent: Recipe,
         recipe: Recipe,
+        *,
         places: Places,
         members: Sequence[ProposalRow],
-        given: Given,
+        given: ConfirmationInputs,
         plan: NightPlan | None = None,
         noisier: float = 1.0,
     ) -> None:
@@ -100,7 +120,7 @@ class Confirmations:
     def is_concluded(self, stack: RecordedStack) -> bool:
         return self.measurements.ledger.decision(stack.members[0]) is not None
 
-    def conclude(self, stack: RecordedStack) -> tuple[Conclusion, str | None]:
+    def conclude(self, stack: RecordedStack) -> tuple[EndedConfirmation, str | None]:
         """Measure pairs until the rule decides or the budget ends; with why it ended."""
         given, pairs = stack.given, self._pairs(stack)
         ahead, looks, seen = math.ceil(self.measurements.runner.width / 2), list[Look](), None
@@ -163,7 +183,7 @@ class Confirmations:
         outcomes = (self.measurements.outcome(pair.candidate) for pair in pairs)
         return next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
 
-    def _compared(self, pairs: Sequence[Pair], given: Given) -> Comparison | Failure:
+    def _compared(self, pairs: Sequence[Pair], given: ConfirmationInputs) -> Comparison | Failure:
         if failure := self._failure(pairs):
             return failure
         mine = [self.measurements.outcome(pair.candidate) for pair in pairs]
@@ -188,7 +208,7 @@ class Confirmations:
         pairs: Sequence[Pair],
         verdict: Verdict,
         failure: Failure | None = None,
-    ) -> Conclusion:
+    ) -> EndedConfirmation:
         if stack.is_aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
             verdict = Verdict("DISCARD", "false_alarm" if verdict.status == "KEEP" else "calibration")
         by_seed = {pair.baseline.seed: pair for pair in pairs}
@@ -196,7 +216,7 @@ class Confirmations:
         readings = [
             outcome for pair in used if isinstance(outcome := self.measurements.outcome(pair.candidate), Reading)
         ]
-        confirmed = Confirmed(
+        confirmed = ConfirmationRecord(
             number=stack.number,
             members=stack.members,
             recipe=stack.recipe.digest,
@@ -206,7 +226,7 @@ class Confirmations:
             account=account_of(seen, stack.given, verdict, self.terms),
             is_aa_test=stack.is_aa_test,
         )
-        return Conclusion(verdict, confirmed, seen, tuple(readings), failure)
+        return EndedConfirmation(verdict, confirmed, seen, tuple(readings), failure)
 
 
 def _title(stack: RecordedStack, measured: int, number: int) -> str:

@@ -11,9 +11,9 @@ from agent.loop.final_checks import Retraction
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.start_or_resume.baseline import Baseline
-from agent.policy.confirmation import Account, Standing, Terms, Verdict, crash, standing
-from agent.policy.decision_basis import Basis, Conclusion, Own
-from agent.policy.night import Known
+from agent.policy.confirmation import ErrorBudget, ErrorSpending, RuleTerms, Verdict, crash, standing
+from agent.policy.decision_basis import DecisionBasis, EndedConfirmation, OwnEffectEstimate
+from agent.policy.night import NightState
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
 from agent.proposers.dead_ends import SKIPPED
 from agent.workspace.full_disk import full_disk_reported
@@ -33,15 +33,15 @@ class Decisions:
     measurements: Measurements
     baseline: Baseline
     evidence: Evidence
-    _accounts: dict[int, Account] = field(default_factory=dict)
+    _accounts: dict[int, ErrorSpending] = field(default_factory=dict)
     _last: int = 0
 
     @cached_property
-    def terms(self) -> Terms:
+    def terms(self) -> RuleTerms:
         study = self.measurements.study
-        return Terms(study.file.policy, study.target, study.guards)
+        return RuleTerms(study.file.policy, study.target, study.guards)
 
-    def standing(self) -> Standing:
+    def standing(self) -> ErrorBudget:
         """What the session's confirmations left of its error, and did to its guards."""
         for number, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, self._last):
             self._last, stack = number, decision.basis.stack if decision.basis else None
@@ -58,10 +58,14 @@ class Decisions:
         verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
         session, key = self.measurements.row.id, self.measurements.key
         figures = baseline_row(self.measurements.study, session, key, verdict, readings, failure)
-        self._record([self._row(decision_id, 0, verdict, self.baseline.start.digest, figures)])
+        self._record([self._row(decision_id, 0, verdict, incumbent=self.baseline.start.digest, figures=figures)])
 
     def record_stack(
-        self, conclusion: Conclusion, members: Sequence[ProposalRow], others: Sequence[ProposalRow], known: Known
+        self,
+        conclusion: EndedConfirmation,
+        members: Sequence[ProposalRow],
+        others: Sequence[ProposalRow],
+        known: NightState,
     ) -> None:
         """Record a confirmation: a row for each member, all or none. After a KEEP, ``others``, the open changes of the
         incumbent that was replaced, are decided on, too. ``known``: with this confirmation's readings."""
@@ -70,19 +74,26 @@ class Decisions:
             rows += self._unconfirmed(others, known, conclusion.confirmed.recipe, at_end=False)
         self._record(rows)
 
-    def record_rest(self, proposals: Sequence[ProposalRow], known: Known) -> None:
+    def record_rest(self, proposals: Sequence[ProposalRow], known: NightState) -> None:
         """Record what the session leaves unconfirmed at its end. A change that no reading tells of gets no row."""
         self._record(self._unconfirmed(proposals, known, None, at_end=True))
 
-    def record_skip(self, proposal: ProposalRow, known: Known) -> None:
+    def record_skip(self, proposal: ProposalRow, known: NightState) -> None:
         """Close a change that a person took out of the search."""
         own = self._own(proposal, known)
         own = own if own is not None and own.recipes else None
         verdict = Verdict("DISCARD", SKIPPED)
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
-        figures = unconfirmed_row(study, session, key, proposal, verdict, own)
-        basis = Basis(own, None)
-        self._record([self._row(proposal.id, proposal.turn, verdict, proposal.parent, figures, None, basis)])
+        figures = unconfirmed_row(study, session, key, proposal, verdict=verdict, own=own)
+        row = self._row(
+            proposal.id,
+            proposal.turn,
+            verdict,
+            incumbent=proposal.parent,
+            figures=figures,
+            basis=DecisionBasis(own, None),
+        )
+        self._record([row])
 
     def retract(self, retraction: Retraction) -> None:
         """Take a KEEP back, unless that was done before a kill."""
@@ -92,23 +103,34 @@ class Decisions:
         figures = retraction_row(self.measurements.study, kept, retraction.proposal, verdict, comparison)
         with uninterrupted():
             self.measurements.ledger.record_recipe(retraction.incumbent)
-        digest = retraction.incumbent.digest
-        self._record([self._row(kept.id + RETRACTION, -kept.turn, verdict, digest, figures, comparison)])
+        row = self._row(
+            kept.id + RETRACTION,
+            -kept.turn,
+            verdict,
+            incumbent=retraction.incumbent.digest,
+            figures=figures,
+            comparison=comparison,
+        )
+        self._record([row])
         self.measurements.publish()
 
-    def _member(self, conclusion: Conclusion, proposal: ProposalRow, known: Known) -> DecisionRow:
+    def _member(self, conclusion: EndedConfirmation, proposal: ProposalRow, known: NightState) -> DecisionRow:
         own = None if conclusion.confirmed.is_aa_test or conclusion.failure else self._own(proposal, known)
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
         figures = member_row(study, session, key, conclusion, proposal, own)
         kept = conclusion.verdict.status == "KEEP"
-        incumbent = conclusion.confirmed.recipe if kept else proposal.parent
-        basis = Basis(own, conclusion.confirmed)
         return self._row(
-            proposal.id, proposal.turn, conclusion.verdict, incumbent, figures, conclusion.comparison, basis
+            proposal.id,
+            proposal.turn,
+            conclusion.verdict,
+            incumbent=conclusion.confirmed.recipe if kept else proposal.parent,
+            figures=figures,
+            comparison=conclusion.comparison,
+            basis=DecisionBasis(own, conclusion.confirmed),
         )
 
     def _unconfirmed(
-        self, proposals: Sequence[ProposalRow], known: Known, incumbent: str | None, at_end: bool
+        self, proposals: Sequence[ProposalRow], known: NightState, incumbent: str | None, at_end: bool
     ) -> list[DecisionRow]:
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
         failures, rows = self._failures(proposals), []
@@ -120,13 +142,14 @@ class Decisions:
             elif failure is not None:
                 own, verdict, why = None, crash(failure), failure.message
             if verdict is not None:
-                figures = unconfirmed_row(study, session, key, proposal, verdict, own, why)
-                basis = Basis(own, None)
-                stands = incumbent or proposal.parent
-                rows.append(self._row(proposal.id, proposal.turn, verdict, stands, figures, None, basis))
+                figures = unconfirmed_row(study, session, key, proposal, verdict=verdict, own=own, why=why)
+                stands, basis = incumbent or proposal.parent, DecisionBasis(own, None)
+                rows.append(
+                    self._row(proposal.id, proposal.turn, verdict, incumbent=stands, figures=figures, basis=basis)
+                )
         return rows
 
-    def _own(self, proposal: ProposalRow, known: Known) -> Own | None:
+    def _own(self, proposal: ProposalRow, known: NightState) -> OwnEffectEstimate | None:
         knob = self.measurements.study.lanes.knob(proposal.knob)
         return own_effect(known, proposal.knob, knob.place(value_of(proposal.after)))
 
@@ -140,10 +163,11 @@ class Decisions:
         decision_id: str,
         turn: int,
         verdict: Verdict,
+        *,
         incumbent: str,
         figures: dict[str, object],
         comparison: Comparison | None = None,
-        basis: Basis | None = None,
+        basis: DecisionBasis | None = None,
     ) -> DecisionRow:
         study = self.measurements.study
         policy = {

@@ -14,10 +14,10 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.measurements import Measurements
-from agent.policy.confirmation import Standing
+from agent.policy.confirmation import ErrorBudget
 from agent.policy.knob_effects import Axis, Observed, Place, Places
 from agent.policy.knob_model import Models
-from agent.policy.night import Known
+from agent.policy.night import NightState
 from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Recipe, Value, inert
@@ -65,14 +65,14 @@ class Evidence:
     def known(
         self,
         incumbent: Recipe,
-        standing: Standing,
+        standing: ErrorBudget,
         left: int,
         affordable: Callable[[Places], bool] = lambda places: True,
-    ) -> Known:
+    ) -> NightState:
         """What the policy knows now. ``left``: probes; ``affordable``: whether a stack may have this recipe."""
         self._catch_up()
         study = self.study
-        base = self.base(incumbent)
+        here = self.incumbent_places(incumbent)
         axes = self._axes_around(incumbent)
         margins = dict(study.guards)
         target, deviations, ran, crashed = [], [], [], []
@@ -88,13 +88,13 @@ class Evidence:
                 deviations.append(Observed(places, row.seed, tuple(figures[name] - score for name in margins)))
 
         def legal(places: Places) -> bool:
-            recipe = self.recipe(incumbent, base, places)
+            recipe = self.recipe(incumbent, here, places)
             return recipe is not None and recipe.digest not in self._out_of_memory
 
-        return Known(
+        return NightState(
             policy=study.file.policy,
             axes=axes,
-            base=base,
+            incumbent=here,
             target=target,
             deviations=deviations,
             ran=tuple(ran),
@@ -123,11 +123,11 @@ class Evidence:
     # recipes and places
 
     @staticmethod
-    def moves(base: Places, places: Places) -> dict[str, Place]:
+    def moves(incumbent: Places, places: Places) -> dict[str, Place]:
         """Where a recipe differs from the incumbent: knob -> place."""
-        return {knob: place for knob, place in places.items() if place != base.get(knob)}
+        return {knob: place for knob, place in places.items() if place != incumbent.get(knob)}
 
-    def base(self, incumbent: Recipe) -> Places:
+    def incumbent_places(self, incumbent: Recipe) -> Places:
         """The places of the incumbent: those that its stack was designed with, like those of its readings."""
         self._catch_up()
         return self._placed(incumbent.digest)
@@ -136,10 +136,10 @@ class Evidence:
         """The value of a knob at a place that a move of the incumbent may reach."""
         return self._values(incumbent)[knob][place]
 
-    def recipe(self, incumbent: Recipe, base: Places, places: Places) -> Recipe | None:
-        """The incumbent with these moves; None where no probe may run it: it breaks a law, or a move is undone by
-        another one or has no effect beside it."""
-        space, values, moved = self.study.lanes, self._values(incumbent), self.moves(base, places)
+    def recipe(self, incumbent: Recipe, here: Places, places: Places) -> Recipe | None:
+        """The incumbent, whose places are ``here``, with these moves; None where no probe may run it: it breaks a law,
+        or a move is undone by another one or has no effect beside it."""
+        space, values, moved = self.study.lanes, self._values(incumbent), self.moves(here, places)
         try:
             changes = {name: values[name][place] for name, place in moved.items()}
             recipe = self._with(incumbent, changes)
@@ -182,10 +182,10 @@ class Evidence:
     def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
         """Per knob, its values by place: the incumbent's own, and those that one move may set."""
         if incumbent.digest not in self._ladders:
-            moves, base = self.study.lanes.moves(incumbent), self.base(incumbent)
+            moves, here = self.study.lanes.moves(incumbent), self.incumbent_places(incumbent)
             self._ladders[incumbent.digest] = {
                 knob.name: {knob.place(value): value for value in moves.get(knob.name, ())}
-                | {base[knob.name]: knob.read(incumbent)}
+                | {here[knob.name]: knob.read(incumbent)}
                 for knob in self.study.lanes.knobs
             }
         return self._ladders[incumbent.digest]

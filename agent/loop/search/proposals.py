@@ -10,7 +10,7 @@ from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.policy.confirmation import normal
 from agent.policy.knob_effects import Place
-from agent.policy.night import Known
+from agent.policy.night import NightState
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, PERSON, THOMPSON, Search
 from agent.proposers.protocol import Expected, Move
@@ -179,7 +179,7 @@ class Proposals:
         )
 
 
-def expected_of(known: Known, value: Callable[[str, Place], Value]) -> Expectations:
+def expected_of(known: NightState, value: Callable[[str, Place], Value]) -> Expectations:
     """What every move from the incumbent is expected to do; empty before anything was measured around it."""
     if not known.explored:
         return {}

@@ -20,7 +20,7 @@ from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Expectations, Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.knob_effects import Place, Places
-from agent.policy.night import Known, MeasureWave
+from agent.policy.night import MeasureWave, NightState
 from agent.policy.search_parts import SearchParts
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
@@ -52,7 +52,9 @@ class Waves:
         self._recorded += recorded_waves(checks)
         return tuple(self._recorded)
 
-    def design(self, step: MeasureWave, known: Known, incumbent: Recipe, wished: Sequence[ProposalRow] = ()) -> bool:
+    def design(
+        self, step: MeasureWave, known: NightState, incumbent: Recipe, wished: Sequence[ProposalRow] = ()
+    ) -> bool:
         """Make the proposals of the next wave and record it; returns whether there is a recipe to measure. ``wished``:
         open changes of the incumbent that a person asked for; each is in one of the recipes."""
         measurements, done = self.measurements, self.recorded()
@@ -63,7 +65,7 @@ class Waves:
         asked = self.proposals.asked(turns, step.size, incumbent, expected, carried, wished)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         rows, suggested = self._designed(step, known, incumbent, chance)
-        rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
+        rows = with_proposed(rows, named, known.incumbent, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:
             return False
@@ -85,19 +87,19 @@ class Waves:
         return True
 
     def _designed(
-        self, step: MeasureWave, known: Known, incumbent: Recipe, chance: numpy.random.Generator
+        self, step: MeasureWave, known: NightState, incumbent: Recipe, chance: numpy.random.Generator
     ) -> tuple[list[Places], Mapping[Move, Suggestion]]:
         """The places of the recipes, and Optuna's suggestions among them. Only a first wave has any."""
         if step.first:
             near, suggested = self._near(known, incumbent)
-            return self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near), suggested
+            return self.parts.spread_wave(known.axes, step.size, known.incumbent, known.usable, chance, near), suggested
         readings = len(known.target)
-        return self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance, readings), {}
+        return self.parts.drawn_wave(known.effects, step.size, known.incumbent, known.usable, chance, readings), {}
 
     def _with_proposals(
         self,
         rows: Sequence[Places],
-        known: Known,
+        known: NightState,
         incumbent: Recipe,
         expected: Expectations,
         suggested: Mapping[Move, Suggestion],
@@ -105,14 +107,14 @@ class Waves:
         """The recipes at these places, each with a proposal for every knob that it moves."""
         recipes, designed = list[Recipe](), list[DesignedRecipe]()
         for places in rows:
-            recipe = self.evidence.recipe(incumbent, known.base, places)
+            recipe = self.evidence.recipe(incumbent, known.incumbent, places)
             if recipe is None:
                 raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
             if recipe in recipes:
                 continue  # a manifest and a source's weight may make the same mixture
             moves = [
                 (knob, self.evidence.value(incumbent, knob, place))
-                for knob, place in self.evidence.moves(known.base, places).items()
+                for knob, place in self.evidence.moves(known.incumbent, places).items()
             ]
             rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
             recipes.append(recipe)
@@ -161,7 +163,7 @@ class Waves:
     # proposals
 
     def _within_room(
-        self, rows: list[Places], known: Known, incumbent: Recipe, chance: numpy.random.Generator
+        self, rows: list[Places], known: NightState, incumbent: Recipe, chance: numpy.random.Generator
     ) -> list[Places]:
         """The recipes without the changes that the budget of decisions has no room for."""
         room = self.proposals.room
@@ -171,25 +173,25 @@ class Waves:
         found = []
         for row in rows:
             fitting: dict[str, Place] = dict(row)
-            for knob, place in self.evidence.moves(known.base, row).items():
+            for knob, place in self.evidence.moves(known.incumbent, row).items():
                 if (knob, place) not in taken and room == 0:
-                    fitting[knob] = known.base[knob]
+                    fitting[knob] = known.incumbent[knob]
                 elif (knob, place) not in taken:
                     room -= 1
                     taken.add((knob, place))
-            found.append(allowed(fitting, known.base, known.usable, chance))
-        return distinct(found, known.base)
+            found.append(allowed(fitting, known.incumbent, known.usable, chance))
+        return distinct(found, known.incumbent)
 
     def _place(self, row: ProposalRow) -> Place:
         knob = self.measurements.study.lanes.knob(row.knob)
         return knob.place(value_of(row.after))
 
-    def _near(self, known: Known, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
+    def _near(self, known: NightState, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
         """The places that a first wave moves each knob to, and what was suggested of them: where a knob has more than
         MOST_NEAR, Optuna's TPE chooses."""
         near, suggested = dict[str, list[Place]](), dict[Move, Suggestion]()
         for axis in known.axes:
-            places = near_places(axis, known.base[axis.knob])
+            places = near_places(axis, known.incumbent[axis.knob])
             if len(places) > MOST_NEAR:
                 values = {self.evidence.value(incumbent, axis.knob, place): place for place in places}
                 chosen = self._chosen(axis.knob, tuple(values), incumbent)

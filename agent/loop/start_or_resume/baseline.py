@@ -15,7 +15,7 @@ from agent.ledger.tables import CheckRow
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence, evidence_of
 from agent.loop.seeds import Seeds
-from agent.policy.confirmation import Standing
+from agent.policy.confirmation import ErrorBudget
 from agent.policy.night import FEWEST_REPEATS
 from agent.policy.night_power import Answers, NightPower, in_words, night_power, power_data
 from agent.policy.settings import PolicySettings
@@ -172,7 +172,7 @@ class Baseline:
         before = ledger.chosen_samples(measurements.row.question)
         floor = settle_noise_floor(readings, components, policy, before)
         left = measurements.probes_left()
-        known = self.evidence.known(self.start, Standing(policy.night_error, {}), 0)
+        known = self.evidence.known(self.start, ErrorBudget(policy.night_error, {}), 0)
         noise, answers = known.noise, None
         if components is not None:
             answers = Answers(components.samples, answers_share(components))

@@ -41,7 +41,13 @@ class WordyRunner(AnsweringRunner):
 def _judged(name: str, probes: int, scorer: str, runner: type[SimulatedRunner], weight: int) -> Scenario:
     """A night of the simulated runner with a real judge, which a study with ``kind = "simulated"`` would not have."""
     scenario = night(
-        name, by_order, probes, f"{PLAIN}must_see = 10.0\n", more=scorer + NO_HARVEST, runner=runner, weight=weight
+        name,
+        by_order,
+        probes=probes,
+        policy=f"{PLAIN}must_see = 10.0\n",
+        more=scorer + NO_HARVEST,
+        runner=runner,
+        weight=weight,
     )
 
     def prepare(root: Path, run: Run) -> None:

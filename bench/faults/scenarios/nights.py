@@ -87,6 +87,7 @@ def simulated(
 def night(
     name: str,
     effect: Effect,
+    *,
     probes: int,
     policy: str = PLAIN,
     lanes: str = ONLY_CURRICULUM,
@@ -182,15 +183,15 @@ NIGHTS = (
     night(
         "night with a harvest",
         by_order,
-        40,
+        probes=40,
         policy="disguised = 0.5\nholdout_seeds = 0\n",
         more="[harvest]\n",
         runner=AnsweringRunner,
     ),
-    night("night that retracts on the holdout", _only_on_probe_prompts, 48, policy=WITH_CHECKS),
-    night("night that leaves a KEEP out", by_order, 48, policy=WITH_CHECKS, world=FadingWorld),
-    night("second night in a workspace", _by_order_and_source, 20, lanes=WITH_MIXTURE, nights=2),
-    night("night of three workers and no gain", _nothing, 36, lanes=WITH_MIXTURE, noise=0.4, width=3, seed=8),
+    night("night that retracts on the holdout", _only_on_probe_prompts, probes=48, policy=WITH_CHECKS),
+    night("night that leaves a KEEP out", by_order, probes=48, policy=WITH_CHECKS, world=FadingWorld),
+    night("second night in a workspace", _by_order_and_source, probes=20, lanes=WITH_MIXTURE, nights=2),
+    night("night of three workers and no gain", _nothing, probes=36, lanes=WITH_MIXTURE, noise=0.4, width=3, seed=8),
 )
 
 

@@ -127,7 +127,7 @@ def evaluate(
     pass@k and the failure classes. Keeps every answer in runs/evaluation-ID/."""
     if what is not None and what.suffix == ".toml":
         forms = AdapterForms(tuple(adapter or ()), merged, llama_cpp, quantised)
-        evaluate_study_command(context, what, forms, split, seeds, workspace, as_json)
+        evaluate_study_command(context, what, forms, split=split, seeds=seeds, workspace=workspace, as_json=as_json)
         return
     problems = _problems(what, problems)
     _require_for_problems(context, adapter or [], quantization)

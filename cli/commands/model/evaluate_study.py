@@ -38,6 +38,7 @@ def evaluate_study_command(
     context: typer.Context,
     path: Path,
     forms: AdapterForms,
+    *,
     split: str,
     seeds: str,
     workspace: Path,

@@ -67,7 +67,7 @@ def export(
     """Export an adapter for use: PEFT's files, a GGUF adapter or a merged model, with a model card.
 
     Compares the logits of what it wrote with those of the adapter, and prints commands that serve it."""
-    request = _request(source, to, output, base, study, llama_cpp, base_gguf)
+    request = _request(source, to=to, output=output, base=base, study=study, llama_cpp=llama_cpp, base_gguf=base_gguf)
     from common.interrupts import interruptible
     from finetune.export.export import export as run
     from view.export.background import background
@@ -95,6 +95,7 @@ def form_of(text: str) -> "ExportKind":
 
 def _request(
     source: Path,
+    *,
     to: str,
     output: Path,
     base: str | None,

@@ -31,11 +31,11 @@ def rescore(
     Shows what the session decided, and what the same rule says of the same pairs by the old scores and by the new ones.
     Writes runs/rescore-*/ and changes nothing else. A confirmation whose answers are gone is named and left out."""
     one_thread()
-    from agent.rescore.new_scorer import read_new_scorer
+    from agent.rescore.replacement_scorer import read_replacement_scorer
     from agent.rescore.session import rescore
     from view.terminal.rescored import rescored_text
 
-    folder, new = workspace_at(workspace), read_new_scorer(scorer)
+    folder, new = workspace_at(workspace), read_replacement_scorer(scorer)
     with on_interrupt(lambda: "what was scored is kept; the same command goes on"):
         found = rescore(folder, session, new, print_message, dollars)
     print_result(asdict(found) if as_json else rescored_text(found))

@@ -14,7 +14,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, CheckRow
 from agent.loop.nodes import Session
 from agent.loop.start_or_resume.session import Overrides, begin, resume
-from agent.policy.confirmation import Given, Look, Terms, Verdict, look
+from agent.policy.confirmation import ConfirmationInputs, Look, RuleTerms, Verdict, look
 from agent.policy.settings import PolicySettings
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
@@ -126,7 +126,7 @@ def test_members_of_a_cut_confirmation_say_budget_and_what_was_looked_at_is_kept
         assert all(ledger.decision(proposal.id) for proposal in ledger.proposals())
 
 
-def never_decides(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | None]:
+def never_decides(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms) -> tuple[Look, Verdict | None]:
     """The rule, without a decision before the last look."""
     found, verdict = look(seen, given, terms)
     return found, verdict if found.pairs == given.pairs else None

@@ -11,7 +11,7 @@ from statistics import fmean
 import pytest
 
 from agent.loop.start_or_resume.session import Overrides, begin
-from agent.policy.confirmation import Given, Terms, look
+from agent.policy.confirmation import ConfirmationInputs, RuleTerms, look
 from agent.policy.settings import PolicySettings
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
@@ -73,8 +73,10 @@ def test_each_of_the_five_changes_is_discarded_with_the_published_figures(change
     assert effect.delta == pytest.approx(target - BASELINE[0])
     assert comparison.differences[OVERALL].delta == pytest.approx(overall - BASELINE[1])
     assert effect.high - effect.low > 1  # at this noise an effect of half a point cannot be seen
-    given = Given(pairs=8, error=0.025, error_left=0.05, expected=(0.2, 0.5), guards={}, cumulative={}, spreads={})
-    seen, verdict = look(comparison, given, Terms(PolicySettings(), TARGET, {OTHERS: 0.5}))
+    given = ConfirmationInputs(
+        pairs=8, error=0.025, error_left=0.05, expected=(0.2, 0.5), guards={}, cumulative={}, spreads={}
+    )
+    seen, verdict = look(comparison, given, RuleTerms(PolicySettings(), TARGET, {OTHERS: 0.5}))
     assert seen.bound < 0
     assert verdict is not None, "its chance is too small to go on"
     assert verdict.status == "DISCARD"

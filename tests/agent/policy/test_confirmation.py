@@ -12,9 +12,9 @@ from long_cases import all_but
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import (
     FIRST_LOOK,
-    Account,
-    Given,
-    Terms,
+    ConfirmationInputs,
+    ErrorSpending,
+    RuleTerms,
     Verdict,
     account_of,
     crash,
@@ -22,7 +22,7 @@ from agent.policy.confirmation import (
     pairs_needed,
     standing,
 )
-from agent.policy.decision_basis import Basis, Confirmed, Own, basis_from
+from agent.policy.decision_basis import ConfirmationRecord, DecisionBasis, OwnEffectEstimate, basis_from
 from agent.policy.night import TARGET_FREEDOM
 from agent.policy.retraction import Kept, held_out, left_out, still_shown
 from agent.policy.settings import PolicySettings
@@ -32,7 +32,7 @@ from probes.result.variance_pooling import Spread
 
 POLICY = PolicySettings()
 GUARDS = {"lists": 0.5, "strings": 1.0}
-TERMS = Terms(POLICY, "imports", GUARDS)
+TERMS = RuleTerms(POLICY, "imports", GUARDS)
 
 
 def difference(
@@ -62,10 +62,12 @@ def comparison(pairs: int = 4, error: float = 0.1, **deltas: float) -> Compariso
 
 UNLIKELY = dict.fromkeys(GUARDS, (0.0, 10.0))
 """An expectation of the guards that says nothing."""
-GIVEN = Given(pairs=8, error=0.0125, error_left=0.05, expected=(0.5, 0.2), guards=UNLIKELY, cumulative={}, spreads={})
+GIVEN = ConfirmationInputs(
+    pairs=8, error=0.0125, error_left=0.05, expected=(0.5, 0.2), guards=UNLIKELY, cumulative={}, spreads={}
+)
 
 
-def decide(seen: Comparison, given: Given = GIVEN, terms: Terms = TERMS) -> Verdict | None:
+def decide(seen: Comparison, given: ConfirmationInputs = GIVEN, terms: RuleTerms = TERMS) -> Verdict | None:
     return look(seen, given, terms)[1]
 
 
@@ -154,7 +156,7 @@ def test_a_confirmation_goes_on_while_it_is_open_and_is_given_up_when_hopeless()
 
 
 def test_without_guards_the_target_decides() -> None:
-    alone = Terms(POLICY, "imports", {})
+    alone = RuleTerms(POLICY, "imports", {})
     assert decide(comparison(imports=0.6, lists=-5.0), GIVEN, alone) == Verdict("KEEP", "improved")
 
 
@@ -165,13 +167,13 @@ def test_the_first_pairs_come_alone_and_later_ones_ahead_of_the_looks_but_never_
     assert pairs_needed(2, replace(GIVEN, first=8), 2) == 8, "the looks begin with the last pair"
 
 
-def confirmed(error: float, kept: bool, lists: float = -0.1) -> Account:
+def confirmed(error: float, kept: bool, lists: float = -0.1) -> ErrorSpending:
     verdict = Verdict("KEEP", "improved") if kept else Verdict("DISCARD", "unconfirmed")
     return account_of(comparison(imports=0.5, lists=lists), replace(GIVEN, error=error), verdict, TERMS)
 
 
 def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() -> None:
-    accounts: list[Account] = []
+    accounts: list[ErrorSpending] = []
     for _ in range(40):
         left = standing(accounts, POLICY).error_left
         accounts.append(confirmed(left * POLICY.spend, kept=False))
@@ -190,8 +192,8 @@ def test_the_cumulative_change_of_a_guard_is_the_sum_over_keeps() -> None:
 def test_a_course_survives_the_ledger() -> None:
     looks = (look(comparison(imports=0.6), GIVEN, TERMS)[0],)
     given = replace(GIVEN, cumulative={"lists": (-0.2, 0.1)}, spreads={"imports": Spread(0.2, 4)})
-    stack = Confirmed(2, ("a", "b"), "digest", given, looks, ((3, 3), (4, 4)), confirmed(0.01, True))
-    basis = Basis(Own(0.3, 0.1, 0.5, 0.99, {"lists": (0.1, 0.2)}, 4), stack)
+    stack = ConfirmationRecord(2, ("a", "b"), "digest", given, looks, ((3, 3), (4, 4)), confirmed(0.01, True))
+    basis = DecisionBasis(OwnEffectEstimate(0.3, 0.1, 0.5, 0.99, {"lists": (0.1, 0.2)}, 4), stack)
     assert basis_from(json.loads(json.dumps(asdict(basis)))) == basis
     assert basis_from({"looks": [], "account": {}}) is None, "an older version wrote this"
 

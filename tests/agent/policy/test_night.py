@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import numpy
 import pytest
-from knob_readings import AXES, BASE, MARGINS, anything, readings
+from knob_readings import AXES, INCUMBENT, MARGINS, anything, readings
 
 from agent.loop.search.proposals import expected_of
-from agent.policy.confirmation import Standing, Verdict
+from agent.policy.confirmation import ErrorBudget, Verdict
 from agent.policy.knob_effects import Observed, Places
 from agent.policy.night import (
     FEWEST_PAIRS,
     KEPT_PAIRS,
     ConfirmStack,
-    Known,
     MeasureWave,
+    NightState,
     Stop,
     likely_breaks,
     next_step,
@@ -33,18 +33,18 @@ def known(
     policy: PolicySettings = POLICY,
     width: int = 1,
     error: float = 0.05,
-) -> Known:
+) -> NightState:
     target = readings(0.1) if seen is None else seen
-    return Known(
+    return NightState(
         policy=policy,
         axes=AXES,
-        base=BASE,
+        incumbent=INCUMBENT,
         target=target,
         deviations=[Observed(one.places, one.seed, (0.0,)) for one in target],
         ran=tuple(one.places for one in target),
         crashed=(),
         margins=MARGINS,
-        standing=Standing(error, {}),
+        standing=ErrorBudget(error, {}),
         left=left,
         budget=left,
         width=width,
@@ -52,12 +52,12 @@ def known(
     )
 
 
-def step(night: Known) -> MeasureWave | ConfirmStack | Stop:
+def step(night: NightState) -> MeasureWave | ConfirmStack | Stop:
     return next_step(night, numpy.random.default_rng(1))
 
 
 def test_a_night_begins_with_a_spread_wave_of_at_most_half_of_it() -> None:
-    start = [Observed(BASE, seed, (6.0,)) for seed in (1, 2)]
+    start = [Observed(INCUMBENT, seed, (6.0,)) for seed in (1, 2)]
     first = step(known(40, start))
     assert isinstance(first, MeasureWave)
     assert (first.size, first.first) == (len(AXES) + 3, True)
@@ -91,7 +91,7 @@ def test_one_change_at_a_time_is_confirmed_by_the_same_rule() -> None:
 def test_a_night_ends_when_nothing_more_can_be_confirmed() -> None:
     assert isinstance(step(known(2 * FEWEST_PAIRS - 1)), Stop)
     assert isinstance(step(known(40, error=0.0)), Stop)
-    nothing = [Observed(one.places, one.seed, (6.0 - (one.places != BASE),)) for one in readings(0.1)]
+    nothing = [Observed(one.places, one.seed, (6.0 - (one.places != INCUMBENT),)) for one in readings(0.1)]
     ended = step(known(2 * FEWEST_PAIRS, nothing))
     assert ended == Stop("no change is likely enough to be an improvement")
 
@@ -146,7 +146,7 @@ def test_nothing_is_expected_before_a_wave() -> None:
     def value(knob: str, place: float | str) -> float | str:
         return place
 
-    assert expected_of(known(seen=[Observed(BASE, 1, (6.0,))]), value) == {}
+    assert expected_of(known(seen=[Observed(INCUMBENT, 1, (6.0,))]), value) == {}
     found = expected_of(known(), value)
     assert found["learning_rate", 2.0].delta == pytest.approx(0.6, abs=0.2)
     assert found["learning_rate", 2.0].chance > 0.9
@@ -154,11 +154,11 @@ def test_nothing_is_expected_before_a_wave() -> None:
 
 
 def test_a_recipe_that_crashed_is_not_confirmed() -> None:
-    crashed: Places = {**BASE, "learning_rate": 2.0}
+    crashed: Places = {**INCUMBENT, "learning_rate": 2.0}
     seen = [one for one in readings(0.1) if float(one.places["learning_rate"]) <= 1]
     night = replace(known(seen=seen), crashed=(crashed,))
-    assert not night.usable({**BASE, "learning_rate": 3.0})
-    assert night.usable({**BASE, "beta": 1.0})
+    assert not night.usable({**INCUMBENT, "learning_rate": 3.0})
+    assert night.usable({**INCUMBENT, "beta": 1.0})
 
 
 def test_a_longer_night_shows_more_and_noise_shows_less() -> None:

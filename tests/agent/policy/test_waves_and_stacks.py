@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
+from knob_readings import AXES, INCUMBENT, LADDER, MARGINS, anything, readings, truth
 
 from agent.policy.confirmation import combined_error
 from agent.policy.knob_effects import Axis, Observed, Place, Places
@@ -15,10 +15,10 @@ NOISE = ReadingNoise(target=0.27, guard=0.36, target_freedom=4.0, guard_freedom=
 
 
 def test_the_effect_of_each_knob_is_told_from_recipes_that_move_several() -> None:
-    effects = KnobModel(AXES, readings(0.1)).effects(BASE)
+    effects = KnobModel(AXES, readings(0.1)).effects(INCUMBENT)
     told = dict(zip(effects.moves, effects.mean[0], strict=True))
     for move in (("learning_rate", 2.0), ("learning_rate", -2.0), ("beta", -2.0), ("curriculum", "easy_first")):
-        assert told[move] == pytest.approx(truth({**BASE, move[0]: move[1]}), abs=0.15), move
+        assert told[move] == pytest.approx(truth({**INCUMBENT, move[0]: move[1]}), abs=0.15), move
     chances = dict(zip(effects.moves, effects.chance, strict=True))
     assert chances["learning_rate", 2.0] > 0.99
     assert chances["learning_rate", -2.0] < 0.01
@@ -27,14 +27,14 @@ def test_the_effect_of_each_knob_is_told_from_recipes_that_move_several() -> Non
 
 def test_what_is_worth_moving_is_told_from_another_incumbent_too() -> None:
     model = KnobModel(AXES, readings(0.1))
-    moved = model.effects({**BASE, "learning_rate": 2.0})
+    moved = model.effects({**INCUMBENT, "learning_rate": 2.0})
     back = dict(zip(moved.moves, moved.mean[0], strict=True))["learning_rate", 0.0]
     assert back == pytest.approx(-0.6, abs=0.15)
 
 
 def test_the_figures_of_one_size_are_those_of_two_that_are_equal() -> None:
     one, two = (
-        KnobModel(AXES, readings(0.1), Priors(effects=(0.25,) * sizes, chances=(1 / sizes,) * sizes)).effects(BASE)
+        KnobModel(AXES, readings(0.1), Priors(effects=(0.25,) * sizes, chances=(1 / sizes,) * sizes)).effects(INCUMBENT)
         for sizes in (1, 2)
     )
     for name in ("mean", "covariance", "chance", "likely", "spread"):
@@ -46,20 +46,20 @@ def test_noise_is_told_where_it_is_and_where_it_is_not() -> None:
     assert quiet.noise == pytest.approx(0.2, rel=0.3)
     unequal = KnobModel(AXES, readings(0.1, waves=6, noisy_side=10.0))
     assert unequal.noise < 0.3
-    assert unequal.noisier({**BASE, "idle": 2.0}) > 10
-    assert unequal.noisier(BASE) == 1
-    assert unequal.noisier({**BASE, "idle": -2.0}) < 3
+    assert unequal.noisier({**INCUMBENT, "idle": 2.0}) > 10
+    assert unequal.noisier(INCUMBENT) == 1
+    assert unequal.noisier({**INCUMBENT, "idle": -2.0}) < 3
 
 
 def test_a_recipe_that_collapsed_says_little_of_its_other_moves() -> None:
     seen = readings(0.1)
-    collapsed = Observed({**BASE, "beta": 4.0, "learning_rate": 2.0}, 0, (0.0,))
-    effects = KnobModel(AXES, [*seen, collapsed]).effects(BASE)
+    collapsed = Observed({**INCUMBENT, "beta": 4.0, "learning_rate": 2.0}, 0, (0.0,))
+    effects = KnobModel(AXES, [*seen, collapsed]).effects(INCUMBENT)
     assert dict(zip(effects.moves, effects.mean[0], strict=True))["learning_rate", 2.0] > 0.2
 
 
 def test_a_first_wave_moves_every_knob_in_most_recipes_to_near_places_on_both_sides() -> None:
-    wave = spread_wave(AXES, 12, BASE, anything, numpy.random.default_rng(1))
+    wave = spread_wave(AXES, 12, INCUMBENT, anything, numpy.random.default_rng(1))
     assert len(wave) == len({tuple(sorted(places.items())) for places in wave}) == 12
     for axis in AXES:
         moved = [places[axis.knob] for places in wave if places[axis.knob] != axis.start]
@@ -71,10 +71,10 @@ def test_a_first_wave_moves_every_knob_in_most_recipes_to_near_places_on_both_si
 def test_a_first_wave_takes_a_short_ladder_to_its_end_and_seldom_moves_what_changes_the_other_knobs() -> None:
     short = Axis("learning_rate", 0.0, (-2.0, -1.0, 0.0, 1.0, 2.0))
     objective = Axis("objective", "orpo", ("orpo", "dpo"), structural=True)
-    base: Places = {"learning_rate": 0.0, "objective": "orpo"}
-    wave = spread_wave((short, objective), 12, base, anything, numpy.random.default_rng(1))
+    incumbent: Places = {"learning_rate": 0.0, "objective": "orpo"}
+    wave = spread_wave((short, objective), 12, incumbent, anything, numpy.random.default_rng(1))
     assert {places["learning_rate"] for places in wave} >= {-2.0, -1.0, 1.0, 2.0}
-    wave = spread_wave((*AXES, objective), 16, {**BASE, **base}, anything, numpy.random.default_rng(1))
+    wave = spread_wave((*AXES, objective), 16, {**INCUMBENT, **incumbent}, anything, numpy.random.default_rng(1))
     assert sum(places["objective"] == "dpo" for places in wave) == 4
 
 
@@ -83,15 +83,15 @@ def test_illegal_moves_are_taken_back_until_a_recipe_is_legal() -> None:
         return places["learning_rate"] == 0 or places["beta"] == 0
 
     random = numpy.random.default_rng(1)
-    effects = KnobModel(AXES, readings(0.3)).effects(BASE)
-    for wave in (spread_wave(AXES, 12, BASE, legal, random), drawn_wave(effects, 8, BASE, legal, random, 12)):
+    effects = KnobModel(AXES, readings(0.3)).effects(INCUMBENT)
+    for wave in (spread_wave(AXES, 12, INCUMBENT, legal, random), drawn_wave(effects, 8, INCUMBENT, legal, random, 12)):
         assert wave
         assert all(legal(places) for places in wave)
 
 
 def test_later_waves_move_the_knobs_that_gain_and_differ_from_each_other() -> None:
-    effects = KnobModel(AXES, readings(0.2)).effects(BASE)
-    wave = drawn_wave(effects, 8, BASE, anything, numpy.random.default_rng(1), 12)
+    effects = KnobModel(AXES, readings(0.2)).effects(INCUMBENT)
+    wave = drawn_wave(effects, 8, INCUMBENT, anything, numpy.random.default_rng(1), 12)
     assert len(wave) == len({tuple(sorted(places.items())) for places in wave})
     rates = [float(places["learning_rate"]) for places in wave]
     assert min(rates) >= 0
@@ -99,11 +99,13 @@ def test_later_waves_move_the_knobs_that_gain_and_differ_from_each_other() -> No
 
 
 def test_waves_after_many_readings_leave_fewer_moves_out() -> None:
-    effects = KnobModel(AXES, readings(0.1)).effects(BASE)
+    effects = KnobModel(AXES, readings(0.1)).effects(INCUMBENT)
 
     def moves(readings: int) -> int:
-        waves = [drawn_wave(effects, 6, BASE, anything, numpy.random.default_rng(seed), readings) for seed in range(20)]
-        return sum(place != BASE[knob] for wave in waves for row in wave for knob, place in row.items())
+        waves = [
+            drawn_wave(effects, 6, INCUMBENT, anything, numpy.random.default_rng(seed), readings) for seed in range(20)
+        ]
+        return sum(place != INCUMBENT[knob] for wave in waves for row in wave for knob, place in row.items())
 
     assert moves(60) > 1.1 * moves(12)
 
@@ -112,7 +114,7 @@ def test_a_stack_takes_of_every_knob_the_best_move_that_is_likely_to_gain() -> N
     stack = best_stack(
         target=KnobModel(AXES, readings(0.1)),
         deviations=None,
-        base=BASE,
+        incumbent=INCUMBENT,
         margins={},
         cumulative={},
         usable=anything,
@@ -125,7 +127,7 @@ def test_a_stack_takes_of_every_knob_the_best_move_that_is_likely_to_gain() -> N
     single = best_stack(
         target=KnobModel(AXES, readings(0.1)),
         deviations=None,
-        base=BASE,
+        incumbent=INCUMBENT,
         margins={},
         cumulative={},
         usable=anything,
@@ -138,7 +140,7 @@ def test_a_stack_takes_of_every_knob_the_best_move_that_is_likely_to_gain() -> N
         best_stack(
             target=KnobModel(AXES, readings(0.1)),
             deviations=None,
-            base=BASE,
+            incumbent=INCUMBENT,
             margins={},
             cumulative={},
             usable=anything,
@@ -160,14 +162,20 @@ def guarded(spare: float = 0.3) -> tuple[KnobModel, KnobModel]:
 def test_a_move_that_lowers_a_guard_is_left_out_of_the_stack() -> None:
     target, deviations = guarded()
     stack = best_stack(
-        target=target, deviations=deviations, base={**BASE}, margins=MARGINS, cumulative={}, usable=anything, chance=0.9
+        target=target,
+        deviations=deviations,
+        incumbent={**INCUMBENT},
+        margins=MARGINS,
+        cumulative={},
+        usable=anything,
+        chance=0.9,
     )
     assert stack is not None
     assert "curriculum" not in dict(stack.members) or stack.guards["safety"][0] > -0.3
     eroded = best_stack(
         target=target,
         deviations=deviations,
-        base=BASE,
+        incumbent=INCUMBENT,
         margins=MARGINS,
         cumulative={"safety": (-2.0, 0.01)},
         usable=anything,
@@ -177,22 +185,22 @@ def test_a_move_that_lowers_a_guard_is_left_out_of_the_stack() -> None:
 
 
 def test_what_crashed_is_suspected_and_what_ran_is_not() -> None:
-    crashed: Places = {**BASE, "learning_rate": 3.0, "beta": 2.0}
-    unknown = Crashes(AXES, (BASE,), (crashed,))
-    assert unknown.suspected({**BASE, "learning_rate": 3.0})
-    assert unknown.suspected({**BASE, "beta": 4.0})
-    assert not unknown.suspected({**BASE, "learning_rate": -3.0, "beta": 1.0})
-    cleared = Crashes(AXES, (BASE, {**BASE, "beta": 3.0}), (crashed,))
-    assert not cleared.suspected({**BASE, "beta": 4.0})
-    assert cleared.suspected({**BASE, "learning_rate": 4.0})
-    assert not cleared.suspected({**BASE, "learning_rate": 2.0})
+    crashed: Places = {**INCUMBENT, "learning_rate": 3.0, "beta": 2.0}
+    unknown = Crashes(AXES, (INCUMBENT,), (crashed,))
+    assert unknown.suspected({**INCUMBENT, "learning_rate": 3.0})
+    assert unknown.suspected({**INCUMBENT, "beta": 4.0})
+    assert not unknown.suspected({**INCUMBENT, "learning_rate": -3.0, "beta": 1.0})
+    cleared = Crashes(AXES, (INCUMBENT, {**INCUMBENT, "beta": 3.0}), (crashed,))
+    assert not cleared.suspected({**INCUMBENT, "beta": 4.0})
+    assert cleared.suspected({**INCUMBENT, "learning_rate": 4.0})
+    assert not cleared.suspected({**INCUMBENT, "learning_rate": 2.0})
 
 
 def stack_of(expected: float, guard: float = 0.0, noisier: float = 1.0) -> Stack:
     moved: Place = 2.0
     return Stack(
         (("learning_rate", moved),),
-        {**BASE, "learning_rate": moved},
+        {**INCUMBENT, "learning_rate": moved},
         expected,
         0.01,
         {"safety": (expected + guard, 0.02)},
@@ -228,7 +236,7 @@ def test_an_expectation_makes_a_guards_error_smaller_and_none_leaves_it() -> Non
 
 @pytest.mark.parametrize("left", [12, 40])
 def test_a_plan_spends_no_more_than_is_left(left: int) -> None:
-    effects = KnobModel(AXES, readings(0.3, waves=1)).effects(BASE)
+    effects = KnobModel(AXES, readings(0.3, waves=1)).effects(INCUMBENT)
     found = plan(
         effects=effects,
         stack=None,
@@ -247,7 +255,7 @@ def test_a_plan_spends_no_more_than_is_left(left: int) -> None:
 
 def test_a_strong_stack_is_confirmed_and_without_one_the_night_looks_on() -> None:
     def of(stack: Stack | None, waves: int) -> int:
-        effects = KnobModel(AXES, readings(0.15, waves)).effects(BASE)
+        effects = KnobModel(AXES, readings(0.15, waves)).effects(INCUMBENT)
         random = numpy.random.default_rng(1)
         return plan(
             effects=effects,
@@ -267,7 +275,7 @@ def test_a_strong_stack_is_confirmed_and_without_one_the_night_looks_on() -> Non
     known = best_stack(
         target=KnobModel(AXES, readings(0.15, 8)),
         deviations=None,
-        base=BASE,
+        incumbent=INCUMBENT,
         margins={},
         cumulative={},
         usable=anything,

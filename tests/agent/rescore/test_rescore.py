@@ -9,7 +9,7 @@ import pytest
 from nights import cutting
 
 from agent.ledger.store import Ledger
-from agent.rescore.new_scorer import NewScorer, read_new_scorer
+from agent.rescore.replacement_scorer import ReplacementScorer, read_replacement_scorer
 from agent.rescore.session import Rescored, rescore
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -30,7 +30,7 @@ def by(night: Workspace, folder: Path, function: str, name: str = "own") -> Resc
     (folder / f"{name}.py").write_text(function, encoding="utf-8")
     path = folder / f"{name}.toml"
     path.write_text(f'[scorer]\nkind = "function"\nfunction = "{name}.py:score"\n', encoding="utf-8")
-    return rescore(night, None, read_new_scorer(path), lambda text: None)
+    return rescore(night, None, read_replacement_scorer(path), lambda text: None)
 
 
 def content(night: Workspace) -> dict[str, bytes]:
@@ -93,7 +93,7 @@ def test_a_scorer_that_chooses_compares_both_answers_once(
 ) -> None:
     def chosen(sign: int, name: str) -> tuple[Rescored, int]:
         (tmp_path / f"{name}.py").write_text(SAME, encoding="utf-8")
-        new = NewScorer(Choosing(kind="function", function=f"{name}.py:score"), tmp_path)
+        new = ReplacementScorer(Choosing(kind="function", function=f"{name}.py:score"), tmp_path)
         examiner = Chooses(sign)
         monkeypatch.setattr(FunctionScorer, "examiner", staticmethod(lambda *_: examiner))
         return rescore(night, None, new, lambda text: None), examiner.asked
@@ -166,11 +166,11 @@ def test_a_wrong_file_of_a_scorer_is_refused_in_one_sentence(tmp_path: Path, tex
     path = tmp_path / "new.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match=law):
-        read_new_scorer(path)
+        read_replacement_scorer(path)
 
 
 def test_a_session_that_is_not_there_is_refused(night: Workspace, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SAME)
     (tmp_path / "new.toml").write_text('[scorer]\nkind = "function"\nfunction = "s.py:score"\n')
     with pytest.raises(BadInput, match="there is no session 'nowhere'"):
-        rescore(night, "nowhere", read_new_scorer(tmp_path / "new.toml"), lambda text: None)
+        rescore(night, "nowhere", read_replacement_scorer(tmp_path / "new.toml"), lambda text: None)

@@ -131,15 +131,15 @@ def test_a_set_whose_answers_name_no_topic_is_said_to_be_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(("contracts", "text"), [(None, False), (Path("contracts.jsonl"), True)])
 def test_one_of_the_two_gates_is_named(tmp_path: Path, contracts: Any, text: bool) -> None:
     with pytest.raises(BadInput, match="give either --contracts FILE or --text"):
-        certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", contracts, text, quiet)
+        certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", contracts=contracts, text=text, progress=quiet)
 
 
 def test_only_stores_of_pairs_with_rows_in_use_are_certified(tmp_path: Path) -> None:
     found = stores(tmp_path)
     with pytest.raises(BadInput, match="use one of dpo, preference"):
-        certify_pairs(found, "orpo", None, True, quiet)
+        certify_pairs(found, "orpo", contracts=None, text=True, progress=quiet)
     with pytest.raises(BadInput, match="has no row in use for the text gate"):
-        certify_pairs(found, "dpo", None, True, quiet)
+        certify_pairs(found, "dpo", contracts=None, text=True, progress=quiet)
 
 
 def test_without_the_packages_of_the_gate_certify_says_which_command_installs_them(
@@ -147,4 +147,4 @@ def test_without_the_packages_of_the_gate_certify_says_which_command_installs_th
 ) -> None:
     monkeypatch.setattr("common.optional_dependencies.find_spec", lambda module: None)
     with pytest.raises(MissingRequirement, match=r"scikit-learn.*pip install 'nightlane\[gate\]'"):
-        certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", None, True, quiet)
+        certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", contracts=None, text=True, progress=quiet)

@@ -16,7 +16,7 @@ DEFAULTS = Defaults("imported", "a file", "human", "reference")
 def test_pairs_import_reads_the_same_rows_and_refuses_with_the_same_words(name: str) -> None:
     told: list[str]
     try:
-        found = read_rows(CASES / name, "preference", DEFAULTS, TIME, ReservedPrompts(prompts()), None)
+        found = read_rows(CASES / name, "preference", DEFAULTS, TIME, reserved=ReservedPrompts(prompts()), plain=None)
     except BadInput as error:
         found, told = None, [str(error)]
     else:

@@ -33,7 +33,7 @@ def written(folder: Path, *rows: Any, name: str = "rows.jsonl") -> Path:
 
 
 def rows_of(path: Path, kind: StoreKind = "preference", plain: bool | None = None) -> ParsedFile:
-    return read_rows(path, kind, DEFAULTS, TIME, RESERVED, plain)
+    return read_rows(path, kind, DEFAULTS, TIME, reserved=RESERVED, plain=plain)
 
 
 def told(found: ParsedFile) -> dict[int, str]:
@@ -133,7 +133,10 @@ def test_rows_of_another_workspace_are_held_to_the_laws_of_all_rows(
 ) -> None:
     row = replace(pair(0), prompt=prompt, texts=texts)
     path = written(tmp_path, row_to_json(row))
-    assert why in told(read_rows(path, "dpo", DEFAULTS, TIME, RESERVED, None, "remove"))[1]
+    assert (
+        why
+        in told(read_rows(path, "dpo", DEFAULTS, TIME, reserved=RESERVED, plain=None, prompt_in_answers="remove"))[1]
+    )
 
 
 def test_answers_that_begin_with_their_prompt_need_the_option(tmp_path: Path) -> None:
@@ -144,7 +147,10 @@ def test_answers_that_begin_with_their_prompt_need_the_option(tmp_path: Path) ->
         BadInput, match=r"rows\.jsonl, line 1: both answers begin .*; give --prompt-in-answers remove, o"
     ):
         rows_of(path)
-    kept, cut = (read_rows(path, "preference", DEFAULTS, TIME, RESERVED, None, choice) for choice in ("keep", "remove"))
+    kept, cut = (
+        read_rows(path, "preference", DEFAULTS, TIME, reserved=RESERVED, plain=None, prompt_in_answers=choice)
+        for choice in ("keep", "remove")
+    )
     assert (kept.rows[0].texts[0], kept.prompts_removed) == ("def f(a):\n    return 1", 0)
     assert (cut.rows[0].texts[0], cut.prompts_removed) == ("    return 1", 1)
     reward = written(tmp_path, {"prompt": "Hi", "completion": "His", "score": 3}, name="reward.jsonl")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, CheckRow, DecisionRow, ProbeRow
 from agent.policy.alpha_spending import levels
-from agent.policy.decision_basis import Confirmed
+from agent.policy.decision_basis import ConfirmationRecord
 from agent.workspace.folder import Workspace
 from cli.main import app
 from common.errors import BadInput
@@ -59,7 +59,7 @@ class Night:
     def said(self, name: str) -> str:
         return explain_text(explained(self.workspace, name))
 
-    def confirmed(self) -> dict[int, Confirmed]:
+    def confirmed(self) -> dict[int, ConfirmationRecord]:
         """The stacks that were decided on, by the ledger."""
         confirmed = [row.basis.stack for row in self.rows.values() if row.basis]
         return {basis.number: basis for basis in confirmed if basis}

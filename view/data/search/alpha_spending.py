@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agent.ledger.tables import DecisionRow
-from agent.policy.confirmation import Account, standing
+from agent.policy.confirmation import ErrorSpending, standing
 from agent.policy.settings import PolicySettings
 from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
@@ -35,7 +35,7 @@ def policy_of(decision: DecisionRow) -> PolicySettings:
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
     """Of every confirmation that was decided on, in order."""
-    found, accounts = list[Spending](), list[Account]()
+    found, accounts = list[Spending](), list[ErrorSpending]()
     for stack in stacks(record):
         if stack.confirmed is not None and stack.decision is not None:
             if not stack.is_aa_test:

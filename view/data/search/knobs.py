@@ -8,9 +8,9 @@ from typing import Literal
 
 from agent.ledger.store import Ledger
 from agent.loop.search.evidence import Evidence
-from agent.policy.confirmation import Standing
+from agent.policy.confirmation import ErrorBudget
 from agent.policy.knob_effects import Axis
-from agent.policy.night import Known, likely_breaks
+from agent.policy.night import NightState, likely_breaks
 from agent.policy.own_effects import own_effect
 from lanes import Knob, show
 from view.data.changes import Change
@@ -78,15 +78,15 @@ def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
         sessions = ledger.sessions()
         later = sessions[sessions.index(record.session.id) + 1 :]
         evidence = Evidence(record.study, ledger, record.store, record.session, passed_over=later)
-        known = evidence.known(record.incumbent, Standing(record.study.file.policy.night_error, {}), 0)
+        known = evidence.known(record.incumbent, ErrorBudget(record.study.file.policy.night_error, {}), 0)
         if not known.explored:
             return ()
         curves = [_curve(record, evidence, known, axis) for axis in known.axes]
     return tuple(sorted(curves, key=lambda curve: -curve.largest))
 
 
-def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis) -> KnobCurve:
-    readings, here = Counter(one.places[axis.knob] for one in known.target), known.base[axis.knob]
+def _curve(record: SessionRecord, evidence: Evidence, known: NightState, axis: Axis) -> KnobCurve:
+    readings, here = Counter(one.places[axis.knob] for one in known.target), known.incumbent[axis.knob]
     found = []
     for place in sorted(axis.options, key=lambda one: (isinstance(one, str), one)):
         own = own_effect(known, axis.knob, place)  # None of the incumbent's own place

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from agent.ledger.designs import RecordedStack
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.policy.confirmation import Given, Look
-from agent.policy.decision_basis import Confirmed
+from agent.policy.confirmation import ConfirmationInputs, Look
+from agent.policy.decision_basis import ConfirmationRecord
 from agent.policy.night_plan import NightPlan
 from probes.result.comparison import Comparison
 from view.data.session_record import SessionRecord
@@ -23,7 +23,7 @@ class ConfirmedStack:
     incumbent: str
     recipe: str
     is_aa_test: bool
-    given: Given
+    given: ConfirmationInputs
     plan: NightPlan | None
     noisier: float
     decisions: tuple[DecisionRow, ...]
@@ -34,7 +34,7 @@ class ConfirmedStack:
         return self.decisions[0] if self.decisions else None
 
     @property
-    def confirmed(self) -> Confirmed | None:
+    def confirmed(self) -> ConfirmationRecord | None:
         basis = self.decision.basis if self.decision else None
         return basis.stack if basis else None
 

@@ -59,7 +59,7 @@ def write_study_with_rules(root: Path, run: Run) -> None:
 
 def run_night(root: Path, run: Run) -> None:
     """A night with a KEEP and DISCARDs, which give pairs for the proposer."""
-    scenario = night("night before", one_bad_order, 16)
+    scenario = night("night before", one_bad_order, probes=16)
     scenario.prepare(root, run)
     require_success(run(scenario.command(root)))
 

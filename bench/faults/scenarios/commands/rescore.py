@@ -18,10 +18,10 @@ TEXT = '[scorer]\nkind = "rules"\nrules = "rules.toml"\n'
 def _write_night(root: Path, run: Run) -> None:
     NIGHT.prepare(root, run)
     require_success(run(NIGHT.command(root)))
-    write_new_scorer(root)
+    write_replacement_scorer(root)
 
 
-def write_new_scorer(root: Path) -> None:
+def write_replacement_scorer(root: Path) -> None:
     (root / "rules.toml").write_text(RULES, encoding="utf-8")
     (root / SCORER).write_text(TEXT, encoding="utf-8")
 

@@ -19,7 +19,7 @@ from testing.simulated_runner import SimulatedRunner
 
 PROBES = 12
 """After these the session is killed, in a wave whose proposals are open."""
-NIGHT = night("interrupted night", by_order, 30)
+NIGHT = night("interrupted night", by_order, probes=30)
 
 
 class KilledRunner(SimulatedRunner):

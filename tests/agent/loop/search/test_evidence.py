@@ -8,20 +8,20 @@ from worlds import play, small_study
 
 from agent.ledger.store import Ledger
 from agent.loop.search.evidence import Evidence
-from agent.policy.confirmation import Standing
-from agent.policy.night import Known
+from agent.policy.confirmation import ErrorBudget
+from agent.policy.night import NightState
 from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore
 from testing.simulated_runner import EffectWorld
 from view.data.session_record import SessionRecord, load_record
 
 
-def known(record: SessionRecord, key: str = "", passed_over: tuple[str, ...] = ()) -> Known:
+def known(record: SessionRecord, key: str = "", passed_over: tuple[str, ...] = ()) -> NightState:
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
         row, store = record.session, ProbeStore(record.workspace.runs)
         row = replace(row, key=key or row.key)
         return Evidence(record.study, ledger, store, row, passed_over=passed_over).known(
-            record.start, Standing(0.05, {}), 10
+            record.start, ErrorBudget(0.05, {}), 10
         )
 
 
@@ -49,10 +49,10 @@ def test_an_incumbent_of_the_mixture_lane_has_the_places_that_its_readings_have(
     kept = record.incumbent
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
         evidence = Evidence(study, ledger, ProbeStore(record.workspace.runs), record.session)
-        found = evidence.known(kept, Standing(0.05, {}), 10)
-        assert evidence.moves(evidence.base(record.start), found.base) == {"manifest": "good_only"}
-        assert found.base in [one.places for one in found.target]
-        assert {axis.knob: evidence.value(kept, axis.knob, found.base[axis.knob]) for axis in found.axes} == {
+        found = evidence.known(kept, ErrorBudget(0.05, {}), 10)
+        assert evidence.moves(evidence.incumbent_places(record.start), found.incumbent) == {"manifest": "good_only"}
+        assert found.incumbent in [one.places for one in found.target]
+        assert {axis.knob: evidence.value(kept, axis.knob, found.incumbent[axis.knob]) for axis in found.axes} == {
             axis.knob: study.lanes.knob(axis.knob).read(kept) for axis in found.axes
         }
 

@@ -17,7 +17,7 @@ from probes.scoring import scorer_class, scorer_digest, scorer_settings
 
 
 @dataclass(frozen=True)
-class NewScorer:
+class ReplacementScorer:
     """``folder``: that its paths start from. ``prompts``: file of prompts with the checks that it needs; None for the
     study's own."""
 
@@ -45,7 +45,7 @@ class NewScorer:
         return prompts
 
 
-def read_new_scorer(path: Path) -> NewScorer:
+def read_replacement_scorer(path: Path) -> ReplacementScorer:
     """Read the file of another scorer; a study file is one, too. BadInput for the first law it breaks."""
     table = read_toml(path, "--scorer")
     if not isinstance(own := table.get("scorer"), dict):
@@ -60,4 +60,4 @@ def read_new_scorer(path: Path) -> NewScorer:
     named = section.get("file") if isinstance(section, dict) else None
     if named is not None and not isinstance(named, str):
         raise BadInput(f"{path}: [prompts] file={named!r} is no text; name a file of prompts")
-    return NewScorer(settings, path.parent, path.parent / named if named else None)
+    return ReplacementScorer(settings, path.parent, path.parent / named if named else None)
