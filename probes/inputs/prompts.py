@@ -107,7 +107,7 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
 
 
 def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
-    """Refuse a prompt that is in two splits in nearly the same words (law 7; see probes/inputs/duplicates.py)."""
+    """Refuse a prompt that is in two splits in nearly the same words (invariant 7; see probes/inputs/duplicates.py)."""
     for earlier, later in permutations(SPLITS, 2):
         known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split == earlier)
         for prompt in prompts:

@@ -2,7 +2,7 @@
 
 The rows that a source contributes depend only on (seed, source), and a row's place in the shuffle only on (seed,
 source, draw). So two recipes with the same seed see the same rows in the same relative order, as far as the mutation
-allows (law 2).
+allows (invariant 2).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ Sources = Mapping[str, tuple[TrainingRow, ...]]
 
 
 def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequence[Prompt]) -> None:
-    """Refuse training pairs that ask a probe or holdout prompt, or nearly the same (law 7; see duplicates.py)."""
+    """Refuse training pairs that ask a probe or holdout prompt, or nearly the same (invariant 7; see duplicates.py)."""
     reserved = ReservedPrompts(prompts)
     for name, pairs in sources.items():
         for pair in pairs:
@@ -51,7 +51,7 @@ class Overlap:
 
 
 class ReservedPrompts:
-    """The probe and holdout prompts among some prompts, which no pair may repeat (law 7)."""
+    """The probe and holdout prompts among some prompts, which no pair may repeat (invariant 7)."""
 
     def __init__(self, prompts: Iterable[Prompt]) -> None:
         self._known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))

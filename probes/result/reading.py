@@ -1,4 +1,4 @@
-"""A probe and its outcome: a reading, or a failure, which has no score (law 5)."""
+"""A probe and its outcome: a reading, or a failure, which has no score (invariant 5, docs/architecture.md)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,8 +14,8 @@ from probes.run.failures import MEANINGS, FailureKind, kind_named
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeKey:
-    """All that must be equal on both sides of a comparison, besides recipe and seed (law 1). ``split``: of the prompts,
-    "probe", "holdout" or "harvest"."""
+    """All that must be equal on both sides of a comparison, besides recipe and seed (invariant 1). ``split``: of the
+    prompts, "probe", "holdout" or "harvest"."""
 
     steps: int
     base: str

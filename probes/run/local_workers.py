@@ -178,7 +178,7 @@ class ResidentRunner:
             self._done(slot, worker, content, batch)
 
     def _require_alike(self, slot: Slot, ready: Ready) -> None:
-        """MissingRequirement for a worker unlike the first: their readings could not be compared (law 1)."""
+        """MissingRequirement for a worker unlike the first: their readings could not be compared (invariant 1)."""
         if self._ready is None:
             self._ready = ready
         for mine, theirs in zip_longest(self._ready.environment.split(), ready.environment.split(), fillvalue="none"):

@@ -1,6 +1,6 @@
 """The file of prompts that a task's samples make: three disjoint splits, the same each time.
 
-In each category the samples are drawn by a hash of their ids. Near duplicates stay in one split (law 7).
+In each category the samples are drawn by a hash of their ids. Near duplicates stay in one split (invariant 7).
 """
 
 from collections import Counter, defaultdict

@@ -1,7 +1,7 @@
 """The execution scorer: an answer is a Python program, and its score is the share of checks that it passes.
 
-The program runs in the sandbox, which gets inputs only; values are compared outside of it (law 8). checks.py describes
-the checks of a prompt; ``stub`` in them is code that the answer continues.
+The program runs in the sandbox, which gets inputs only; values are compared outside of it (invariant 8). checks.py
+describes the checks of a prompt; ``stub`` in them is code that the answer continues.
 """
 
 import threading
