@@ -16,7 +16,7 @@ WORDS = {
     "calibration": "an A/A test, the incumbent against itself, with no false alarm",
     "false_alarm": "an A/A test, the incumbent against itself, that the rule would have kept",
     "leave_one_out": "left out of the recipe that stands and measured again, it is not likely enough to help",
-    "holdout": "on the holdout prompts, the whole interval from start to end is at or below the smallest effect",
+    "holdout": "on the holdout prompts, the whole interval is at or below the smallest effect",
     "inconclusive": "in an older session: the interval contains the threshold of a KEEP",
 }
 
