@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from probes.scoring.execution.checks import CheckResult
 
 MOST = 1 << 15
-"""Results that are kept; the oldest go first. They take about 15 MB."""
+"""Results that are kept; the oldest go first. They take about 15 MB, and 45 with the longest notes."""
 Key = tuple[str, bytes]
 VARYING = re.compile(r"\b(?:random|secrets|urandom|uuid\w*|time|datetime|id|getpid)\b")
 """Names of what differs between two runs of a program, and of modules that have it."""
