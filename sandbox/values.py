@@ -110,7 +110,7 @@ def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any], in_o
             target.clear()
             target.update(now)
         elif type(target) is set and type(now) is set:
-            Decoder(in_order).refill(target, form)
+            Decoder(in_order).refill(target, form, now)
 
 
 class _Encoder:
@@ -248,9 +248,8 @@ class Decoder:
         plain = self._hashed(set[Value](), layout.items)  # ValueError for items that are no set
         return set_order.rebuilt(layout, set()) if self._in_order else plain
 
-    def refill(self, target: set[Value], form: Any) -> None:
-        """Give a set the items of a form, in their order."""
-        now = self.decode(form)
+    def refill(self, target: set[Value], form: Any, now: set[Value]) -> None:
+        """Give a set the items of a form, whose value is ``now``, in their order."""
         target.clear()
         match form:
             case {"$laid_set": body} if self._in_order:
