@@ -25,11 +25,12 @@ class Block:
     """B rows as 2B sequences, the chosen ones first; N tokens, of which P are predicted.
 
     ``ids`` and ``positions`` [N]; ``sequences``: where they are; a rejected one may begin with the prompt's tokens of
-    the chosen one. ``sources`` [P]: the places in [0, N) before predicted tokens; ``targets`` [P]: these tokens. ``answer_weights`` [2B, P]: takes the log probabilities of the tokens to
-    those of the answers: sums with DPO, means with ORPO. ``chosen`` [P]: whether a token is of a chosen answer.
-    ``mean`` [P]: takes them to this block's part in the mean over the tokens of the whole effective batch.
-    ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in TRL's padded layout, and ``width``: of that, which
-    dropout needs, and which are of no use with shared prompts. ``references`` [2, B]: log probabilities of the answers by the base. ``share``: of this block in the loss of a step.
+    the chosen one. ``sources`` [P]: the places in [0, N) before predicted tokens; ``targets`` [P]: these tokens.
+    ``answer_weights`` [2B, P]: takes the log probabilities of the tokens to those of the answers: sums with DPO, means
+    with ORPO. ``chosen`` [P]: whether a token is of a chosen answer. ``mean`` [P]: takes them to this block's part in
+    the mean over the tokens of the whole effective batch. ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in
+    TRL's padded layout, and ``width``: of that; dropout needs both, and with shared prompts they are of no use.
+    ``references`` [2, B]: log probabilities of the answers by the base. ``share``: of this block in the loss of a step.
     """
 
     ids: torch.Tensor
