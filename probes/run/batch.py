@@ -66,17 +66,18 @@ class Batch:
 
     def next_tasks(self, slot: int, failures: Mapping[int, int]) -> list[ProbeTask]:
         """Those that this slot measures next: one, or with the packed engine its part of the batch. They have the base
-        and the memory in common."""
+        and the memory in common, and as many as there are have the seed in common, so that they share what it draws."""
         first = self.next_task(slot, failures)
         if first is None or first.alone or self._settings.engine == "trl":
             return [first] if first else []
         size = min(MOST_TOGETHER, math.ceil(self._count / len(failures)))
         quantization = first.probe.recipe.quantization
         like = [task for task in self.waiting if not task.alone and task.probe.recipe.quantization == quantization]
-        for task in like[: size - 1]:
+        like = sorted(like, key=lambda task: task.probe.seed != first.probe.seed)[: size - 1]
+        for task in like:
             self.waiting.remove(task)
             task.memory = first.memory
-        return [first, *like[: size - 1]]
+        return [first, *like]
 
     def separate(self, tasks: Sequence[ProbeTask]) -> None:
         """These were cut off together, and any of them may be why; each waits again, to be measured alone."""

@@ -1,7 +1,7 @@
 """An adapter that is trained: its matrices, their gradients, the optimizer and the schedule. Imports torch and peft."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from probes.model.target_modules import problem
 from probes.train.job import Untrainable
 from probes.train.packed.blocks import Block
 from probes.train.packed.layers import Matrices
+from probes.train.packed.masks import MaskStream
 from probes.train.shared import warm_start
 
 
@@ -26,8 +27,7 @@ class Adapter:
     """A new LoRA adapter of a recipe, with PEFT's initial values for a seed. Untrainable if the base has no such
     layers.
 
-    All its matrices lie in one vector, and their gradients in another. Dropout draws from a random stream of its own,
-    which is that of TRL's training with this seed on a CPU.
+    All its matrices lie in one vector, and their gradients in another.
     """
 
     def __init__(self, base: Base, recipe: Recipe, seed: int, steps: int) -> None:
@@ -44,8 +44,7 @@ class Adapter:
         warmup = math.ceil(steps * recipe.warmup)
         schedule = get_scheduler(recipe.scheduler, self._optimizer, warmup, steps)
         self._schedule = warm_start(schedule, recipe.scheduler, warmup)
-        self._random = torch.Generator(base.model.device).manual_seed(seed)
-        torch.empty((), dtype=torch.int64, device=base.model.device).random_(generator=self._random)  # TRL's loader
+        self.masks, self._blocks = MaskStream(base.model.device, seed, recipe.lora_dropout), 0
 
     @property
     def layers(self) -> list[str]:
@@ -54,7 +53,8 @@ class Adapter:
     def matrices(self, block: Block) -> dict[str, Matrices]:
         """By layer, for a pass over a block."""
         dropout = self.recipe.lora_dropout
-        mask = self._mask_of(block) if dropout else None
+        self._blocks += 1
+        mask = self.masks.of_block(self._blocks, block) if dropout else None
         return {
             name: Matrices(
                 self._matrices[name, "A"],
@@ -66,17 +66,6 @@ class Adapter:
             )
             for name, scale in self._scales.items()
         }
-
-    def _mask_of(self, block: Block) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Drawn for TRL's padded layout, so that the stream is the same."""
-        size = len(block.sequences) * block.width
-
-        def draw(rows: torch.Tensor) -> torch.Tensor:
-            kept = rows.new_empty(size, rows.shape[1])
-            kept.bernoulli_(1 - self.recipe.lora_dropout, generator=self._random)
-            return kept if size == len(rows) else kept.index_select(0, block.places)
-
-        return draw
 
     def step(self) -> dict[str, float]:
         """Clip the gradient, change the matrices by it, and clear it. Returns the norm before clipping and the learning

@@ -2,12 +2,13 @@
 
 On a GPU, a forward and backward pass holds rows of several adapters, as many rows as [runner] micro_batch allows. On a
 CPU a pass holds rows of one adapter: an adapter gets the same result to the digit in any company, and joining more rows
-would save nothing there (docs/performance.md).
+would save nothing there (docs/performance.md). Adapters that need the same dropout masks share them there.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
 
 import torch
 
@@ -31,7 +32,7 @@ def train(
     training = _Training(jobs, memory.micro_batch if joined else 1)
     with ExitStack() as opened:
         training.begin(base, memory, opened)
-        for group in [training.active] if joined else [[place] for place in training.active]:
+        for group in [training.active] if joined else training.sharing_masks():
             training.train(group)
     return [training.results[place] for place in range(len(jobs))]
 
@@ -66,8 +67,20 @@ class _Training:
         layers = sorted({name for run in self._runs.values() for name in run.adapter.layers})
         self._passes = opened.enter_context(Passes.opened(base.model, layers))
 
+    def sharing_masks(self) -> list[list[int]]:
+        """The jobs in groups that need the same dropout masks, each group with one stream of them."""
+        groups: dict[Hashable, list[int]] = {}
+        for place in self.active:
+            groups.setdefault(self._runs[place].masks_needed() or place, []).append(place)
+        for group in groups.values():
+            stream = self._runs[group[0]].adapter.masks
+            stream.shared = len(group) > 1
+            for place in group:
+                self._runs[place].adapter.masks = stream
+        return list(groups.values())
+
     def train(self, group: Sequence[int]) -> None:
-        """Train these jobs side by side."""
+        """Train these jobs side by side: the first blocks of a step, then the second ones, and so on."""
         for place in group:
             with self._failing(place):
                 self._runs[place].take_references(self._passes)
@@ -81,7 +94,8 @@ class _Training:
 
     def _step(self, group: Sequence[int], step: int) -> None:
         began = time.perf_counter()
-        blocks = [(place, block) for place in group for block in self._runs[place].blocks(step)]
+        each = [[(place, block) for block in self._runs[place].blocks(step)] for place in group]
+        blocks = [one for column in zip_longest(*each) for one in column if one is not None]
         for parts in _passes_of(blocks, self._rows):
             with self._failing(*(place for place, _ in parts)):
                 self._pass(parts)

@@ -1,7 +1,7 @@
 """One job of the packed engine: its rows, its adapter, its curve, and what becomes of it. Imports torch."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -31,6 +31,19 @@ class AdapterTraining:
         self._figures: dict[str, torch.Tensor] = {}
         self.adapter = Adapter(base, job.recipe, job.seed, job.steps)
         self._curve = CurveWriter(job.directory / NAME, job.on_step, clock=lambda: self.seconds)
+
+    def masks_needed(self) -> Hashable:
+        """Equal for two jobs that draw the same dropout masks; None without dropout."""
+        recipe = self.job.recipe
+        if not recipe.lora_dropout:
+            return None
+        lengths = [
+            min(len(row["prompt_ids"]) + len(row[side]), recipe.max_length)
+            for row in self._rows
+            for side in ("chosen_ids", "rejected_ids")
+        ]
+        layout = (recipe.effective_batch, self._at_once, *lengths)
+        return self.job.seed, recipe.lora_dropout, tuple(self.adapter.layers), layout
 
     def take_references(self, passes: Passes) -> None:
         """With DPO: what the base alone says of the rows, each row computed alone."""

@@ -114,3 +114,10 @@ def test_the_packed_engine_is_given_lists_and_a_retry_alone() -> None:
 def test_trl_is_given_one_probe_at_a_time() -> None:
     now = batch(3)
     assert [len(now.next_tasks(0, {0: 0, 1: 0})) for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_list_has_probes_of_one_seed_first() -> None:
+    probes = [Probe(tiny.recipe(), KEY, place % 2) for place in range(6)]
+    now = Batch(probes, lambda _: None, RunnerSettings(engine="packed"), {}, lambda _: None)
+    lists = [now.next_tasks(slot, {0: 0, 1: 0}) for slot in (0, 1)]
+    assert [[task.place for task in tasks] for tasks in lists] == [[0, 2, 4], [1, 3, 5]]

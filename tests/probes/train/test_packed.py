@@ -206,6 +206,54 @@ def test_with_dropout_each_answer_has_a_prompt_of_its_own(base: Base, tiny_folde
     assert not any(one.shared for one in block.sequences)
 
 
+DROPPING: list[dict[str, Any]] = [
+    {"learning_rate": 0.001},
+    {"objective": "dpo", "learning_rate": 0.9, "max_grad_norm": 1e30, "beta": 90.0, "dpo_loss": "discopop"},
+    {"objective": "dpo", "lora_rank": 8, "beta": 0.3},
+    {"curriculum": "short_first"},
+    {"lora_dropout": 0.2},
+    {"max_length": 40},
+    {"lora_targets": ("q_proj", "v_proj")},
+    {"effective_batch": 2},
+]
+"""The first three need the same masks, and the second diverges; the others need masks of their own."""
+
+
+def test_adapters_share_dropout_masks_and_each_gets_what_it_gets_alone(
+    base: Base, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from probes.train.packed.masks import MaskStream
+
+    drawn: list[int] = []
+    plain = MaskStream._drawn
+
+    def counted(stream: MaskStream, *of: Any) -> "torch.Tensor":
+        drawn.append(id(stream))
+        return plain(stream, *of)
+
+    monkeypatch.setattr(MaskStream, "_drawn", counted)
+    alone, company = (
+        [
+            job(recipe(**{"lora_dropout": 0.1, "warmup": 0.0, **own}), tiny_folder, tmp_path / name / str(n))
+            for n, own in enumerate(DROPPING)
+        ]
+        for name in ("alone", "company")
+    )
+    solo = [engine.train(base, [one], MemorySettings(micro_batch=2))[0] for one in alone]
+    separate, drawn[:] = len(drawn), []
+    served = engine.train(base, company, MemorySettings(micro_batch=2))
+    assert isinstance(solo[1], trl.Diverged)
+    assert str(served[1]) == str(solo[1])
+    assert len(set(drawn)) == len(DROPPING) - 2
+    of_one = max(drawn.count(stream) for stream in drawn)
+    assert of_one < separate - len(drawn) < 2 * of_one  # those of one that ends, and of one that diverges
+    for place in set(range(len(DROPPING))) - {1}:
+        curve, adapter = result(solo[place], alone[place].directory)
+        other_curve, other = result(served[place], company[place].directory)
+        assert other_curve == curve
+        assert all(torch.equal(other[name], matrix) for name, matrix in adapter.items())
+
+
 def test_a_row_without_room_for_an_answer_fails_its_job_alone(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
     jobs = [job(recipe(max_length=length), tiny_folder, tmp_path / str(length)) for length in (8, 128)]
     failure, trained = engine.train(base, jobs, MemorySettings())
