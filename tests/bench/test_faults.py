@@ -175,6 +175,7 @@ def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
     assert not any(outcome.bad for outcome in cases(write_durably, "kill"))
 
 
+@pytest.mark.long
 def test_a_recorded_kill_leaves_what_a_real_one_does() -> None:
     real, recorded = cases(write_durably, "kill"), cases(Path.write_text, "state")
     assert {outcome.as_recorded for outcome in real} == {True}

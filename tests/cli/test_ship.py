@@ -91,6 +91,7 @@ def test_an_export_is_used_again_only_as_it_was_written(tmp_path: Path, steps: l
     assert steps == []
 
 
+@pytest.mark.long
 def test_it_ends_with_the_exit_code_of_the_step_that_failed(tmp_path: Path, steps: list[str]) -> None:
     study = simulated_study.write_study(tmp_path)  # its model is missing, which a simulated session does not notice
     for expected in (["run", "finetune"], ["finetune"]):

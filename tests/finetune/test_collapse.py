@@ -66,6 +66,7 @@ def good_run(tmp_path_factory: pytest.TempPathFactory, taught_folder: Path) -> t
     return planned, running.run(planned, 1, lambda _: None)
 
 
+@pytest.mark.long
 def test_a_run_that_goes_well_is_not_ended(good_run: tuple[TrainingPlan, Manifest]) -> None:
     _, done = good_run
     assert (done.status, done.done) == ("COMPLETE", 40)

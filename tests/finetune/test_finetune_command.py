@@ -20,6 +20,7 @@ def refused(*arguments: object) -> str:
     return last
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)

@@ -72,6 +72,7 @@ def test_killed_with_both_processes_it_goes_on_to_the_same_digits(tmp_path: Path
         complete(resumed(cut, processes=1))
 
 
+@pytest.mark.long
 def test_the_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path, tiny_folder: Path) -> None:
     _, plan = both(tmp_path, tiny_folder, steps=400, spot_check=0)
 

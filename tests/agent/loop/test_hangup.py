@@ -66,6 +66,7 @@ class Night:
         return self.process.wait(timeout=120)
 
 
+@pytest.mark.long
 def test_a_closed_terminal_ends_a_night_that_can_be_resumed(tmp_path: Path) -> None:
     night = Night(tmp_path, ignoring=False)
     assert night.close_window_once(lambda: "NOISE" in night.log) == 130

@@ -153,6 +153,7 @@ def children(pid: int) -> list[int]:
         return []
 
 
+@pytest.mark.long
 def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.3')
     text = text.replace("decisions = 8", "decisions = 8\nprobes = 24")

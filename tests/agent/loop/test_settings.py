@@ -114,7 +114,6 @@ REPRESENTATIVE = {
     "usual",
     "no guards",
     "dpo",
-    "pairwise",
     "no checks at the end",
     "hours alone",
     "inspect",

@@ -14,6 +14,7 @@ def refused(*arguments: object) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_gguf_adapter_with_its_card_and_commands(tmp_path: Path) -> None:
     adapter, out = exporting.write(tmp_path), tmp_path / "out"

@@ -54,6 +54,7 @@ def promoted(request: PromotionRequest, found: Stores, folder: Path, notes: list
     return promote(request, found, folder / "runs", 1, quiet, notes.append)
 
 
+@pytest.mark.long
 def test_its_runs_are_trained_by_as_many_processes_as_asked(tmp_path: Path, taught_folder: Path) -> None:
     request, found = ready(tmp_path, taught_folder, 2e-6)
     plans = _plans(replace(request, processes=2), found, tmp_path / "runs")
@@ -102,6 +103,7 @@ def test_a_promotion_that_was_cut_off_goes_on_and_uses_what_is_there(tmp_path: P
     assert "is not known: 1 recipes were measured at both lengths" in report
 
 
+@pytest.mark.long
 def test_a_recipe_that_collapses_at_full_length_is_held(tmp_path: Path, taught_folder: Path) -> None:
     request, found = ready(tmp_path, taught_folder, 0.05, steps=12)
     done = promoted(request, found, tmp_path, [])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lazily import Lazily
+from long_cases import all_but
 
 from probes.inputs.settings import ModelSettings
 from probes.model.load import Base, load_base
@@ -30,7 +31,7 @@ ADAPTERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=["none", "nf4"])
+@pytest.fixture(scope="module", params=all_but(["none"], ["none", "nf4"]))
 def base(request: pytest.FixtureRequest, tiny_folder: Path) -> Base:
     return load_base(ModelSettings(path="model"), tiny_folder, request.param, "cpu")
 

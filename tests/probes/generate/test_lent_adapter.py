@@ -52,6 +52,7 @@ def test_what_is_lent_answers_and_nothing_is_trained(bench: Workbench, tmp_path:
     assert len(answers(store, asked)) == 4 * 3
 
 
+@pytest.mark.long
 def test_an_adapter_that_is_gone_or_not_whole_is_trained_anew_and_answers_the_same(
     bench: Workbench, tmp_path: Path
 ) -> None:

@@ -81,7 +81,7 @@ def same(one: "dict[str, torch.Tensor]", other: "dict[str, torch.Tensor]") -> bo
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("name", all_but(["gpt2", "qwen3", "qwen3_moe"], NAMES))
+@pytest.mark.parametrize("name", all_but(["gpt2", "qwen3"], NAMES))
 def test_all_linear_layers_are_trained_and_taken_off_without_a_trace(models: Path, tmp_path: Path, name: str) -> None:
     from safetensors.torch import load_file
 

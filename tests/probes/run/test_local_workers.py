@@ -72,6 +72,7 @@ def test_outcomes_come_in_the_order_asked_and_progress_is_told(runner: ResidentR
         assert phases == ["training"] * 4 + ["generating", "scoring", "done"]
 
 
+@pytest.mark.long
 def test_a_worker_that_served_others_gives_bit_for_bit_what_a_fresh_one_gives(
     runner: ResidentRunner, tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ import browsing
 import nights
 import pytest
 from browsing import Watched
-from long_cases import long_case
 from playwright.sync_api import Browser, expect
 
 from agent.ledger.tables import DecisionRow
@@ -79,9 +78,10 @@ def test_a_decision_shows_curves_and_both_answers_as_text(browser: Browser, kept
         expect(page.locator(".prompt-row[aria-current]")).to_have_count(1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "scheme", "rules", "besides"),
-    [long_case((1440, "light", (), ())), (390, "dark", ("color-contrast",), ("/report",))],
+    [(1440, "light", (), ()), (390, "dark", ("color-contrast",), ("/report",))],
 )
 def test_every_page_fits_and_can_be_used_by_everyone(
     browser: Browser, kept: Workspace, width: int, scheme: str, rules: tuple[str, ...], besides: tuple[str, ...]

@@ -136,6 +136,7 @@ def test_runs_are_chosen_in_the_list_and_compared_in_one_chart(browser: Browser,
         assert len({colour for colour, _ in page.evaluate(DRAWN, "loss")}) == 2
 
 
+@pytest.mark.long
 def test_a_run_moves_on_its_page_while_it_trains_and_when_it_is_killed(browser: Browser, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.prepare()
@@ -163,6 +164,7 @@ PAGES = (
 )
 
 
+@pytest.mark.long
 def test_every_page_fits_a_phone_and_can_be_used_by_everyone(browser: Browser, workspace: Workspace) -> None:
     with browsing.watched(browser, workspace, 390, "dark") as watched:
         for path in PAGES:

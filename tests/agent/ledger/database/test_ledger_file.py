@@ -396,7 +396,7 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("hours", [None, 1e-9])
+@pytest.mark.parametrize("hours", all_but([None], [None, 1e-9]))
 def test_a_stack_is_confirmed_as_it_was_begun_when_its_checkpoint_is_lost(tmp_path: Path, hours: float | None) -> None:
     """Also when the budget has ended meanwhile."""
 

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pytest
 from commands import nightlane
 
 from agent.ledger.results.promotions import record_promotion
@@ -31,6 +32,7 @@ def difference(category: str, delta: float) -> Difference:
     )
 
 
+@pytest.mark.long
 def test_a_promotion_is_a_row_behind_its_session_and_changes_nothing_else(study: Study, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     with watching() as watcher:

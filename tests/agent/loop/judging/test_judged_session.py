@@ -69,6 +69,7 @@ def test_a_session_with_every_fault_ends_with_the_figures_it_would_have_had_with
     assert [row["passed"] for row in found["examined"]] == [True, True]
 
 
+@pytest.mark.long
 def test_judging_stops_before_the_budget_is_exceeded(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_judging_stops_before_the_budget_is_exceeded(
     assert (tmp_path / "night" / "runs" / f"session-{session}" / "report.md").exists()
 
 
+@pytest.mark.long
 def test_an_endpoint_that_is_down_is_waited_for_visibly(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
 ) -> None:
@@ -169,6 +171,7 @@ def test_an_endpoint_that_is_gone_at_the_end_does_not_keep_the_session_open(
     assert "JUDGE not examined at the end, since" in judged.log_of(tmp_path / "night")
 
 
+@pytest.mark.long
 def test_an_outage_in_an_examination_ends_with_the_hours(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +187,7 @@ def test_an_outage_in_an_examination_ends_with_the_hours(
     assert "the judge's endpoint does not answer" in judged.log_of(tmp_path / "night")
 
 
+@pytest.mark.long
 def test_a_session_whose_epoch_ended_meanwhile_is_closed_and_says_so(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +212,7 @@ def test_a_session_whose_epoch_ended_meanwhile_is_closed_and_says_so(
     assert len(record.decisions) == before
 
 
+@pytest.mark.long
 def test_a_judge_that_changed_between_sessions_begins_another_epoch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def go_on(asked: Study, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
 
+@pytest.mark.long
 def test_the_judge_is_asked_again_and_a_later_session_says_what_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
