@@ -56,14 +56,21 @@ class Space:
 
     def near(self, rows: slice | Indices) -> Array:
         """How near these answers are to each prompt of the set; a new array."""
-        product = self.answers[rows] @ self.profiles.T
-        return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), dtype=np.float32)
+        return _dense(self.answers[rows] @ self.profiles.T)
+
+    def likenesses(self, prompts: Indices) -> Array:
+        """[prompts, all prompts] The cosines of these prompts with each prompt of the set; a new array."""
+        return _dense(self.prompts[prompts] @ self.prompts.T)
 
     def alike(self, prompts: Indices, others: Indices) -> Array:
         """The cosines of prompts with as many others."""
         some, other = self.prompts[prompts], self.prompts[others]
         product = some * other if isinstance(some, np.ndarray) else some.multiply(other)
         return np.asarray(product.sum(axis=1), dtype=np.float32).ravel()
+
+
+def _dense(product: Matrix) -> Array:
+    return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), dtype=np.float32)
 
 
 def by_words(asked: Indices, prompts: Sequence[str], chosen: Sequence[str], rejected: Sequence[str]) -> Space:

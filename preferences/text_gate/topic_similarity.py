@@ -2,8 +2,8 @@
 
 An answer counts as leaked if another prompt is nearer to it than its own by the `margin`, that one is at least `floor`
 near, and its own at most `far` (Bounds in text_vectors.py). Other prompts that are nearly the same as its own do not
-count, nor does a prompt to which an answer to a third prompt is nearer. An answer that two prompts share belongs to the
-nearer one.
+count, nor does a prompt to which an answer to a third prompt is nearer, unless these two are about the same thing. An
+answer that two prompts share belongs to the nearer one.
 
 In a set whose answers hardly name what was asked, many answers are nearer to another prompt than to their own, but few
 of them are the nearest to that prompt: the same few prompts attract them all. In such a set leaks cannot be told apart
@@ -31,6 +31,8 @@ SAME = 0.75
 MANY, MUTUAL = 0.2, 0.4
 """A set does not tell its prompts apart if more than a share MANY of its answers is nearer to another prompt, and less
 than a share MUTUAL of these is the nearest answer to it."""
+RELATED = 0.5
+"""Two prompts are about the same thing from this cosine on: an answer to one does not rival an answer to the other."""
 RIVALS = 1000
 _CANDIDATES = 8
 _BLOCK, _MOST = 1 << 23, 1 << 12  # similarities and answers in memory at a time
@@ -123,7 +125,7 @@ def _mutual(space: Space, asked: Indices, other: Indices, other_near: Array) -> 
     for start in range(0, len(sample), step):
         block = sample[start : start + step]
         near = space.near(block)
-        near[np.arange(len(block)), asked[block]] = -2
+        near[space.likenesses(asked[block]) >= RELATED] = -2
         nearer = near.max(0) > best
         winner[nearer] = block[near.argmax(0)[nearer]]
         best = np.maximum(best, near.max(0))
