@@ -13,7 +13,7 @@ REMEDY = "raise max_new_tokens under [probe]"
 
 @dataclass(frozen=True, slots=True)
 class CutAnswers:
-    """How many of the ``answers`` were cut, over readings that record it."""
+    """How many answers were cut, of how many, over the readings that record it."""
 
     cut: int
     answers: int

@@ -1,8 +1,8 @@
 """The variance of a paired difference between training seeds, pooled with a prior estimate from other readings.
 
 Two or three seeds estimate their variance badly. So a comparison's own estimate s^2 is shrunk towards the prior s0^2,
-as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods", section 4): (d0 s0^2 + d s^2)
-/ (d0 + d), with d0 + d degrees of freedom.
+as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods", section 4):
+(d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,8 +40,7 @@ UNKNOWN = Spread(0.0, 0.0)
 
 
 def is_alike(own: Mapping[str, float], known: Mapping[str, Spread]) -> bool:
-    """Whether a comparison's own variances, by category, are on average close enough to the prior's to use the
-    prior."""
+    """Whether a comparison's own variances, by category, are on average close enough to the known ones to use these."""
     uncertain = {name: spread for name, spread in known.items() if not spread.same_recipes}
     shared = [name for name in own if name in uncertain and known[name].freedom > 0 and known[name].variance > 0]
     ratios = [own[name] / known[name].variance for name in shared]

@@ -82,8 +82,7 @@ class AdapterTraining:
         return {**dict(zip(figures, values, strict=True)), **self.adapter.step()}
 
     def note(self, step: int, figures: dict[str, float], seconds: float) -> None:
-        """Write the line of a step, counted from 1, to the curve; Diverged if the loss or gradient norm is not
-        finite."""
+        """Write the line of a step, counted from 1, to the curve; Diverged as by ``CurveWriter.add``."""
         self.seconds += seconds
         self._curve.add(step, figures)
 
