@@ -7,15 +7,16 @@ from typing import Any
 import torch
 
 Logits = Sequence[torch.Tensor]
-"""Of each prompt, float32 on the CPU, shape [positions, vocabulary]."""
+"""For each prompt, its logits: float32 on the CPU, shape [positions, vocabulary]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogitDifference:
     """How far a model's logits are from those of a reference, over all positions of the prompts.
 
-    relative: root mean square of the differences, as a share of that of the reference's logits. divergence: the mean
-    KL(reference || model) of the next token, in nats. same_top: the share of positions with the same likeliest token.
+    relative: root mean square of the differences, divided by the root mean square of the reference's logits.
+    divergence: the mean KL(reference || model) of the next token, in nats. same_top: the share of positions with the
+    same likeliest token.
     """
 
     prompts: int
@@ -36,7 +37,7 @@ def logits(model: Any, prompts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
 
 
 def difference(reference: Logits, other: Logits) -> LogitDifference:
-    """Sums are in float64. The vocabularies may differ by padding: the columns that both have are compared."""
+    """Compare the columns that both vocabularies have; they may differ by padding. Sums are in float64."""
     apart = size = divergence = 0.0
     same = positions = 0
     for one, two in zip(reference, other, strict=True):

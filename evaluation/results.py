@@ -54,8 +54,8 @@ class ModelResults:
 class Evaluation:
     """One side, or before and after, on ``problems`` usable problems.
 
-    unknown: samples by an id that the problem file lacks. missing: problems without an answer. ks: of pass@k. seconds:
-    wall clock. unanswered: answers that an endpoint did not give.
+    unknown: the number of samples by id, for ids that the problem file lacks. missing: problems without an answer. ks:
+    each k of pass@k. seconds: wall clock. unanswered: answers that an endpoint did not give.
     """
 
     problems_file: str
@@ -102,8 +102,8 @@ def write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
 
 
 def altered_files(folder: Path, record: str = FIGURES) -> list[str]:
-    """The files of an evaluation, or of what else has such a ``record``, that are not as they were written; none of one
-    that was cut off, or of an older version, which has no digests."""
+    """The files that changed since ``record`` was written with their digests, for an evaluation or anything else with
+    such a record. Empty if there is no record (interrupted) or it has no digests (an older version)."""
     try:
         text = (folder / record).read_text(encoding="utf-8")
         require_own_digest(text)

@@ -13,7 +13,7 @@ from probes.result.comparison import quantile
 from probes.result.proportions import proportion_interval
 
 Counts = dict[int, dict[str, tuple[int, int]]]
-"""By seed and problem: the number of answers and of those that pass."""
+"""By seed and problem: (number of answers, number that pass)."""
 
 Table = NDArray[numpy.float64]
 """Shape [seeds, problems]."""
@@ -137,7 +137,7 @@ def _interval(table: Table, confidence: float, least: float) -> tuple[float | No
         return None, None
     mean = float(table.mean())
     if least == 0.0 and (mean == 0.0 or table.min() == 1.0):
-        # No spread is no certainty: the interval of all or none of the problems.
+        # All problems pass or none does: the variance is 0, but not the uncertainty, so take that of a proportion.
         return proportion_interval(problems if mean else 0, problems, confidence)
     low, high = mean_interval(table, confidence)
     return max(least, low), min(1.0, high)

@@ -2,5 +2,5 @@
 
 import logging
 
-# It says at its import which kernels it lacks, also where nothing is quantised; a person can do nothing about that.
+# At import, bitsandbytes warns about kernels that it lacks, even if nothing is quantised; users cannot change that.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

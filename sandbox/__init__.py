@@ -44,9 +44,9 @@ from sandbox.outcomes import (
     SandboxBroken,
     SandboxUnavailable,
 )
-from sandbox.outside.candidate import Ask, RunningProgram
+from sandbox.outside.running_program import Ask, RunningProgram
+from sandbox.outside.sandbox import Sandbox, run_twice
 from sandbox.outside.self_test import diagnose, open_sandbox, remedy
-from sandbox.outside.session import Sandbox, run_twice
 from sandbox.raising import ProgramEnded
 from sandbox.values import EncodedValue, Value, canonical, decode, encode
 

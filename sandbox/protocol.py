@@ -42,7 +42,7 @@ def _finite(digits: str) -> float:
     return value if math.isfinite(value) else _refuse(digits)
 
 
-# json.dumps and json.loads would make these anew for each frame, which takes longer than to use them.
+# json.dumps and json.loads would create these for each frame, which takes longer than using them.
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 

@@ -3,8 +3,8 @@ inside the jail.
 
 A set iterates in the order of its hash table, which depends on the table's size and the order of insertion:
 {12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. The slots are read from the table (CPython's
-setobject.h; only if the type has the size that it has there). The set is made again with each item in its slot. Items
-whose hash is an address, None before Python 3.12 and nan, may come in another order.
+setobject.h; only if the type has the size that it has there). The set is made again with each item in its slot. The
+order may still change for items whose hash is an address: nan, and None before Python 3.12.
 """
 
 import ctypes
@@ -22,8 +22,9 @@ _LINEAR_PROBES = 9
 
 @dataclass(frozen=True)
 class SetLayout:
-    """``items``: as the set iterates. ``slots``: of its table; 0 if that is unknown and set() has to do.
-    ``places``: the slot of each item. ``passed``: other slots that CPython tries for an item before its own."""
+    """``items``: in the order of the set. ``slots``: the size of its table; 0 if ``set(items)`` is enough or nothing
+    better is known. ``places``: the slot of each item. ``passed``: other slots that CPython tries for an item before
+    its own."""
 
     items: list[Any]
     slots: int = 0
@@ -32,7 +33,7 @@ class SetLayout:
 
 
 def laid_out(items: set[Any]) -> SetLayout:
-    """How to make the set again with ``rebuilt``."""
+    """The layout from which ``rebuilt`` makes the set again."""
     wanted = list(items)
     if not 1 < len(wanted) <= MOST_ITEMS or _alike(set(wanted), items) or set.__basicsize__ != _TYPE_BYTES:
         return SetLayout(wanted)
@@ -52,12 +53,13 @@ def _alike(one: set[Any], other: set[Any]) -> bool:
 
 
 def rebuilt(layout: SetLayout, result: set[Any]) -> set[Any]:
-    """Make the set again in ``result``, which is empty. Fillers take all slots that matter, and as many others as give
-    the table its size. An item that comes where one filler was just removed gets its slot, because CPython uses the
-    slot of a removed item again."""
+    """Make the set again in ``result``, which is empty. At first, fillers occupy all slots in ``places`` and
+    ``passed``, and enough others to give the table its size. Then the filler in each item's slot is removed and the
+    item added: CPython uses the slot of a removed item again, so the item gets that slot."""
     fillers = {slot: _Filler(slot) for slot in (*layout.places, *layout.passed)}
-    fewest, most = max(5, layout.slots // 4), layout.slots // 2 - 1  # from a dict, for so many a table has this size
-    if layout.slots > 8:  # the smallest; another one gets spare fillers
+    # A set that is made from a dict of this many items has a table of this size.
+    fewest, most = max(5, layout.slots // 4), layout.slots // 2 - 1
+    if layout.slots > 8:  # larger than the smallest table, so it may need spare fillers
         spare = (slot for slot in range(layout.slots) if slot not in fillers)
         fillers |= {slot: _Filler(slot) for slot in itertools.islice(spare, max(0, fewest - len(fillers)))}
     result.update(dict.fromkeys(itertools.islice(fillers.values(), max(4, most))))
@@ -71,7 +73,7 @@ def rebuilt(layout: SetLayout, result: set[Any]) -> set[Any]:
 
 
 class _Filler:
-    """Takes a slot of a table that has it free."""
+    """An item that takes this slot of a table, if it is free."""
 
     def __init__(self, slot: int) -> None:
         self._slot = slot

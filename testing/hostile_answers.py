@@ -34,8 +34,8 @@ CASES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """classes: the number of answers in each. ended_evaluation: answers that could not be judged. peak_mb, cpu: of this
-    process, which reads the output of the programs."""
+    """classes: the number of answers by failure class. ended_evaluation: answers that could not be judged, which would
+    end an evaluation. peak_mb, cpu: of this process, which reads the output of the programs."""
 
     answers: int
     false_passes: tuple[str, ...]

@@ -217,7 +217,7 @@ def run_suite(backend: str, attacks: tuple[Attack, ...] = ATTACKS, opening: Open
 
 
 def one_in(every: int, attacks: tuple[Attack, ...] = ATTACKS) -> tuple[Attack, ...]:
-    """Each ``every``-th attack of each group, from its first on."""
+    """Every ``every``-th attack of each group, starting with the first."""
     groups: dict[str, list[Attack]] = {}
     for attack in attacks:
         groups.setdefault(attack.group, []).append(attack)
@@ -225,8 +225,8 @@ def one_in(every: int, attacks: tuple[Attack, ...] = ATTACKS) -> tuple[Attack, .
 
 
 def as_ordinary_user(backend: str, every: int = 1) -> SuiteResult | str:
-    """Run the suite as a user without rights; a string says why that was not possible. ``every``: 3 for a
-    third of each group.
+    """Run the suite as a user without privileges; a string says why that was not possible. ``every``: 3 for a third of
+    each group.
 
     Root runs a copy as uid 65534, with this Python or, if others may not use it, the system's. Any other user is an
     ordinary one already. SandboxUnavailable if the back end does not work for that user.
@@ -292,7 +292,7 @@ def _ended(execution: Execution | None) -> str:
 
 
 def _reported(values: list[Any]) -> list[str]:
-    """What the program reports to have done, without repetitions."""
+    """What the program reports that it did, without repetitions."""
     found: dict[str, None] = {}
     for value in values:
         match value:
@@ -329,7 +329,7 @@ def main() -> int:
     parser.add_argument("--backend", required=True)
     parser.add_argument("--json", action="store_true", help="the SuiteResult")
     parser.add_argument("--only", default="", metavar="TEXT", help="attacks whose name or group has TEXT in it")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th of each group, from its first on")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th attack of each group")
     arguments = parser.parse_args()
     attacks = tuple(attack for attack in ATTACKS if arguments.only in f"{attack.group}: {attack.name}")
     try:

@@ -86,7 +86,7 @@ class Hills:
 
 @dataclass(frozen=True)
 class EffectWorld:
-    """A world in which ``effect`` is a recipe's effect on the score in a split, None if its training diverges.
+    """A world in which ``effect(recipe, split)`` is a recipe's effect on the score; None if its training diverges.
 
     The noise is normal with the same standard deviation for each seed and for each answer.
     """

@@ -1,4 +1,4 @@
-"""Files of every kind that has digests, put into a workspace to damage them.
+"""Adds files of every kind that has digests to a workspace, so that tests can damage them.
 
 add_files_with_digests(workspace)
 """

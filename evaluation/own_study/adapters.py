@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from probes.model.load import Base
 
 RECORDS = {"finetune.json": ("base",), "probe.json": ("key", "base")}
-"""Files beside an adapter's folder -> where they have the digest of its base."""
+"""Files beside an adapter's folder -> the keys that lead to the digest of its base."""
 
 
 def require_own_adapter(adapter: Path, material: Material) -> None:
@@ -36,8 +36,8 @@ def require_own_adapter(adapter: Path, material: Material) -> None:
 
 
 def _require_recorded_base(adapter: Path, material: Material) -> None:
-    """Refuse another base than the record of the adapter's training names. An adapter that holds two has another base
-    than its run."""
+    """Refuse an adapter whose training record names another base. A combined adapter is not checked: its base is the
+    bare model, while its run had an SFT adapter, too."""
     folder = adapter.resolve().parent
     recorded = "" if adapter.resolve().name == "combined" else next(_recorded(folder), "")
     own = base_digest(material.model, material.folder)

@@ -1,4 +1,4 @@
-"""Who answers for each side: the base, an adapter on it, the adapter merged into it, or that quantised by llama.cpp.
+"""The model that answers for a side: the base, an adapter on it, the merged model, or that quantised by llama.cpp.
 
 A merged model and its quantised files lie in a scratch folder, which is removed at the end.
 """
@@ -22,7 +22,7 @@ MERGED = "merged"
 SLOTS = 4
 """Answers that llama-server writes at once."""
 SPARE = 64
-"""Positions that a context has beyond the longest prompt and answer."""
+"""Spare positions of a context, beyond the longest prompt and answer."""
 
 
 class AnsweringModels:

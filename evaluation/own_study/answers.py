@@ -14,15 +14,15 @@ from probes.run.workbench import Workbench
 from probes.scoring import Answer, Context, Mark, Missing
 
 SEEDS_OF_EVALUATIONS = 2**32
-"""Training seeds are below it, so no probe of a session has drawn these random numbers."""
+"""Added to the sampling seeds. Training seeds are smaller, so no probe of a session has drawn these random numbers."""
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringSide:
-    """The base, or an adapter on it. ``digest``: of the adapter; "" for the base. ``form``: "merged" for the adapter
-    merged into the base, llama.cpp's name of a type (Q4_K_M) for that quantised; "" for the adapter itself."""
+    """The base, or an adapter on it. ``digest``: of the adapter; "" for the base. ``form``: "" for the adapter on the
+    base, "merged" for the merged model, or the llama.cpp type (Q4_K_M) to which the merged model is quantised."""
 
     name: str
     adapter: Path | None

@@ -1,6 +1,6 @@
 """``nightlane evaluate STUDY``: the base and adapters answer the study's prompts, and are compared pair by pair.
 
-Nothing of it enters a session's ledger. runs/evaluation-ID/   answers-*.jsonl   report.md   evaluation.json, last
+It writes nothing to a session's ledger. runs/evaluation-ID/   answers-*.jsonl   report.md   evaluation.json, last
 """
 
 import json
@@ -36,16 +36,16 @@ from probes.scoring.failures import scorer_failures_reported
 SPLITS = ("probe", "holdout")
 BASE = "base"
 KIND = "study"
-"""Of evaluation.json: what tells such an evaluation from one on problems."""
+"""The kind in evaluation.json, by which it differs from an evaluation on problems."""
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What to evaluate. ``seeds``: how many sampling seeds. ``merged``: also each adapter merged into the base.
-    ``llama_cpp``: also that quantised, to the types ``quantised``. BadInput for another split, fewer than one seed, an
-    adapter that is named twice, and forms of no adapter."""
+    """What to evaluate. ``seeds``: the number of sampling seeds. ``merged``: also evaluate each adapter merged into the
+    base. ``llama_cpp``: also quantise each merged model to the types ``quantised``. BadInput for an unknown split,
+    fewer than one seed, an adapter that is named twice, and ``merged`` or ``llama_cpp`` without what they need."""
 
     name: str
     material: Material
@@ -84,7 +84,7 @@ class StudyRequest:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """The forms that each adapter is evaluated in beside itself on the base."""
+        """The forms in which each adapter is evaluated, besides as an adapter on the base."""
         return ((MERGED,) if self.merged else ()) + (self.quantised if self.llama_cpp is not None else ())
 
     @property
@@ -104,8 +104,8 @@ class StudyRequest:
 
 @dataclass(frozen=True)
 class SideFigures:
-    """One side. ``changes``, ``examples``: against the base; empty for the base. ``from_adapter``: of a form, against
-    the adapter on the base. ``missing``: answers without a score."""
+    """The figures of one side. ``changes``, ``examples``: against the base; empty for the base. ``from_adapter``: the
+    changes of a merged or quantised form against the adapter on the base. ``missing``: answers without a score."""
 
     side: AnsweringSide
     levels: tuple[CategoryLevel, ...]
@@ -118,8 +118,8 @@ class SideFigures:
 
 @dataclass(frozen=True)
 class StudyEvaluation:
-    """``texts``: of the prompts of the examples, by id. ``earlier_looks``: evaluations of this study on the same
-    prompts of the split that this workspace has already. ``taken_over``: files of answers that earlier ones had."""
+    """``texts``: the prompts of the examples, by id. ``earlier_looks``: how many evaluations of the same prompts and
+    split this workspace already has. ``taken_over``: how many files of answers come from earlier evaluations."""
 
     request: StudyRequest
     sides: tuple[SideFigures, ...]
@@ -204,7 +204,7 @@ def _ask(
 
 
 class Identities:
-    """Names a side's answers with a seed by all that decides them."""
+    """Digests of everything that the answers of a side and seed depend on, which identify their file."""
 
     def __init__(self, request: StudyRequest) -> None:
         from probes.run.worker import environment
@@ -229,7 +229,7 @@ class Identities:
 
 
 def _figures(side: AnsweringSide, answers: Mapping[AnsweringSide, Answers], confidence: float) -> SideFigures:
-    """The figures of one side, from the answers of all."""
+    """The figures of one side, from the answers of all sides."""
     given = answers[side]
     own = [answer for by_seed in given.values() for answer in by_seed]
     base = next(answers[one] for one in answers if one.adapter is None)
@@ -254,7 +254,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _earlier_looks(request: StudyRequest, runs: Path) -> int:
-    """Complete evaluations of this study on this split and these prompts."""
+    """The number of complete evaluations in this workspace on the same prompts and split."""
     prompts, looks = rows_digest(request.material.prompt_file), 0
     for path in runs.glob(f"evaluation-*/{FIGURES}"):
         try:

@@ -1,9 +1,8 @@
-"""An endpoint of chat or text completions, spoken to through the openai client: any server of that dialect will do.
+"""A client for any server with OpenAI's chat or text completions, on top of the openai package.
 
-OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. A call takes at most one
-timeout, with all that is tried within it: it is repeated after a lost connection, 408, 409, 429 and 5xx while there is
-time, and without a schema at a server that cannot answer with one. Whatever else goes wrong is one NoReply
-(no_reply.py). An Endpoint may be used from several threads.
+OPENAI_BASE_URL and OPENAI_API_KEY give its address and key; local servers need no key. A call and its retries take at
+most one timeout. It is retried after a lost connection, 408, 409, 429 and 5xx, and without a schema if the server
+cannot answer with one. Any other failure raises NoReply (no_reply.py). An Endpoint may be used from several threads.
 """
 
 import json
@@ -37,7 +36,7 @@ FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client cannot be made without a key
 START_SECONDS = 20.0  # a server that takes longer to list its models counts as down
 FIRST_PAUSE = 0.5  # seconds before a call is repeated; each next pause is twice as long
-SURE = 2  # after so many of them, each answered without the schema, they are no outage
+FAILURES_WITH_SCHEMA = 2  # this many 500s for requests that succeed without the schema are no outage
 
 _MESSAGE_TOKENS = 16  # more than a chat template adds to a message
 
@@ -46,9 +45,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSettings:
-    """How a model is asked. ``timeout``: seconds of a call; ``late_remedy``: ends the message for a call that takes
-    longer. ``remedy``: ends the message for an endpoint that cannot be used. ``retries``: how often a call is repeated
-    within its timeout."""
+    """How a model is asked. ``timeout``: seconds for a call with its retries, of which it has ``retries`` at most.
+    Error messages end with ``late_remedy`` after a timeout, and with ``remedy`` if the endpoint cannot be used."""
 
     timeout: float = 60.0
     late_remedy: str = ""
@@ -101,14 +99,14 @@ class Endpoint:
         self._answered_with_schema, self._failures_with_schema = False, 0
 
     def check(self) -> None:
-        """EndpointUnavailable unless it lists the model or answers one short question."""
+        """EndpointUnavailable unless the server lists the model or answers one short question."""
         try:
             self.ping()
         except NoReply as error:
             raise self.unavailable(error) from None
 
     def ping(self) -> None:
-        """Like ``check``, but raises NoReply, which says whether waiting helps."""
+        """Like ``check``, but raises NoReply, whose kind says whether waiting helps."""
         if self.model in (listed := self._listed()):
             return
         try:
@@ -202,10 +200,10 @@ class Endpoint:
         limit: float | None = None,
         retries: int | None = None,
     ) -> T:
-        """The result of a call, which is given the moment at which it must end. Any exception of the server or the
-        client becomes a NoReply; before that, the call is repeated while that may help and there is time.
+        """The result of ``call``, whose argument is its deadline on the monotonic clock. It is retried while that may
+        help and there is time; then any exception of the server or the client becomes a NoReply.
 
-        limit, retries: instead of those of the settings. seconds: what is left of the limit.
+        limit, retries: replace the timeout and the retries of the settings. seconds: what is left of the limit.
         """
         limit = self._settings.timeout if limit is None else limit
         end, pause = time.monotonic() + (limit if seconds is None else seconds), FIRST_PAUSE
@@ -273,11 +271,11 @@ class Endpoint:
         raise NoReply(refusal.why if refusal else "no dialect is left to try", "refused")
 
     def _remember(self, accepted: Dialect, refusal: Refusal, note: Callable[[str], None]) -> None:
-        """Do not try the dialects before the accepted one again, unless the refusal may have had another reason: it
-        names no option, at a server that has answered with a schema before, or it is the first 500, which may pass."""
+        """From now on, skip the dialects before the accepted one, unless they may have failed for another reason: the
+        refusal names no option and the server has answered with a schema before, or it is the first 500."""
         with self._lock:
             self._failures_with_schema += refusal.may_pass
-            passing = refusal.may_pass and self._failures_with_schema < SURE
+            passing = refusal.may_pass and self._failures_with_schema < FAILURES_WITH_SCHEMA
             known = self._answered_with_schema and not refusal.names_an_option
             if accepted not in self._dialects or passing or known:
                 return
@@ -322,7 +320,7 @@ class Endpoint:
         return EndpointUnavailable(f"the endpoint at {url} cannot be used ({why}); {remedy or start}")
 
     def _no_completion(self, response: object) -> NoReply:
-        """The failure of a response with status 200 without a completion: the error that it reports, or "down"."""
+        """The failure for a response that has status 200 and no completion: the error that it reports, or "down"."""
         error = reported_error(response)
         if error is None:
             return NoReply("what it sent is no completion", "down")

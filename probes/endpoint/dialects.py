@@ -19,13 +19,13 @@ class Dialect:
 
     @property
     def limit(self) -> str:
-        """Its name for the limit of tokens."""
+        """The name of its option for the most tokens of a completion."""
         return "max_tokens" if "max_tokens" in self.options else "max_completion_tokens"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question. ``more``: further options of its request. ``note``: is told what the server cannot do."""
+    """One question. ``more``: further options of its request. ``note``: gets a line on what the server cannot do."""
 
     messages: Sequence[ChatMessage]
     response_format: Mapping[str, Any] | None
@@ -44,7 +44,7 @@ class ChatRequest:
 
 
 def dialects(temperature: float, max_tokens: int) -> tuple[Dialect, ...]:
-    """All of them, in the order in which they are tried."""
+    """All dialects, in the order in which they are tried."""
     usual: Mapping[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     reasoning = {"max_completion_tokens": max_tokens}
     return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
@@ -52,7 +52,8 @@ def dialects(temperature: float, max_tokens: int) -> tuple[Dialect, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a server refused a dialect. ``may_pass``: it may be an outage. ``names_an_option``: its message does."""
+    """Why a server refused a dialect. ``may_pass``: it may be an outage. ``names_an_option``: whether the server's
+    message names an option of the request."""
 
     why: str
     may_pass: bool

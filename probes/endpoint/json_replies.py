@@ -1,4 +1,4 @@
-"""JSON that a language model writes: how it is asked for, and how it is read, which is strictly or else repaired."""
+"""JSON that a language model writes: schemas to request it, a strict parser, and a parser that repairs it."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from common.wording import one_line
 
-LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for so many braces, and minutes for eight times more
+LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for this many braces, and minutes for 65536
 
 
 class Ambiguous(Exception):
@@ -29,7 +29,7 @@ def strict_json(text: str) -> object:
     """Parse the text, or else what is between its outermost braces; None if neither is JSON."""
     for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
         try:
-            parsed: object = json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+            parsed: object = json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_with_unique_keys)
         except (ValueError, RecursionError):
             continue
         return parsed if parsed is not None else []  # a bare null is JSON, but no object
@@ -61,7 +61,7 @@ def _no_constant(name: str) -> float:
     raise Ambiguous(f"{name} is not a JSON number")
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Ambiguous for a repeated key, of which json.loads would keep the last."""
     found: dict[str, Any] = {}
     for name, value in pairs:

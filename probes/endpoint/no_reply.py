@@ -1,4 +1,4 @@
-"""Why an endpoint gave no completion: an exception with one line for people, and what kind of failure it is."""
+"""NoReply, the exception for an endpoint that gave no completion, and the kinds of failure."""
 
 import contextlib
 import math
@@ -9,15 +9,15 @@ import openai
 
 NoReplyKind = Literal["busy", "down", "late", "denied", "refused", "odd"]
 """Worth a retry: "busy" (429), "down" (no connection, 408, 409, 5xx, no completion in the response), "late" (no answer
-within the timeout). "denied": every question is refused (key, credit, model). "refused": this question is. "odd": the
-completion is not one that can be used."""
+within the timeout). "denied": every question is refused (key, credit, model). "refused": this question is refused.
+"odd": the completion cannot be used."""
 
 
 class NoReply(Exception):
     """There is no completion; the message says why in one line, without the key.
 
     ``retry_after``: seconds, if the server gave them. ``status``: of the HTTP response, 0 if there was none. ``sent``:
-    whether the request may have reached the server. ``remedy``: ends the message, if this failure has one of its own.
+    whether the request may have reached the server. ``remedy``: a remedy for this failure, at the end of the message.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class NoReply(Exception):
 
 
 def kind_of(error: Exception) -> NoReplyKind:
-    """The kind of failure that an exception of the client is."""
+    """The kind of failure of an exception of the openai client."""
     if isinstance(error, openai.APIConnectionError):
         return "late" if isinstance(error, openai.APITimeoutError) and reached(error) else "down"
     return status_kind(error.status_code, error.code) if isinstance(error, openai.APIStatusError) else "odd"
 
 
 def status_kind(status: int, code: object) -> NoReplyKind:
-    """The kind of failure of an HTTP status, or of a code by name; "down" for a status that is not known (0)."""
+    """The kind of failure of an HTTP status or an error code of OpenAI's API; "down" for an unknown status (0)."""
     if status in (401, 402, 403, 404) or code == "insufficient_quota":
         return "denied"
     if status == 429 or code == "rate_limit_exceeded":
@@ -68,8 +68,8 @@ def status_kind(status: int, code: object) -> NoReplyKind:
 
 
 def reported_error(completion: object) -> Mapping[str, Any] | None:
-    """The error that a response with status 200 reports: gateways do that for a rate limit or an outage behind them, as
-    an ``error`` object beside the choices or in one; vLLM as a response whose ``object`` is "error"."""
+    """The error in a response with status 200. Gateways report a rate limit or an outage behind them as an ``error``
+    object beside the choices or in the first one; vLLM sends a response whose ``object`` is "error"."""
     choices = getattr(completion, "choices", None) or [None]
     for holder in (completion, choices[0]):
         error = getattr(holder, "error", None)
@@ -88,7 +88,7 @@ def reached(error: Exception) -> bool:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the request may be made again at once. A server may say that it may not."""
+    """Whether the failure may pass, so that a retry makes sense; a server may forbid one (x-should-retry)."""
     if isinstance(error, openai.APIStatusError) and error.response.headers.get("x-should-retry") == "false":
         return False
     return kind_of(error) in ("busy", "down")

@@ -1,4 +1,4 @@
-"""Calls to a server that may be down or busy: several at once, with an exponential backoff that has an end."""
+"""Concurrent calls to a server that may be down or busy, with exponential backoff and a limit on the outage."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ class Backoff:
         self._over: BaseException | None = None
 
     def pause(self) -> None:
-        """Return when the server may be asked; EndpointUnavailable when the outage has lasted too long."""
+        """Wait until the server may be asked again; EndpointUnavailable when the outage has lasted too long."""
         with self._change:
             while self._over is None and (left := self._until - time.monotonic()) > 0:
                 self._change.wait(min(left, LONGEST_WAIT))
@@ -51,7 +51,7 @@ class Backoff:
                 raise self._over
 
     def _remind(self) -> None:
-        """Once a minute, note that a long Retry-After goes on."""
+        """Once a minute, note that a long Retry-After is not over."""
         now = time.monotonic()
         if now < self._until and now - self._noted >= LONGEST_WAIT:
             self._noted = now
@@ -99,7 +99,7 @@ class Backoff:
 def run_concurrently(
     asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, backoff: Backoff, name: str
 ) -> dict[Q, T]:
-    """Make the calls, several at a time. The first exception ends all, after the calls in flight."""
+    """Ask every question, several at a time. After the first exception, calls in flight end and no others begin."""
     if not asked:
         return {}
     with ThreadPoolExecutor(min(concurrency, len(asked)), name) as pool:

@@ -43,10 +43,10 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a session may spend on judging. Sent to the workers. ``file`` counts what was spent.
+    """What a session may spend on judging. Sent to the workers. ``file``: the database of what was spent.
 
-    ``dollars``: for judging since the session began; None for no limit. The machine costs ``dollars_per_hour`` of them
-    from ``since``, seconds of the monotonic clock, which all processes of a machine share.
+    ``dollars``: the session's budget; None for no limit. The machine uses it up, too, by ``dollars_per_hour`` since the
+    time ``since`` on the monotonic clock, which all processes of a machine share.
     """
 
     file: Path
@@ -56,14 +56,14 @@ class Allowance:
     since: float = 0.0
 
     def limit(self) -> float | None:
-        """The limit in dollars now."""
+        """Dollars that judging may have cost by now."""
         if self.dollars is None:
             return None
         return self.dollars - self.dollars_per_hour * max(0.0, time.monotonic() - self.since) / 3600
 
 
 class SpendingMeter:
-    """Counts the calls of one scoring and books them on an allowance, if any. Safe for threads."""
+    """Counts what scoring one probe costs, and books it on an allowance, if any. Safe for threads."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance, self._spent, self._pending = allowance, NO_USAGE, 0
@@ -90,8 +90,8 @@ class SpendingMeter:
 
     @contextlib.contextmanager
     def call(self, at_most: float) -> Iterator[list[Usage]]:
-        """Reserve ``at_most`` dollars for one call; the block appends what it used. BudgetSpent if the call could pass
-        the limit and no call in flight can give money back."""
+        """Reserve ``at_most`` dollars for one call; the block appends what it used. BudgetSpent if the call could
+        exceed the limit and no call in flight can free reserved money."""
         taken: list[Usage] = []
         self._reserve(at_most)
         try:

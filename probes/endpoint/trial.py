@@ -18,7 +18,8 @@ class Trial:
     """``failure``: why there was no reply, with the remedy; "" if there was one. ``said``: the first line of the reply,
     shortened. ``problem``: what is wrong with the reply; "" if nothing is. ``schema_refused``: why the
     server gave it without the schema; "" if it had one. ``dollars``: what the question cost, or may have, by the
-    study's prices. ``repeated``: how many answers of a server of answers were the same alone and together.
+    study's prices. ``repeated``: for a server of ``[serving]``, how many answers were the same when its questions were
+    asked one by one and all at once.
     """
 
     role: str

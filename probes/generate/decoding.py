@@ -1,7 +1,7 @@
 """Decodes several continuations of each prompt, on any causal language model of transformers.
 
-The prompt is computed once for all of its continuations, and a row that has ended leaves the batch, which ``generate``
-does not do. Nothing of the model's own generation config applies: what shapes a draw is in ``choose`` and ``is_over``.
+Unlike transformers' ``generate``, this computes a prompt once for all its continuations, and drops rows that have
+ended. The model's generation config is ignored: ``choose`` draws the tokens, and ``is_over`` decides where a row ends.
 """
 
 import inspect
@@ -13,15 +13,15 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 Choose: TypeAlias = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""The next tokens [rows], from logits [rows, vocabulary], the numbers of the rows [rows], and how many tokens each row
-has drawn."""
+"""Draws the next token of each row [rows] from logits [rows, vocabulary], the indices of the rows [rows], and the
+number of tokens that each row has drawn so far."""
 IsOver: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-"""Which rows end with their last token [rows], from all tokens of the rows, padded on the left [rows, length]."""
+"""Whether each row ends with its last token, bool [rows], from token ids [rows, length], padded on the left."""
 BeforePass: TypeAlias = Callable[[torch.Tensor], None]
-"""Is told, before each forward pass, the number of the prompt of each of its rows [rows]."""
+"""Called before each forward pass with the index of each row's prompt [rows]."""
 
 MOST_ENDED = 0.25
-"""Share of a batch's rows that may have ended before they leave it: each time the rest of the cache is copied."""
+"""Rows that have ended are dropped when they are this share of the batch: dropping rows copies the others' cache."""
 ROOM = 32
 """Tokens by which a buffer of keys and values grows."""
 
@@ -36,8 +36,8 @@ def decode(
     most: int,
     before_pass: BeforePass = lambda _: None,
 ) -> list[list[int]]:
-    """The tokens behind each prompt, at most ``most``, with the one that ends them. ``copies``: how many rows each
-    prompt has, side by side."""
+    """The generated token ids of each row: at most ``most``, including the token that ends it. ``copies``: rows per
+    prompt, which are adjacent."""
     batch = _Batch(model, prompts, before_pass)
     batch.keep(torch.arange(len(prompts)).repeat_interleave(torch.tensor(copies)))
     drawn: list[list[int]] = [[] for _ in range(sum(copies))]
@@ -62,7 +62,7 @@ def decode(
 
 
 class _Batch:
-    """Rows of tokens, padded on the left, with the model's cache; ``logits`` [rows, vocabulary]: of the next token."""
+    """Token rows, padded on the left, their cache, and the ``logits`` [rows, vocabulary] of the next token."""
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], before_pass: BeforePass) -> None:
         width = max(map(len, prompts))
@@ -72,7 +72,7 @@ class _Batch:
         self.prompts = torch.arange(len(prompts), device=model.device)
         self.ids, self.mask = (torch.tensor(values, device=model.device) for values in (padded, mask))
         bare = model.get_base_model() if hasattr(model, "peft_config") else model
-        known = inspect.signature(type(bare).forward).parameters  # a trainer may have replaced that of the object
+        known = inspect.signature(type(bare).forward).parameters  # a trainer may have replaced the object's own
         self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
         self.takes_positions = "position_ids" in known
         self.cache_name = "past_key_values" if "past_key_values" in known else "cache_params"
@@ -80,7 +80,7 @@ class _Batch:
         self.compute()
 
     def compute(self) -> None:
-        """The logits behind the tokens that the model has not seen yet: all of a prompt, then one."""
+        """One forward pass over the tokens that are not in the cache: at first the prompts, later one token per row."""
         seen = 0 if self.cache is None else self.ids.shape[1] - 1
         options: dict[str, Any] = dict(self.last_only)
         if self.cache is not None:
@@ -102,7 +102,7 @@ class _Batch:
         self.mask = torch.cat([self.mask, torch.ones_like(tokens[:, None])], dim=1)
 
     def keep(self, places: torch.Tensor) -> None:
-        """Only these rows, in this order; a place may come more than once."""
+        """Keep the rows at these places, in this order; a place may occur more than once."""
         places = places.to(self.ids.device)
         self.ids, self.mask, self.logits = self.ids[places], self.mask[places], self.logits[places]
         self.prompts = self.prompts[places]
@@ -110,11 +110,11 @@ class _Batch:
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values in buffers with room for more tokens; DynamicLayer copies all of them for each token."""
+    """Keys and values in buffers with spare room; DynamicLayer would copy all of them for each new token."""
 
     @classmethod
     def of(cls, layer: DynamicLayer) -> "_Layer":
-        """A layer with the content of that layer."""
+        """The same keys and values in a layer of this class."""
         made = cls()
         made.__dict__.update(vars(layer))
         return made

@@ -1,8 +1,8 @@
-"""Whether a server answers the same when it is asked one question at a time and all of them at once.
+"""Checks whether a server gives the same greedy answers one by one and all at once.
 
-A server computes the answers that it gives at the same time as one batch, and rounding depends on the batch's size
-(https://thinkingmachines.ai/blog/defeating-nondeterminism-in-llm-inference/), so that greedy answers part at the first
-token where two are nearly as likely. vLLM's VLLM_BATCH_INVARIANT=1 prevents it.
+A server computes concurrent answers as one batch, and rounding depends on the batch size
+(https://thinkingmachines.ai/blog/defeating-nondeterminism-in-llm-inference/), so greedy answers diverge where two
+tokens are almost equally likely. vLLM's VLLM_BATCH_INVARIANT=1 prevents this.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,9 @@ QUESTIONS = 8
 
 
 def same_answers(ask: Callable[[str], str], prompts: Sequence[str]) -> tuple[int, int]:
-    """How many answers were the same alone and together, and of how many. ``ask``: a greedy answer; may be called from
-    several threads, and what it raises is raised here. Two prompts at least are needed, else nothing is asked."""
+    """(equal, asked): how many answers were equal when asked one by one and all at once, and how many were compared.
+    (0, 0) for fewer than two different prompts. ``ask`` returns a greedy answer; it is called from several threads, and
+    its exceptions pass through."""
     asked = list(dict.fromkeys(prompts))[:QUESTIONS]
     if len(asked) < 2:
         return 0, 0

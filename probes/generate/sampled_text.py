@@ -24,7 +24,7 @@ class SampledText:
 
 
 def tokens_of(answers: Iterable[SampledText]) -> int | None:
-    """How many were generated for all answers; None if one was not counted."""
+    """The generated tokens of all answers together; None if the tokens of one are unknown."""
     counts = [one.tokens for one in answers]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None

@@ -54,7 +54,7 @@ def _signed(value: int) -> int:
 def generate(
     model: Any, renderer: Renderer, questions: Sequence[RenderedPrompt], sampling: Sampling
 ) -> list[list[str]]:
-    """The texts of ``sample`` alone."""
+    """Like ``sample``, but only the texts."""
     return [[one.text for one in own] for own in sample(model, renderer, questions, sampling)]
 
 
@@ -68,7 +68,8 @@ def sample(
 
 @dataclass(frozen=True, slots=True)
 class AdapterQuestions:
-    """What one adapter is asked. Those that are asked together differ in samples and seed alone."""
+    """The questions to one adapter. Adapters that are asked together have equal ``sampling`` except ``samples`` and
+    ``seed``."""
 
     questions: Sequence[RenderedPrompt]
     sampling: Sampling
@@ -80,55 +81,54 @@ def sample_each(
     asked: Sequence[AdapterQuestions],
     carry: Callable[[torch.Tensor], None] = lambda _: None,
 ) -> Iterator[list[list[SampledText]]]:
-    """The answers of each that is asked, in order, as soon as they are complete.
+    """The answers of each adapter, in the order of ``asked``, as soon as they are complete.
 
-    Rows of several share a forward pass of at most ``batch_size`` rows; ``carry`` is told before each pass to which of
-    ``asked`` each of its rows belongs. Prompts of like lengths come together, so that a pass pads little.
+    Adapters share forward passes of at most ``batch_size`` rows; before each pass, ``carry`` gets the index in
+    ``asked`` of each row's adapter [rows]. Prompts of similar length share a pass, which saves padding.
     """
     ends = _end_tokens(model, renderer)
     answers: list[list[list[SampledText]]] = [[[] for _ in one.questions] for one in asked]
-    turns = [turn for number, one in enumerate(asked) for turn in _turns(number, one)]
-    missing, told = Counter(turn.number for turn in turns), 0
-    for together in _passes_of(turns, asked[0].sampling.batch_size):
+    groups = [group for adapter, one in enumerate(asked) for group in _groups(adapter, one)]
+    missing, done = Counter(group.adapter for group in groups), 0
+    for together in _passes_of(groups, asked[0].sampling.batch_size):
         drawn = _drawn(model, renderer, asked, together, ends, carry)
-        for turn, rows in zip(together, drawn, strict=True):
-            question = asked[turn.number].questions[turn.place]
-            answers[turn.number][turn.place] += [_sampled(renderer, question, ids, ends) for ids in rows]
-            missing[turn.number] -= 1
-        while told < len(asked) and not missing[told]:
-            yield answers[told]
-            told += 1
+        for group, rows in zip(together, drawn, strict=True):
+            question = asked[group.adapter].questions[group.question]
+            answers[group.adapter][group.question] += [_sampled(renderer, question, ids, ends) for ids in rows]
+            missing[group.adapter] -= 1
+        while done < len(asked) and not missing[done]:
+            yield answers[done]
+            done += 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    """Some samples of one question: ``number`` is of those that are asked, ``place`` of the question."""
+class _SampleGroup:
+    """Samples of one question that are drawn in one pass. ``adapter``, ``question``: their indices."""
 
-    number: int
-    place: int
+    adapter: int
+    question: int
     samples: range
 
 
-def _turns(number: int, asked: AdapterQuestions) -> Iterator[_Turn]:
-    """By the length of the prompt: rising and falling by turns, so that neighbours are alike also where the questions
-    to one adapter end and those to the next begin. More samples than a pass may have rows are drawn in several turns.
-    """
+def _groups(adapter: int, asked: AdapterQuestions) -> Iterator[_SampleGroup]:
+    """Sorted by the length of the prompt: ascending for one adapter and descending for the next, so that prompts of
+    similar length are also neighbours where one adapter's questions end. A group has at most ``batch_size`` samples."""
     questions, most = asked.questions, asked.sampling.batch_size
     places = sorted(range(len(questions)), key=lambda place: (len(questions[place].ids), place))
     samples = range(asked.sampling.samples)
-    for place in places[::-1] if number % 2 else places:
+    for place in places[::-1] if adapter % 2 else places:
         for start in samples[::most]:
-            yield _Turn(number, place, samples[start : start + most])
+            yield _SampleGroup(adapter, place, samples[start : start + most])
 
 
-def _passes_of(turns: Sequence[_Turn], most: int) -> Iterator[list[_Turn]]:
-    """The turns in order, as many together as have ``most`` rows."""
-    together: list[_Turn] = []
-    for turn in turns:
-        if together and sum(len(one.samples) for one in together) + len(turn.samples) > most:
+def _passes_of(groups: Sequence[_SampleGroup], most: int) -> Iterator[list[_SampleGroup]]:
+    """The groups of each forward pass, in order, with at most ``most`` rows together."""
+    together: list[_SampleGroup] = []
+    for group in groups:
+        if together and sum(len(one.samples) for one in together) + len(group.samples) > most:
             yield together
             together = []
-        together.append(turn)
+        together.append(group)
     if together:
         yield together
 
@@ -142,36 +142,36 @@ def _drawn(
     model: Any,
     renderer: Renderer,
     asked: Sequence[AdapterQuestions],
-    turns: Sequence[_Turn],
+    groups: Sequence[_SampleGroup],
     ends: frozenset[int],
     carry: Callable[[torch.Tensor], None],
 ) -> list[list[list[int]]]:
-    """The ids that were drawn in each turn, indexed [turn][sample]."""
-    questions = [asked[turn.number].questions[turn.place] for turn in turns]
-    seeds = [asked[turn.number].sampling.seed for turn in turns]
+    """The token ids that were drawn, indexed [group][sample][token]."""
+    questions = [asked[group.adapter].questions[group.question] for group in groups]
+    seeds = [asked[group.adapter].sampling.seed for group in groups]
     keys = [
         row_key(seed, question.text, sample)
-        for turn, question, seed in zip(turns, questions, seeds, strict=True)
-        for sample in turn.samples
+        for group, question, seed in zip(groups, questions, seeds, strict=True)
+        for sample in group.samples
     ]
-    numbers = torch.tensor([turn.number for turn in turns], device=model.device)
+    adapters = torch.tensor([group.adapter for group in groups], device=model.device)
     sampling = asked[0].sampling
     rows = iter(
         decode(
             model,
             [question.ids for question in questions],
-            [len(turn.samples) for turn in turns],
+            [len(group.samples) for group in groups],
             _choice(sampling, torch.tensor(keys, dtype=torch.int64, device=model.device)),
             _ending(renderer, ends, model.device),
             sampling.max_new_tokens,
-            lambda prompts: carry(numbers[prompts]),
+            lambda prompts: carry(adapters[prompts]),
         )
     )
-    return [[next(rows) for _ in turn.samples] for turn in turns]
+    return [[next(rows) for _ in group.samples] for group in groups]
 
 
 def _choice(sampling: Sampling, keys: torch.Tensor) -> Choose:
-    """Draws with the random numbers of these keys, one for each row."""
+    """Draws each row's next token with the random numbers of its key; ``keys``: int64 [rows]."""
     warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
     if sampling.top_k:
         warpers.append(TopKLogitsWarper(sampling.top_k))
@@ -207,7 +207,7 @@ def _ending(renderer: Renderer, ends: frozenset[int], device: Any) -> IsOver:
 
 
 def _end_tokens(model: Any, renderer: Renderer) -> frozenset[int]:
-    """Those of the rendering, and those of the model's own generation config (chat models have several)."""
+    """The end tokens of the prompt format and of the model's generation config (chat models have several)."""
     own = model.generation_config.eos_token_id
     own = own if isinstance(own, list) else [own]
     return frozenset([*renderer.stop.ids, *(token for token in own if token is not None)])

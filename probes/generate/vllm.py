@@ -32,11 +32,9 @@ from probes.rendering.renderer import AnswerEnds, RenderedPrompt
 T = TypeVar("T")
 Request = tuple[Mapping[str, Any], Mapping[str, Any]]
 """The options of the openai client, and the extra fields of the request."""
-ATTEMPTS = 2  # how often a request is made whose reply is not a completion
-FAILURES_BEFORE_CHECK = 5  # after so many failures of one answer, the server is asked whether it fails for all
-FINAL_ATTEMPT = (
-    1000  # failures of an answer that is asked for once more, because the server answered something else since
-)
+ATTEMPTS = 2  # at a request whose replies are no completions
+FAILURES_BEFORE_CHECK = 5  # after this many failures of one request, the server gets another one as a check
+FINAL_ATTEMPT = 1000  # the count of failures is set to this when only one more attempt is left
 
 
 class ServerBroken(Exception):
@@ -49,8 +47,8 @@ class ServerRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServedAdapter:
-    """An adapter as the server knows it. Its name holds the probe and a digest of the weights: vLLM caches prompts by
-    the adapter's name, and other weights under that name would get cached results of these."""
+    """An adapter as the server knows it. The name contains the probe and a digest of the weights: vLLM caches prompts
+    by the adapter's name, so other weights under the same name would get wrong cached results."""
 
     probe: str
     name: str
@@ -95,8 +93,8 @@ class AnswerServer:
             return self._ask_all(served, questions, stop, sampling, backoff)
 
     def try_once(self, prompts: Sequence[str]) -> Trial:
-        """Have the base answer some prompts greedily, without an adapter, alone and together. A study with
-        ``batch_invariant`` is told of answers that differ as of a failure."""
+        """Have the base answer some prompts greedily, without an adapter, one by one and all at once. Different answers
+        are a failure if the study sets ``batch_invariant``."""
         said: list[str] = []
 
         def ask(prompt: str) -> str:
@@ -257,7 +255,7 @@ class AnswerServer:
         if failures >= FAILURES_BEFORE_CHECK and self._answers_others():
             backoff.worked()
             if failures > FINAL_ATTEMPT:
-                raise ServerBroken(f"the server answers others and not this: {error}") from None
+                raise ServerBroken(f"the server answers other requests but not this one: {error}") from None
             return True  # it may have come back a moment ago
         backoff.failed(str(error), error.retry_after)
         return False
@@ -279,8 +277,8 @@ KEY_OR_URL = (
     "[serving]"
 )
 NO_LOADING = (
-    "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and where it sees another disk, say with "
-    "adapters under [serving] where the folder runs/ is there"
+    "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True; if it has another path to the folder "
+    "runs/, set adapters under [serving] to that path"
 )
 
 INVARIANT = "start vLLM with VLLM_BATCH_INVARIANT=1, or take batch_invariant out of [serving]"
@@ -288,12 +286,12 @@ GREEDY = {"max_tokens": 32, "temperature": 0.0}
 
 
 def _repeated(same: int, asked: int) -> str:
-    return f"{same} of {asked} answers were the same alone and together" if asked else ""
+    return f"{same} of {asked} answers were the same one by one and all at once" if asked else ""
 
 
 def request(sampling: Sampling, seed: int, stop: AnswerEnds) -> Request:
-    """OpenAI's options and vLLM's own. All options of sampling are named, or the server would use its model's
-    defaults."""
+    """OpenAI's options and vLLM's own. All sampling options are given, since the server would take missing ones from
+    the model's generation config."""
     options: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,

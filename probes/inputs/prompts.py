@@ -115,8 +115,8 @@ def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
             if near is not None:
                 raise BadInput(
                     f"{path}: splits must be disjoint and {prompt.split} prompt {prompt.id!r} is {near[1]:.2f} similar "
-                    f"to {near[0].split} prompt {near[0].id!r} (1 is equal but for case, spaces and punctuation, or "
-                    "holds it); keep one of them, or make them two tasks"
+                    f"to {near[0].split} prompt {near[0].id!r} (1: equal except for case, spaces and punctuation, or "
+                    "one contains the other); keep one of them, or make them two tasks"
                 )
 
 
@@ -125,7 +125,7 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
         if not isinstance(row.get(column), str) or not row[column]:
             raise BadInput(f"it has no text in {column!r}; every prompt row needs one")
     if row["category"] == "overall":
-        raise BadInput("the category 'overall' is the mean of all; name this one otherwise")
+        raise BadInput("the category 'overall' is the mean of all categories; give this one another name")
     if row["split"] not in SPLITS:
         raise BadInput(f"it has split={row['split']!r}; use one of {', '.join(SPLITS)}")
     checks = {} if row.get("checks") is None else row["checks"]

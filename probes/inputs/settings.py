@@ -66,7 +66,7 @@ class ModelSettings(Section):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
     """Arguments of the chat template, such as enable_thinking = false."""
     date: datetime.date = Field(FIXED_DATE, exclude_if=lambda day: day == FIXED_DATE)
-    """What a chat template that asks for today's date is given."""
+    """The date for chat templates that ask for today's."""
     adapter: str | None = Field(None, exclude_if=lambda folder: folder is None)
     """Folder of a LoRA adapter that is part of the base, such as one of supervised fine-tuning."""
     trust_remote_code: bool = False
@@ -135,7 +135,7 @@ class HarvestSettings(Section):
     samples: int = Field(4, ge=1)
     """Answers per prompt."""
     seeds: int = Field(2, ge=1)
-    """Pairs of a confirmation whose adapters answer, the first that were measured."""
+    """How many seeds of a confirmation are harvested, the first that were measured; both sides' adapters answer."""
     margin: float = Field(1.0, gt=0, le=10)
     """Points by which a chosen answer must score higher than the rejected one."""
 
@@ -198,7 +198,7 @@ class ProbeSettings(Section):
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 2:
             raise ValueError(
                 f"seeds={list(self.seeds)} must be two or more different numbers, or the spread between training "
-                "seeds cannot be seen; use [42, 123, 7]"
+                "seeds cannot be measured; use [42, 123, 7]"
             )
         return self
 
@@ -215,7 +215,7 @@ class ServingSettings(Section):
     """Whether the server's answers must not depend on what else it answers: a vLLM with VLLM_BATCH_INVARIANT=1. Part of
     the probe key; ``nightlane check STUDY`` and ``doctor STUDY`` refuse a server whose answers do."""
     adapters: str = Field("", exclude=True)
-    """Where the server sees the folder runs/; empty if where it is here."""
+    """The server's path of the folder runs/; empty if it is the same as on this machine."""
     concurrency: int = Field(64, ge=1, le=1024, exclude=True)
     """Requests at once, per worker."""
     timeout: float = Field(300.0, gt=0, le=3600, exclude=True)
@@ -227,11 +227,11 @@ class ServingSettings(Section):
     def _a_server_has_a_model(self) -> "ServingSettings":
         if (self.kind == "endpoint") != bool(self.model):
             raise ValueError(
-                f"an endpoint has a model, a local worker none; this is kind={self.kind!r}, model={self.model!r}; "
-                'set kind = "endpoint" and model, the base model\'s name at the server, or neither'
+                f'kind = "endpoint" needs a model and "local" takes none, and this is kind={self.kind!r}, '
+                f'model={self.model!r}; set kind = "endpoint" and model, the name at the server, or neither'
             )
         if self.batch_invariant and self.kind != "endpoint":
-            raise ValueError("batch_invariant=true is for a server, and no server answers; leave it out")
+            raise ValueError('batch_invariant=true is for a server, and kind is "local"; leave it out')
         return self
 
 
@@ -244,7 +244,7 @@ MOVED = ("micro_batch", "generation_batch", "gradient_checkpointing")
 
 
 class MemorySettings(Section):
-    """How much of the work is in memory at once. No reading depends on it but for rounding and the draw of the dropout
+    """How much of the work is in memory at once. It changes readings only by rounding and by the draw of the dropout
     masks, so it is in no probe key (docs/gpu-and-memory.md)."""
 
     micro_batch: int = Field(8, ge=1)
@@ -261,7 +261,7 @@ class MemorySettings(Section):
         return next(rows for rows in range(most, 0, -1) if effective_batch % rows == 0)
 
     def halved(self, effective_batch: int) -> "MemorySettings":
-        """Half the rows that this recipe has at once, and half the answers; one at least."""
+        """Settings with half the rows that this recipe has at once, and half the answers; at least one of each."""
         rows, answers = self.rows_at_once(effective_batch) // 2, self.generation_batch // 2
         return self.model_copy(update={"micro_batch": max(1, rows), "generation_batch": max(1, answers)})
 
@@ -280,8 +280,8 @@ class RunnerSettings(MemorySettings):
     gpus_per_worker: int = Field(1, ge=1)
     """GPUs that hold one base together, for a base that does not fit on one. It is in the probe key if above 1."""
     address: str = ""
-    """Of the Ray cluster, "10.0.0.1:6379" say; without it, that in RAY_ADDRESS, or else one is started on this
-    machine. Only for kind = "ray"."""
+    """Address of the Ray cluster, such as "10.0.0.1:6379", for kind = "ray". Without it, RAY_ADDRESS counts; without
+    either, a cluster is started on this machine."""
     threads: int = Field(0, ge=0)
     """Threads per worker; 0 means one."""
     deadline: float = Field(3600.0, gt=0)

@@ -120,7 +120,8 @@ class SourceRows:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to its rows that the file does not say, in sentences."""
+        """Sentences about how its rows differ from the file: columns that are ignored, and prompts taken off
+        answers."""
         return tuple(note for note in (self.prompts_taken_off, self.passed_over) if note)
 
 

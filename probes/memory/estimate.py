@@ -9,22 +9,22 @@ from probes.model.placement import places
 
 GIB = 2**30
 PROCESS_GB = 0.59
-"""A worker on a CPU without its model: the interpreter and its libraries, 0.52 when they are imported and the rest with
-the first step (`python -m bench.memory`)."""
+"""GiB of a CPU worker without its model: 0.52 after the imports, the rest from the first step on
+(`python -m bench.memory`)."""
 KEPT_BY_ALLOCATOR = {"float32": 1.25, "bfloat16": 1.65, "float16": 1.65}
-"""On a CPU, the memory that a pass makes resident, relative to its tensors: freed blocks are not given back at once,
-and half precision is computed with copies in float32 (measured by `python -m bench.memory` with SmolLM2-135M)."""
+"""Resident memory of a pass on a CPU, relative to its tensors: the allocator keeps freed blocks for a while, and half
+precision is computed with float32 copies (measured by `python -m bench.memory` with SmolLM2-135M)."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Per weight: half a byte, and a quantised scale per block of 64."""
 STATE_BYTES = {"adamw_torch": 2.0, "adamw_8bit": 0.5, "paged_adamw_8bit": 0.5}
-"""Two moments of an optimizer, in units of a float32."""
+"""Size of the optimizer's two moments, in units of a float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """GiB; of several GPUs, those of the first, which has most. ``weights``: of the base; ``adapter``: its weights and
-    the optimizer's states; ``training``: activations, logits and gradients of a forward and backward pass;
-    ``answering``: the cache, logits and random numbers of a pass; ``process``: the interpreter and its libraries, on a
+    """In GiB; with several GPUs, of the first, which holds most. ``weights``: the base. ``adapter``: its weights and
+    the optimizer's states. ``training``: activations, logits and gradients of a forward and backward pass.
+    ``answering``: cache, logits and random numbers of a pass. ``process``: the interpreter and its libraries, on a
     CPU."""
 
     weights: float
@@ -35,12 +35,12 @@ class MemoryEstimate:
 
     @property
     def peak(self) -> float:
-        """The same as a reading's peak_gb: training and answering come one after the other."""
+        """Comparable to a reading's peak_gb. Training and answering come one after the other, so the larger counts."""
         return self.process + self.weights + self.adapter + max(self.training, self.answering)
 
     @property
     def largest(self) -> str:
-        """The part that a change of the settings would best make smaller."""
+        """The name of the largest part that settings can reduce."""
         parts = {"weights": self.weights, "training": self.training, "answering": self.answering}
         if self.training >= self.answering:
             del parts["answering"]
@@ -53,7 +53,7 @@ def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> Me
     """The estimate for a model of this configuration; no weights are read. RuntimeError or NotImplementedError if the
     model cannot be computed without data."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries, as where a worker trains
+        warnings.simplefilter("ignore")  # warnings of the libraries, which workers ignore, too
         return _estimate(config, work, trust_remote_code)
 
 
@@ -81,7 +81,7 @@ def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> MemoryEst
 
 
 def _weights(model: Any, work: Workload) -> tuple[float, int]:
-    """Bytes of the base, and of its largest quantised layer while it is computed with."""
+    """Bytes of the base, and of its largest quantised layer once it is dequantised for a computation."""
     import torch
 
     from probes.memory.training import bytes_of
@@ -93,5 +93,5 @@ def _weights(model: Any, work: Workload) -> tuple[float, int]:
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
     stored = sum(layer.weight.numel() for layer in layers)
     size = int(layers[0].weight.dtype.itemsize)
-    freed = 0 if work.device == "cpu" else stored * size  # on a CPU, what loading has taken stays resident
+    freed = 0 if work.device == "cpu" else stored * size  # on a CPU, memory taken for loading stays resident
     return whole - freed + stored * NF4_BYTES, max(layer.weight.numel() for layer in layers) * size

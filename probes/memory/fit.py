@@ -18,18 +18,18 @@ from probes.rendering.renderer import Renderer
 from probes.run.devices import device_groups, visible_devices
 
 CUDA_GB = 0.7
-"""What CUDA itself and the gaps between tensors take of a GPU, at least."""
+"""GiB of a GPU that CUDA itself and the gaps between tensors take, at least."""
 SESSION_GB = 0.5
-"""The session's own process, beside its workers."""
+"""GiB of the session's own process."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 Estimator = Callable[[Any, Workload, bool], MemoryEstimate]
 NOT_COMPUTED = (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError, KeyError)
-"""What a model raises that cannot be computed on tensors without data."""
+"""Exceptions of models that cannot run on tensors without data."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the workers run. ``room``: GiB of a GPU, or of the host without one. ``gpus``: of each worker."""
+    """Where the workers run. ``room``: GiB of one GPU, or of the host if there is none. ``gpus``: GPUs per worker."""
 
     device: str
     room: float
@@ -37,13 +37,13 @@ class Machine:
     gpus: int = 1
 
     def needs(self, peak: float) -> float:
-        """GiB of the room that probes of this peak take: on a GPU one probe, on the host those of all workers."""
+        """GiB that probes of this peak take: one probe on a GPU, or the probes of all workers on the host."""
         return peak * 1.05 + CUDA_GB if self.device == "cuda" else peak * self.workers + SESSION_GB
 
 
 @dataclass(frozen=True)
 class MemoryRemedy:
-    """What may be changed so that a probe fits, with what it changes."""
+    """Changes of the study's settings, and the workload and machine that result."""
 
     work: Workload
     machine: Machine
@@ -52,8 +52,8 @@ class MemoryRemedy:
 
 @dataclass(frozen=True)
 class Fit:
-    """The estimate of the starting recipe, of the largest recipe that the lanes can make, and what they need of the
-    machine. ``remedies``: the changes with which the starting recipe fits, and what it needs then; None if none do."""
+    """Estimates for the starting recipe and for the largest recipe that the lanes can make. ``remedies``: the changes
+    with which the starting recipe would fit, and the GiB that it would need; None if no changes help."""
 
     start: MemoryEstimate
     largest: MemoryEstimate

@@ -52,7 +52,7 @@ def build(config: Any, work: Workload, trust_remote_code: bool = False) -> Any:
 
 
 def with_layers(config: Any, number: int) -> Any:
-    """This configuration with so many of its layers."""
+    """The configuration with only its first ``number`` layers."""
     config = copy.deepcopy(config)
     text = config.get_text_config()
     text.num_hidden_layers = number
@@ -70,8 +70,8 @@ def adapter_size(model: Any, work: Workload) -> int:
 
 
 def train_peak(model: Any, work: Workload) -> int:
-    """Bytes at the peak of a forward and backward pass, gradients included, base and adapter not. The model is not
-    to be used afterwards."""
+    """Bytes at the peak of a forward and backward pass, with gradients but without the base and the adapter. The model
+    cannot be used afterwards."""
     if work.recipe.objective == "dpo":
         add_fused_lm_head(model, outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
     pass_peak = _recomputing_peak(model, work) if work.checkpointing else _plain_peak(model, work)
@@ -115,8 +115,8 @@ def _recomputing_peak(model: Any, work: Workload) -> int:
 
 
 def left_behind(model: Any, work: Workload) -> int:
-    """Bytes that a CPU keeps beside the peak of recomputed activations. A forward pass frees what a layer computes but
-    for its result, and glibc's allocator of aligned memory puts the next layer behind that, not in its place."""
+    """Bytes that a CPU keeps resident on top of the peak with gradient checkpointing. A forward pass frees a layer's
+    activations except its output, but glibc's aligned allocator does not reuse that space for the next layer."""
     if not work.checkpointing or work.device != "cpu":
         return 0
     adapted = _adapted(model, work)
@@ -129,7 +129,7 @@ def left_behind(model: Any, work: Workload) -> int:
 
 
 def answer_peak(model: Any, work: Workload) -> int:
-    """Bytes at the peak of answering: of the first pass, or of the last with its key-value cache."""
+    """Bytes at the peak of answering: the first pass, or the last one with its full key-value cache."""
     if not work.answers:
         return 0
     cache, grown = DynamicCache(config=model.config), DynamicCache(config=model.config)
@@ -180,7 +180,8 @@ def _orpo(model: Any, work: Workload) -> torch.Tensor:
 
 
 def _untouched(model: Any, work: Workload) -> int:
-    """The part of the fused head's buffer that a small vocabulary never writes to, and a CPU therefore never has."""
+    """The bytes of the fused head's buffer that a small vocabulary never writes, so that they take no memory on a
+    CPU."""
     vocabulary: int = max(model.get_output_embeddings().weight.shape[0], PAGE)
     if work.device != "cpu" or vocabulary >= VOCABULARY_CHUNK:
         return 0
@@ -190,7 +191,7 @@ def _untouched(model: Any, work: Workload) -> int:
 
 
 def _answer(model: Any, rows: int, length: int, cache: Any) -> None:
-    """One forward pass behind what the cache has, and the draw of a token."""
+    """One forward pass on top of the cache, and the draw of one token per row."""
     ids = torch.empty(rows, length, dtype=torch.int64)
     mask = torch.empty(rows, 1, length, length + cache.get_seq_length(), dtype=torch.bool)
     logits = model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
@@ -198,7 +199,7 @@ def _answer(model: Any, rows: int, length: int, cache: Any) -> None:
 
 
 def _grow(grown: Any, cache: Any, rows: int, more: int) -> None:
-    """Fill a cache of so many rows with ``more`` tokens than this one has."""
+    """Fill ``grown`` with ``rows`` rows that have ``more`` tokens more than those of ``cache``."""
     for place, layer in enumerate(cache.layers):
         keys, values = (
             kept.new_empty((rows, kept.shape[1], kept.shape[2] + max(0, more), kept.shape[3]))
@@ -208,8 +209,8 @@ def _grow(grown: Any, cache: Any, rows: int, more: int) -> None:
 
 
 class _FlashAttention(TorchFunctionMode):
-    """Attention by a kernel that keeps no matrix of scores, as CPUs and GPUs run it. On the meta device torch takes the
-    one that does."""
+    """Attention by a kernel that keeps no matrix of scores, like the kernels of CPUs and GPUs. On the meta device,
+    torch itself would choose one that does."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
@@ -226,7 +227,7 @@ class _FlashAttention(TorchFunctionMode):
 
 @contextmanager
 def _meta() -> Iterator[None]:
-    """New tensors are on the meta device. It has no autocast, and TRL's fused head asks for it in vain."""
+    """Create new tensors on the meta device. It has no autocast, for which TRL's fused head asks."""
     asked = torch.is_autocast_enabled
     torch.is_autocast_enabled = lambda *_: False
     try:
@@ -239,8 +240,8 @@ def _meta() -> Iterator[None]:
 class PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all storages that operations make inside the block, while they live; ``peak`` is the most.
 
-    On the meta device tensors have shapes and no data, so this costs no memory. Storages that were there before are not
-    counted, and neither are those that a kernel makes and frees inside itself.
+    On the meta device tensors have shapes and no data, so this costs no memory. Older storages are not counted, and
+    neither are those that a kernel makes and frees internally.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a probe asks of the memory."""
+"""The figures of a probe that determine its peak memory."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from lanes import Recipe
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     """``rows``: pairs per forward pass of training; ``length``: tokens of the longest row, prompt and answer.
-    ``answers``: per forward pass of generation, ``samples`` of them behind each prompt of ``prompt`` tokens, with up to
-    ``new_tokens`` each; 0 where a server answers. ``dtype``: of a base that is not quantised. ``attention``: "eager"
-    keeps all its scores. ``device``: cpu or cuda. ``gpus``: that hold the base together."""
+    ``answers``: rows per forward pass of generation, 0 if a server answers. ``samples``: answers to each prompt.
+    ``prompt``, ``new_tokens``: most tokens of a prompt and of an answer. ``dtype``: of a base that is not quantised.
+    ``attention``: "eager" keeps all its scores. ``device``: cpu or cuda. ``gpus``: how many hold the base together."""
 
     recipe: Recipe
     rows: int

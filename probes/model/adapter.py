@@ -81,9 +81,8 @@ def _has_conv1d(model: Any) -> bool:
 def put_on_new_adapter(base: Base, recipe: Recipe) -> Any:
     """A PeftModel with a new adapter in the base's data type, for training."""
     model = get_peft_model(base.model, lora_config(base.model, recipe), autocast_adapter_dtype=False)
-    cast_adapter(
-        model, base.model.dtype, but=("lora_magnitude_vector",)
-    )  # its steps are smaller than bfloat16 can tell
+    # DoRA's magnitudes change by steps that bfloat16 cannot resolve.
+    cast_adapter(model, base.model.dtype, but=("lora_magnitude_vector",))
     return model
 
 

@@ -1,4 +1,4 @@
-"""LoRA adapters of several probes on one base: each row of a forward pass sees its own. Imports torch and peft."""
+"""LoRA adapters of several probes on one base: each row of a forward pass uses its own. Imports torch and peft."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,16 @@ from safetensors.torch import load_file
 from probes.model.load import ADAPTER_WEIGHTS
 
 PREFIX = "base_model.model."
-"""What the names in PEFT's files begin with."""
+"""The beginning of the names of weights in PEFT's files."""
 
 
 class JoinedAdapters:
-    """Saved adapters of linear layers without DoRA, by their place in ``folders``.
+    """Saved LoRA adapters of linear layers, without DoRA. An adapter's number is its index in ``folders``.
 
-    The ranks of all of them lie side by side in two matrices per layer: B(share * A(x)), where a row's share is the
-    scale of its own adapter at the ranks of that, and 0 at the others. So a layer has three products, however many
-    adapters there are. A single adapter in float32 is added to a copy of the layer's weights, which leaves one product.
+    Each layer has one A [all ranks, inputs] and one B [outputs, all ranks] with the ranks of all adapters side by side,
+    and adds B(share * A(x)). A row's share is its adapter's scale at that adapter's ranks and 0 at all others. So a
+    layer needs three matrix products for any number of adapters. A single float32 adapter is merged into a copy of the
+    layer's weights, which leaves one product.
     """
 
     def __init__(self, model: Any, folders: Sequence[Path]) -> None:
@@ -50,7 +51,7 @@ class JoinedAdapters:
     @classmethod
     @contextmanager
     def on(cls, model: Any, folders: Sequence[Path]) -> Iterator[Self]:
-        """On the layers of a model, which is as before afterwards."""
+        """Use the adapters on the model's layers inside the block; the model is unchanged afterwards."""
         joined = cls(model, folders)
         try:
             for name, layer in joined._layers.items():
@@ -61,7 +62,7 @@ class JoinedAdapters:
                 layer.__dict__.pop("forward", None)
 
     def carry(self, adapters: torch.Tensor) -> None:
-        """The number of the adapter of each row [rows] of the passes that follow."""
+        """Set the adapter of each row for the next passes: int64 [rows], the adapters' numbers."""
         self._share = self._shares[adapters, None]
 
     def _forward_of(self, layer: Any, a: torch.Tensor, b: torch.Tensor) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
-"""Where the parts of a base are that several GPUs hold together: its layers, in their order, on all of them; everything
-else on the first, with the inputs, the logits and the loss, where the trainers and the sampler expect them.
+"""Places a base on several GPUs: its layers in order over all of them; everything else on the first, with the inputs,
+logits and loss, where the trainers and the sampler expect them.
 
-The places follow from the sizes alone, not from the memory that is free, so that all workers place a base alike.
+The placement depends on sizes alone, not on free memory, so that all workers place a base alike.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 QUANTISED = 0.25
-"""The size of an NF4 layer, relative to the same in half precision."""
+"""The size of an NF4 layer relative to half precision."""
 
 
 def gpus_of_layers(layers: Sequence[float], rest: float, gpus: int) -> list[int]:
-    """The GPU of each layer, so that all GPUs hold about the same. ``layers``: their sizes; ``rest``: the size of
-    everything else, which is on the first."""
+    """The GPU of each layer, so that all GPUs hold about as much. ``layers``: their sizes; ``rest``: the size of
+    everything else, which is on the first GPU."""
     share = (rest + sum(layers)) / gpus
     ends = accumulate(layers, initial=rest)
     return [min(gpus - 1, int((end + size / 2) / share)) for size, end in zip(layers, ends, strict=False)]
@@ -40,8 +40,8 @@ def device_map(model: Any, gpus: int, quantised: bool) -> dict[str, int]:
 
 
 def hand_over(model: Any) -> None:
-    """Move what a layer computes to the GPU of the next one, before that begins: recomputed activations repeat the
-    random numbers only of the GPU on which a layer's input is."""
+    """Move each layer's output to the GPU of the next layer before that layer starts: when activations are recomputed,
+    torch repeats the random numbers only on the GPU that holds the layer's input."""
     from accelerate.utils import send_to_device
 
     for layer, after in pairwise(decoder_layers(model)):

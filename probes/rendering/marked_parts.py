@@ -27,8 +27,8 @@ def _shape(value: Any) -> Any:
 class MarkedParts:
     """``parts``: (what it is, its text, the word in its place) for each part.
 
-    Templates may leave out thoughts of earlier answers, ids of calls, and a tool turn's name that an earlier call has,
-    so these have no word.
+    Templates may leave out thoughts of earlier answers, ids of calls, and the name of a tool turn if an earlier call
+    has it, so these get no word.
     """
 
     def __init__(self, asked: Messages, side: Messages, tools: str) -> None:

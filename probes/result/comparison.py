@@ -24,8 +24,8 @@ class Difference:
     """Candidate minus baseline on the 0 to 10 scale, in one category or overall.
 
     ``n``: prompts. ``standard_error``, with ``freedom`` degrees of freedom, and the interval [low, high] cover prompts,
-    training seeds and sampling. ``variance``: between seeds, of the mean difference of one seed, from this comparison
-    alone.
+    training seeds and sampling. ``variance``: between seeds, of one seed's mean difference, estimated from this
+    comparison alone.
     """
 
     category: str
@@ -84,14 +84,13 @@ def compare(
     choices: Sequence[Choice] | None = None,
     spreads: Mapping[str, Spread] | None = None,
 ) -> Comparison:
-    """Compare readings of two recipes, paired by seed, prompt and sample. ``spreads``: the variance between seeds by
-    category, as known from other comparisons.
+    """Compare readings of two recipes, paired by seed, prompt and sample. ``spreads``: prior estimates of the variance
+    between seeds, by category, from other comparisons.
 
     ``choices`` replace the scores: a win is 10 for the winner and 0 for the other side, a tie is 5 for both, so that a
     difference is 10 x (share won - share lost).
 
-    UnlikeReadings when probe keys or seeds differ, or when there is one seed only and ``spreads`` do not know the
-    variance between seeds.
+    UnlikeReadings when probe keys or seeds differ, or when there is only one seed and a category has no prior estimate.
     """
     key = baseline[0].key if baseline else candidate[0].key
     for reading in [*candidate, *baseline]:
@@ -127,8 +126,8 @@ def differences(
     confidence: float = 0.95,
     spreads: Mapping[str, Spread] | None = None,
 ) -> dict[str, Difference]:
-    """The differences of the means of both sides, shape [seeds, prompts], with the category of each column: overall,
-    and by category. What is known of the noise counts unless these pairs are noisier on average."""
+    """The differences overall and by category. ``mine``, ``theirs``: mean scores [seeds, prompts]; ``categories``: of
+    the prompts. ``spreads`` are ignored if these pairs are noisier on average."""
     places = {name: [i for i, own in enumerate(categories) if own == name] for name in sorted(set(categories))}
     columns = {OVERALL: list(range(len(categories))), **places}
     between = {name: _between(mine[:, own] - theirs[:, own]) for name, own in columns.items()}
@@ -233,16 +232,16 @@ def _difference(
 def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered unless that is
-    of the same two recipes; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds
-    the component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
+    The variance between seeds is pooled with the prior ``known`` (variance_pooling.py), which lowers it only if the
+    prior is from the same two recipes. It is at least MS_rest / prompts. A recipe that helps some prompts and harms
+    others adds the component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
     (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
     return _standard_error(differences, _between(differences), known)
 
 
 def _standard_error(differences: Table, own: float, known: Spread) -> tuple[float, float]:
-    """``own``: the variance between seeds."""
+    """``own``: the variance between seeds, from these differences."""
     seeds, prompts = differences.shape
     if seeds == 1:
         return math.sqrt(known.variance), min(known.freedom, MOST_FREEDOM)

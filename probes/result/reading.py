@@ -65,7 +65,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A probe of a candidate and one of the incumbent, of the same seed but in an A/A test."""
+    """A probe of a candidate and one of the incumbent, with the same seed, except in an A/A test."""
 
     candidate: Probe
     baseline: Probe
@@ -116,8 +116,8 @@ class Reading:
 
     ``final``: the last line of the training log (loss, token_accuracy, grad_norm ...); train.jsonl has all lines.
     ``tokens``: training tokens. ``peak_gb``: the worker's peak memory, on the GPU if it has one. ``judging``: what a
-    judge used for it. ``cut``: answers that reached max_new_tokens; ``answer_tokens``: generated for all answers; None
-    of a version or a runner that does not say.
+    judge used for it. ``cut``: answers that reached max_new_tokens; ``answer_tokens``: generated for all answers; both
+    are None if the version or the runner did not record them.
     """
 
     probe: str

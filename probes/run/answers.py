@@ -1,4 +1,4 @@
-"""What a probe's answers become: scores, answers.jsonl and the table of levels."""
+"""The results of scoring a probe's answers: scores, answers.jsonl and levels.json."""
 
 import json
 from collections.abc import Sequence

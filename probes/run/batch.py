@@ -1,4 +1,4 @@
-"""The probes of one call of a runner: which wait, which are tried again, and what came of each."""
+"""The probes of one call of a runner: a queue with retries, and the outcomes."""
 
 import math
 from collections import deque
@@ -14,8 +14,9 @@ from probes.run.store import require_own
 
 @dataclass
 class ProbeTask:
-    """``memory``: how much of it is in memory at once; None until it is handed out for the first time. ``failed_in``:
-    the slots in which it failed and the worker may be at fault. ``alone``: no other is measured together with it."""
+    """A probe in the queue. ``memory``: how many rows and answers are in memory at once; None until a worker first gets
+    the probe. ``failed_in``: the slots in which it failed, perhaps by the worker's fault. ``alone``: no other probe is
+    measured together with it."""
 
     place: int
     probe: Probe
@@ -31,11 +32,11 @@ MOST_TOGETHER = 16
 
 
 class Batch:
-    """``room``: what the device has room for, by quantisation of the base; what a batch learns of it stays for the
-    next. ``note``: is told what a person should know. ``workers``: as the listener last saw them.
+    """The queue of one batch. ``room``: the memory settings that fit on the device, by quantisation of the base; a
+    batch adds to it for later batches. ``note``: gets lines for people. ``workers``: as last reported to the listener.
 
-    A probe whose last attempt failed by its worker's fault is suspended: its failure is final once a worker in the same
-    place has measured another probe, or when no other probe is left.
+    If a probe's last attempt failed, perhaps by its worker's fault, the probe is suspended. The failure becomes final
+    once a worker in the same slot has measured another probe, or when no other probe is left.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Batch:
         self._settings, self._room, self._note = settings, room, note
 
     def next_task(self, slot: int, failures: Mapping[int, int]) -> ProbeTask | None:
-        """The first that waits and may go to this slot, with how much of it is in memory at once. ``failures``: how
-        often each slot that is left has failed in a row."""
+        """The first waiting probe that may go to this slot. ``failures``: how often each usable slot has failed in a
+        row."""
         for task in self.waiting:
             if slot in _suited(task, failures):
                 self.waiting.remove(task)
@@ -65,8 +66,8 @@ class Batch:
         return None
 
     def next_tasks(self, slot: int, failures: Mapping[int, int]) -> list[ProbeTask]:
-        """Those that this slot measures next: one, or with the packed engine its part of the batch. They have the base
-        and the memory in common, and as many as there are have the seed in common, so that they share what it draws."""
+        """The probes that this slot measures next: one, or with the packed engine its share of the batch. They have the
+        same base and memory settings, and if possible the same seed, so that they can share dropout masks."""
         first = self.next_task(slot, failures)
         if first is None or first.alone or self._settings.engine == "trl":
             return [first] if first else []
@@ -80,19 +81,19 @@ class Batch:
         return [first, *like]
 
     def separate(self, tasks: Sequence[ProbeTask]) -> None:
-        """These were cut off together, and any of them may be why; each waits again, to be measured alone."""
+        """Put back probes whose common worker ended: any of them may be the reason, so each is now measured alone."""
         for task in reversed(tasks):
             task.alone = True
             self.waiting.appendleft(task)
 
     def settle(self, task: ProbeTask, outcome: Outcome, slot: int) -> None:
-        """The outcome of an attempt in this slot: it is final or suspended, or the probe waits again."""
+        """Take the outcome of an attempt in this slot: retry the probe, suspend it, or make the outcome final."""
         meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
         if meaning and meaning.worker_at_fault:
             task.failed_in |= {slot}
         if meaning and task.attempt < min(self._settings.attempts, 1 + meaning.retries):
             again = self._again(task, outcome)
-            if again.halved:  # first, so that those that wait learn from it
+            if again.halved:  # first, so that the waiting probes start with what fits
                 self.waiting.appendleft(again)
             else:
                 self.waiting.append(again)
@@ -104,7 +105,8 @@ class Batch:
             self._finish(task, outcome)
 
     def review(self, left: Collection[int]) -> None:
-        """What becomes of suspended probes when these slots are left. One that failed only in others waits again."""
+        """Decide on suspended probes, given the slots that are still usable: a probe that failed only in other slots
+        waits again. If only suspended probes are left, their failures become final."""
         if not left:
             return
         elsewhere = [one for one in self._suspended if one[0].failed_in.isdisjoint(left)]
@@ -114,7 +116,8 @@ class Batch:
             self._end(self._suspended)
 
     def _learn(self, task: ProbeTask, slot: int) -> None:
-        """A probe was measured: the slot works, so that those that failed in it are at fault, and this much fits."""
+        """Learn from a measured probe: its slot works, so probes that failed there failed by their own fault; and its
+        memory settings fit."""
         self._end([one for one in self._suspended if slot in one[0].failed_in])
         if task.halved and task.memory:
             self._room[task.probe.recipe.quantization] = task.memory
@@ -129,7 +132,7 @@ class Batch:
         self.outcomes[task.place] = outcome
 
     def _again(self, task: ProbeTask, outcome: Outcome) -> ProbeTask:
-        """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
+        """The next attempt at a probe, with half the rows and answers in memory if it ran out of memory."""
         probe, memory = task.probe, task.memory
         if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
             return ProbeTask(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in, alone=True)
@@ -143,8 +146,8 @@ class Batch:
 
 
 def _suited(task: ProbeTask, failures: Mapping[int, int]) -> set[int]:
-    """The slots to which a task may go: a retry after a worker's fault, to one where it did not fail, if any is left,
-    and of these to one that has failed least often in a row."""
+    """The slots to which a task may go. If it failed by a worker's fault: those where it did not fail, if there are
+    any, and among these the ones with the fewest failures in a row."""
     if not task.failed_in:
         return set(failures)
     others = failures.keys() - task.failed_in or failures.keys()

@@ -1,4 +1,4 @@
-"""From an exception around a probe to its failure. What follows from each kind stands in probes/run/failures.py."""
+"""Turns an exception around a probe into a Failure of some kind. failures.py has the consequences of each kind."""
 
 import errno
 import re

@@ -20,7 +20,7 @@ from common.errors import BadInput
 NVIDIA, WSL, ROCM = Path("/proc/driver/nvidia/gpus"), Path("/dev/dxg"), Path("/sys/class/kfd/kfd/topology/nodes")
 NVIDIA_SMI_OF_WSL = "/usr/lib/wsl/lib/nvidia-smi"
 SECONDS = 20
-"""That nvidia-smi may take: waking a sleeping GPU takes some."""
+"""Timeout of nvidia-smi, which may have to wake a sleeping GPU."""
 _LINE = re.compile(r"(?P<part> *)(?P<name>.+?) *\(UUID: (?P<id>[\w-]+)\)")
 
 
@@ -42,8 +42,8 @@ def visible_devices() -> list[str]:
 
 
 def device_groups(gpus: Sequence[str], size: int) -> list[str]:
-    """The GPUs of each worker, ``size`` of them, as CUDA_VISIBLE_DEVICES names them; those that are left over have no
-    worker. Empty on a machine without GPUs. BadInput if a worker cannot have so many."""
+    """The ``size`` GPUs of each worker, as CUDA_VISIBLE_DEVICES names them; GPUs that are left over are not used. Empty
+    on a machine without GPUs. BadInput if a worker cannot have that many."""
     if size > max(1, len(gpus)):
         raise BadInput(
             f"gpus_per_worker={size} under [runner] is more than the {len(gpus)} GPUs that workers may use here; set "

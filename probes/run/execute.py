@@ -1,7 +1,7 @@
 """Probe -> outcome, in the process that holds the base model: train, generate, score.
 
-This file has the only broad ``except`` around a probe, for what trains and asks and for what scores: every error
-becomes a typed failure.
+This file has the only broad ``except`` clauses around a probe, one for training and generation and one for scoring:
+every error becomes a typed Failure.
 """
 
 import contextlib
@@ -42,10 +42,12 @@ def measure(
 ) -> list[Outcome]:
     """Measure each probe. A NightlaneError (a missing requirement, say) is raised; all other errors become Failures.
 
-    ``directory``: of a probe, by its id. ``allowance``: what judging may cost; None for no limit. ``keep``: is called
-    with each outcome, in order, as soon as there is one. The answers of a probe are scored in a thread, while the next
-    probes are trained and asked; those of the last in this one. With passes that are joined, all probes are trained
-    first and then asked; they have the quantisation of the base in common.
+    ``directory``: the folder of a probe, by its id. ``allowance``: what judging may cost; None for no limit. ``keep``
+    is called with each outcome, in order, as soon as there is one.
+
+    A thread scores the answers of a probe while the next probes are trained and answer; the last probe is scored in the
+    calling thread. If adapters share passes, all probes are trained first and then answer; they must have the same
+    quantisation of the base.
     """
     groups = [probes] if bench.joins_passes else [[probe] for probe in probes]
     asked = (one for group in groups for one in _asked(bench, group, directory, listener))
@@ -63,15 +65,15 @@ def measure(
             scoring.append(thread.submit(finish, probe, answered))
             for one in scoring:
                 if one.done():
-                    one.result()  # raises what must not wait for the other probes
+                    one.result()  # raises an error at once, before the other probes are measured
     return []
 
 
 def _asked(
     bench: Workbench, group: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
 ) -> Iterator[tuple[Probe, AnsweredProbe | Failure]]:
-    """Train these probes and ask them, in order. After an error that is not one probe's, those that are left are
-    trained and asked one by one."""
+    """Train these probes and generate their answers, in order. After an error that concerns the whole group, the probes
+    that are left are trained and asked one by one."""
     left, failure = list(group), None
     try:
         for answered in _Group(bench, group, directory, listener).answered():
@@ -99,7 +101,7 @@ def _outcome(
     listener: Listener,
     allowance: Allowance | None,
 ) -> Outcome:
-    """The reading of a probe, once its answers are scored."""
+    """Score a probe's answers: its reading, or a failure."""
     if isinstance(answered, Failure):
         return answered
     try:
@@ -113,7 +115,7 @@ def _outcome(
 
 @dataclass
 class _Group:
-    """Probes that are trained and asked together, or one probe."""
+    """Probes that are trained together and then answer together, or one probe."""
 
     bench: Workbench
     probes: Sequence[Probe]
@@ -121,7 +123,7 @@ class _Group:
     listener: Listener
 
     def answered(self) -> Iterator[AnsweredProbe | Failure]:
-        """Of each probe, in order."""
+        """The answers, or the failure, of each probe, in order."""
         began = time.perf_counter()
         reset_peak(self.bench.device)
         for probe in self.probes:
@@ -132,7 +134,7 @@ class _Group:
         results = self._trained()
         in_order = ((probe, results[probe]) for probe in self.probes)
         trained = {probe: one for probe, one in in_order if not isinstance(one, Failure)}
-        beside = time.perf_counter() - began - sum(one.seconds for one in trained.values())
+        other = time.perf_counter() - began - sum(one.seconds for one in trained.values())
         sampled = self._sampled(trained)
         for probe in self.probes:
             if probe not in trained:
@@ -145,13 +147,13 @@ class _Group:
                 questions=self._questions(probe),
                 sampled=answers,
                 seconds=time.perf_counter() - began,
-                beside=beside / len(self.probes),
+                other_seconds=other / len(self.probes),
                 peak_gb=peak_gb(self.bench.device),
             )
         next(sampled, None)  # takes the adapters off
 
     def _trained(self) -> "dict[Probe, Trained | Failure]":
-        """An adapter for each probe: that of the probe that it borrows from, if that is whole, or else a new one."""
+        """An adapter for each probe: the borrowed one (``Probe.adapter_of``) if it is undamaged, else a new one."""
         from probes.train.job import Trained
 
         lenders = {probe: _lender(probe, self.directory) for probe in self.probes}
@@ -165,7 +167,7 @@ class _Group:
         return found
 
     def _newly_trained(self, probes: Sequence[Probe]) -> "dict[Probe, Trained | Failure]":
-        """Keeps no exception, which would keep the base."""
+        """Train an adapter for each probe. No exception is kept: its traceback would keep the base in memory."""
         jobs = [_job(self.bench, probe, self.directory(probe.id), self.listener) for probe in probes]
         results = zip(probes, self.bench.train(probes[0].recipe.quantization, jobs), strict=True)
         return {probe: failure_of(probe, one) if isinstance(one, Exception) else one for probe, one in results}
@@ -175,7 +177,7 @@ class _Group:
         return [renderer.question(prompt.asked) for prompt in self.bench.material.prompts_of(probe.key.split)]
 
     def _sampled(self, trained: "Mapping[Probe, Trained]") -> Iterator[list[list[SampledText]]]:
-        """Answers of the base with each adapter, indexed [prompt][sample]: from the server, or generated here."""
+        """For each adapter, its answers, indexed [prompt][sample]: from the server, or generated here."""
         if not trained:
             return
         bench, adapters, steps = self.bench, [one.adapter for one in trained.values()], self.bench.material.probe.steps
@@ -219,13 +221,13 @@ class _Group:
 
 
 def _lender(probe: Probe, directory: Callable[[str], Path]) -> Path | None:
-    """The folder of the probe whose adapter this one borrows, if it is whole."""
+    """The folder of the probe whose adapter this one borrows; None if it borrows none, or a damaged one."""
     lender = directory(probe.adapter_of)
     return lender if probe.adapter_of and has_whole_adapter(lender) else None
 
 
 def _job(bench: Workbench, probe: Probe, folder: Path, listener: Listener) -> "TrainingJob":
-    """What a probe trains."""
+    """The training of a probe, as a job for an engine."""
     from probes.train.job import TrainingJob
     from probes.train.reference_store import NAME, ReferenceStore
 
@@ -242,7 +244,7 @@ def _job(bench: Workbench, probe: Probe, folder: Path, listener: Listener) -> "T
 
 @contextlib.contextmanager
 def _adapter_for_server(base: Base, adapter: Path, directory: Path) -> Iterator[Path]:
-    """The adapter as a server of the bare base needs it: combined with [model] adapter, where the study has one."""
+    """The adapter for a server that holds the bare base: combined with [model] adapter, if the study has one."""
     if base.adapter is None:
         yield adapter
         return

@@ -1,10 +1,11 @@
 """The runner of this machine: resident workers, which load the base model once and measure many probes.
 
-A worker ends with its parent and is killed at its deadline. A probe whose worker dies or loses its device is tried
-again in another worker, and a worker to which that happens with several probes in a row is given up; a probe to which
-it happens again is not held against the workers. When a batch is interrupted, its probes stop. Here is what is said to
-the workers and what follows from what they answer, also for those of a cluster (ray/runner.py); worker_pool.py starts
-and ends them, and batch.py has the probes.
+A worker ends with its parent process and is killed at its deadline. If a worker dies or loses its device, its probe is
+tried again in another worker. A worker that fails so with several probes in a row is given up; the second such failure
+of one probe does not count against a worker. When a batch is interrupted, its probes stop.
+
+This file exchanges messages with the workers, also for a cluster (ray/runner.py). worker_pool.py starts and ends them,
+and batch.py has the queue of probes.
 """
 
 import time
@@ -111,7 +112,7 @@ class ResidentRunner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # what is said to the workers
+    # messages to the workers
 
     def _batch(self, probes: Sequence[Probe], listener: Listener) -> Batch:
         return Batch(probes, listener, self._settings, self._room, self._notes.append)
@@ -121,7 +122,7 @@ class ResidentRunner:
             batch.listener(Progress("", "waiting", 0, 0, note=self._notes.pop(0)))
 
     def _report_workers(self, batch: Batch) -> None:
-        """Let the listener look at the workers when one of them does something else than when it last could."""
+        """Call the listener if the state of a worker has changed since the last report."""
         if self.workers != batch.workers:
             batch.workers = self.workers
             batch.listener(Progress("", "waiting", 0, 0))
@@ -143,10 +144,10 @@ class ResidentRunner:
     def _deadline(self, worker: Worker) -> float:
         return time.monotonic() + self._settings.deadline * len(worker.tasks)
 
-    # what follows from what they answer
+    # messages from the workers
 
     def _handle_messages(self, batch: Batch) -> None:
-        """Wait for messages of the workers or the next deadline, and handle them."""
+        """Wait for messages from the workers or the next deadline, and handle them."""
         ready = self._pool.wait()
         for slot in self._pool.slots:
             if slot.worker is not None and slot.worker.pipe in ready:
@@ -191,7 +192,7 @@ class ResidentRunner:
                 return
 
     def _refuse(self, slot: Slot, error: NightlaneError) -> None:
-        """No worker in this slot can measure what the others measure."""
+        """Raise an error for which no worker in this slot could measure probes of this session."""
         slot.free()
         raise error
 
@@ -199,7 +200,7 @@ class ResidentRunner:
         [(name, outcome)] = answered
         task = next((task for task in worker.tasks if task.probe.id == name), None)
         if task is None:
-            self._lost(slot, worker, batch, "it answered for another probe")
+            self._lost(slot, worker, batch, "it sent the outcome of another probe")
             return
         worker.tasks.remove(task)
         self._settle(slot, task, outcome, batch)
@@ -222,7 +223,7 @@ class ResidentRunner:
             self._settle(slot, task, Failure(task.probe.id, task.probe.seed, "lost_worker", message), batch)
 
     def _settle(self, slot: Slot, task: ProbeTask, outcome: Outcome, batch: Batch) -> None:
-        """What an attempt's outcome means for the worker and for the probe."""
+        """Apply the outcome of an attempt to the worker (restart, replace or keep it) and to the probe."""
         meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
         if isinstance(outcome, Failure) and meaning and meaning.worker_at_fault:
             self._pool.schedule_restart(slot, outcome.message, counts=not task.failed_in)

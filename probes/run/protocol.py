@@ -15,7 +15,7 @@ WorkerState = Literal["starting", "idle", "busy", "restarting", "given up"]
 @dataclass(frozen=True, slots=True)
 class Progress:
     """The state of a running probe; ``probe`` is empty when only a worker's state changed. ``loss``: of the last step,
-    if there was one. ``note``: for the person who watches, that the probe waits for a server, say."""
+    if there was one. ``note``: a line for people, for example that the probe waits for a server."""
 
     probe: str
     phase: Phase
@@ -27,8 +27,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """What a worker does now. ``probes``: the ids of those that it was given. ``failures``: how many times in a row it
-    ended by its own fault."""
+    """The state of a worker. ``probes``: the ids of the probes that it measures. ``failures``: how many times in a row
+    it ended by its own fault."""
 
     number: int
     state: WorkerState
@@ -60,8 +60,8 @@ class Runner(Protocol):
     """Runs probes.
 
     ``environment``: the software and the device class, a part of the probe key. ``base``: the digest of the base model
-    if the runner brings its own, else None. ``width``: how many probes run at once. ``workers``: what each does now;
-    none where probes run in the caller's process. ``about``: one line for the log on what the scorer uses on this
+    if the runner brings its own, else None. ``width``: how many probes run at once. ``workers``: the state of each;
+    empty if probes run in the caller's process. ``about``: one line for the log on what the scorer uses on this
     machine.
     """
 
@@ -90,7 +90,7 @@ class Runner(Protocol):
         """Return one outcome per probe, in order. Failures of the machine are retried before they are returned.
 
         ``keep`` is called with each outcome as soon as it is final, so that a later error loses none. ``allowance``:
-        what judging may cost; BudgetSpent when that is not enough. When this raises, no probe of the batch goes on
+        what judging may cost; BudgetSpent when that is not enough. After an exception, no probe of the batch is
         running.
         """
 

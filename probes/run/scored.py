@@ -1,4 +1,4 @@
-"""From the answers of a probe to its reading: they are scored, and written to the probe's folder."""
+"""Scores the answers of a probe, writes them to its folder, and makes its reading."""
 
 import json
 import time
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweredProbe:
-    """A probe that was trained and asked. ``sampled``: indexed [question][sample]. ``seconds``: of asking; ``beside``:
-    of its part in what was neither training nor asking."""
+    """A trained probe and its answers. ``sampled``: indexed [question][sample]. ``seconds``: for generating them.
+    ``other_seconds``: its share of the time before that which was not training, such as loading the base."""
 
     trained: "Trained"
     questions: Sequence[RenderedPrompt]
     sampled: Sequence[Sequence[SampledText]]
     seconds: float
-    beside: float
+    other_seconds: float
     peak_gb: float
 
 
@@ -43,8 +43,8 @@ def read(
     listener: Listener,
     meter: SpendingMeter,
 ) -> Reading:
-    """The reading of a probe. Imports no torch, and needs no base: it may be called in a thread beside the training of
-    another probe."""
+    """The reading of a probe. It needs neither torch nor the base, so a thread may call it while another probe is
+    trained."""
     began = time.perf_counter()
     trained, samples, steps = answered.trained, probe.key.samples, material.probe.steps
     progress = Progress(probe.id, "scoring", steps, steps, trained.final.get("loss"))
@@ -64,7 +64,7 @@ def read(
         train=trained.seconds,
         generate=answered.seconds,
         score=scored - began,
-        total=trained.seconds + answered.beside + answered.seconds + time.perf_counter() - began,
+        total=trained.seconds + answered.other_seconds + answered.seconds + time.perf_counter() - began,
     )
     return Reading(
         probe=probe.id,

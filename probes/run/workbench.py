@@ -26,8 +26,8 @@ ENGINES: dict[Engine, str] = {"trl": "probes.train.trl", "packed": "probes.train
 @dataclass
 class Workbench:
     """What stays in memory between probes: the base, the scorer, and the client of the server that answers.
-    ``memory``: how much of the next probe is in memory at once. ``engine``: what trains; ``engine_note``: why it is not
-    the one that was asked for."""
+    ``memory``: how many rows and answers of the next probe are in memory at once. ``engine``: what trains;
+    ``engine_note``: why it is not the engine of ``[runner]``."""
 
     material: Material
     device: str
@@ -39,7 +39,7 @@ class Workbench:
     engine_note: str = ""
 
     def choose_engine(self, wanted: Engine, quantization: str) -> None:
-        """The engine that was asked for, if it can train on this base."""
+        """Use the engine that was asked for, or TRL if that engine cannot train on this base."""
         self.engine = wanted
         if wanted == "packed":
             from probes.train.packed.support import base_problem
@@ -49,8 +49,8 @@ class Workbench:
 
     @property
     def joins_passes(self) -> bool:
-        """Whether adapters share forward passes. On a CPU that would change an adapter's digits by its company, and
-        save little."""
+        """Whether adapters share forward passes. On a CPU that would save little, and the last digits of an adapter's
+        results would depend on the other adapters."""
         return self.engine == "packed" and self.device != "cpu"
 
     def train(self, quantization: str, jobs: "Sequence[TrainingJob]") -> "Sequence[Trained | Exception]":
@@ -74,7 +74,7 @@ class Workbench:
 
     def base(self, quantization: str) -> Base:
         if quantization not in self.bases:
-            self.drop_bases()  # one base at a time: two of them would not fit where one is large
+            self.drop_bases()  # one base at a time: two large ones would not fit
             self.bases[quantization] = load_base(self.material.model, self.material.folder, quantization, self.device)
         return self.bases[quantization]
 
@@ -91,7 +91,7 @@ class Workbench:
                 torch.cuda.empty_cache()
 
     def rendered(self, quantization: str) -> str:
-        """The digest of all prompts as this base is asked them."""
+        """The digest of all prompts as rendered for this base."""
         return rendered_digest(self.base(quantization).renderer, self.material.all_prompts)
 
     def open_scorer(self) -> Scorer:
@@ -108,7 +108,7 @@ class Workbench:
         return self.server
 
     def about(self) -> str:
-        """One line on the scorer, the server of the answers and the engine. Opens both."""
+        """One line on the scorer, the server that answers and the engine. Opens the scorer and the server."""
         server = self.open_server()
         said = [self.open_scorer().about, server.about if server else "", self.engine_note]
         return "; ".join(part for part in said if part)

@@ -29,7 +29,8 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate"
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The first message of a worker: its part of the probe key, and one line on its scorer and server."""
+    """The first message of a worker. ``environment``: its part of the probe key. ``about``: one line on its scorer and
+    server."""
 
     environment: str
     about: str
@@ -46,8 +47,8 @@ def serve(
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    for others in (signal.SIGTERM, signal.SIGHUP):  # and these, sent to the group; the sandbox would inherit SIG_IGN
-        signal.signal(others, lambda *_: None)
+    for other in (signal.SIGTERM, signal.SIGHUP):  # likewise; a handler, since sandboxes would inherit SIG_IGN
+        signal.signal(other, lambda *_: None)
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
@@ -70,7 +71,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     for heavy in (ENGINES[engine], "probes.generate.sampler"):
         importlib.import_module(heavy)
-    gc.freeze()  # what is imported is never garbage: the collections of every probe need not look at it
+    gc.freeze()  # imported modules are never garbage, so no collection needs to visit them
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
     with watch_download(material.model, material.folder, lambda: pipe.send(("downloading", None))):
@@ -80,7 +81,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     where = f"{environment(device, threads)}{note_data_type(material.model, device)}{note_engine(bench.engine)}"
     pipe.send(("ready", Ready(f"{where} rendered={rendered}", bench.about())))
 
-    sending = threading.Lock()  # what scores sends, too, in threads of its own
+    sending = threading.Lock()  # threads that score probes send messages, too
 
     def send(kind: str, content: object) -> None:
         with sending:
@@ -126,8 +127,8 @@ def environment(device: str, threads: int) -> str:
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent ends. A thread waits for that, because the kernel's parent-death signal is tied
-    to the parent's thread that started us, which may end earlier."""
+    """End this process when its parent ends. A thread waits for that: the kernel's parent-death signal would already
+    come when the parent's thread that started this process ends."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

@@ -21,16 +21,16 @@ from probes.run.protocol import WorkerState, WorkerStatus
 from probes.run.worker import serve
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
-"""A worker inherits no state of its parent, in particular not the initialised CUDA."""
+"""Spawned workers inherit no state of the parent, such as an initialised CUDA context."""
 GOODBYE_SECONDS = 3.0
 RESTARTS = 4
-"""How many times in a row a worker that fails by its own fault is started again."""
+"""How many times in a row a slot's worker is restarted after failures by its own fault."""
 FIRST_PAUSE = 1.0
 """Seconds before the first of these restarts; each further pause is twice as long."""
 
 
 class WorkerProcess(Protocol):
-    """What runs a worker: a process of this machine, or an actor of a cluster."""
+    """A worker's process on this machine, or its actor on a cluster."""
 
     @property
     def pid(self) -> int | None: ...
@@ -44,7 +44,7 @@ class WorkerProcess(Protocol):
 
 
 class Pipe(Protocol):
-    """What a worker is talked to by. ``recv`` raises EOFError when it has ended."""
+    """The connection to a worker. ``recv`` raises EOFError when the worker has ended."""
 
     def send(self, message: Any, /) -> None: ...
 
@@ -55,8 +55,8 @@ class Pipe(Protocol):
 
 @dataclass
 class Worker:
-    """A worker process. ``deadline``: when it must be ready, later when its tasks must be done. ``whole``: no message
-    to or from it was interrupted."""
+    """A worker process. ``deadline``: when it must be ready, and later when its tasks must be done. ``whole``: False if
+    a message to or from it may have been interrupted, so that it must be ended."""
 
     process: WorkerProcess
     pipe: Pipe
@@ -70,7 +70,7 @@ class Worker:
         return self.ready and self.whole and not self.tasks
 
     def end(self) -> None:
-        """Kill it at once. If this is interrupted, the worker is not whole."""
+        """Kill the worker at once."""
         self.whole = False
         self.pipe.close()
         if self.process.pid is not None:
@@ -115,8 +115,8 @@ class Slot:
 
 
 class WorkerPool:
-    """A slot per worker. ``note``: is told when a slot is given up. ``quantization``: of the base that a worker loads
-    before its first probe."""
+    """A slot per worker. ``note``: gets a line when a slot is given up. ``quantization``: of the base that a worker
+    loads before its first probe."""
 
     def __init__(
         self,
@@ -142,23 +142,23 @@ class WorkerPool:
 
     @property
     def left(self) -> int:
-        """How many slots are not given up."""
+        """The number of slots that are not given up."""
         return sum(not slot.given_up for slot in self.slots)
 
     @property
     def failures(self) -> dict[int, int]:
-        """How often each slot that is left has failed in a row."""
+        """By slot that is not given up: how often in a row its worker has failed."""
         return {slot.number: slot.failures for slot in self.slots if not slot.given_up}
 
     @property
     def seconds_to_next_deadline(self) -> float:
-        """Until a worker is late or a pause is over."""
+        """Seconds until a worker misses its deadline or a pause is over."""
         deadlines = [worker.deadline for worker in self.workers if not worker.idle]
         pauses = [slot.paused_until for slot in self.slots if slot.worker is None and not slot.given_up]
         return max(0.0, min([*deadlines, *pauses]) - time.monotonic()) if deadlines or pauses else 1.0
 
     def wait(self) -> Collection[Pipe]:
-        """The pipes with a message, once there is one or a worker is late or a pause over."""
+        """Wait for a message, a worker's deadline or the end of a pause; returns the pipes that have messages."""
         ready: list[Any] = wait([worker.pipe for worker in self.workers], self.seconds_to_next_deadline)  # type: ignore[misc]
         return ready
 
@@ -167,7 +167,7 @@ class WorkerPool:
         return False
 
     def why_ended(self, worker: Worker) -> str:
-        """How a worker ended that does not answer any more, in words."""
+        """How a worker ended, in words."""
         worker.process.join(timeout=5)
         return ended(worker.process.exitcode)
 
@@ -179,12 +179,12 @@ class WorkerPool:
         if all(slot.given_up for slot in self.slots):
             raise MissingRequirement(
                 f"no worker is left: each ended {RESTARTS + 1} times in a row before it measured anything; "
-                f"{self._log(self.slots[0])} and those beside it say why, so mend the machine"
+                f"{self._log(self.slots[0])} and the other worker logs beside it say why; mend the machine"
             )
 
     def schedule_restart(self, slot: Slot, why: str, counts: bool = True) -> None:
-        """Start a new worker after a pause that doubles each time; give the slot up after RESTARTS of them. ``counts``:
-        the worker is at fault as far as is known."""
+        """End the slot's worker, and let ``start_missing`` start another after a pause that doubles each time. Give the
+        slot up after RESTARTS restarts. ``counts``: whether the worker may be at fault."""
         slot.free()
         slot.failures += counts
         slot.given_up = slot.failures > RESTARTS
@@ -229,11 +229,11 @@ class WorkerPool:
             process.start()
         theirs.close()
         with suppress(OSError):  # it is already dead; its closed pipe is noticed next
-            mine.send(self._material)  # as an argument, writing it to a child that died early would block for ever
+            mine.send(self._material)  # as a process argument, it would block for ever if the child died early
         slot.worker.whole = True
 
     def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
-        """Set before the child imports anything: its GPUs and its number of threads."""
+        """Variables that must be set before the child imports anything: its GPUs and its number of threads."""
         gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
         return {**gpu, **thread_variables(threads)}
 
@@ -242,7 +242,7 @@ class WorkerPool:
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """The variables by which a process has so many threads."""
+    """The environment variables that give a process this many threads."""
     return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 

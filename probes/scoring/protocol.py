@@ -47,7 +47,7 @@ def _ignore_note(note: str) -> None:
 
 
 OnAsked = Callable[[int, int], None]
-"""Called with the number of questions that an examination has had answered so far, and the number of all."""
+"""Called with the number of answered questions of an examination, and the number of all its questions."""
 
 
 def ignore_asked(done: int, total: int) -> None:
@@ -56,9 +56,8 @@ def ignore_asked(done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a scorer may use while it scores. ``note``: sends a line to the person who watches (that it waits, say) and
-    restarts the probe's deadline. ``meter``: counts and books what costs money. ``asked``: the progress of an
-    examination."""
+    """What a scorer may use while it scores. ``note``: shows a line to people (for example that it waits) and restarts
+    the probe's deadline. ``meter``: counts and books costs. ``asked``: receives the progress of an examination."""
 
     note: Callable[[str], None] = _ignore_note
     meter: SpendingMeter = field(default_factory=SpendingMeter)

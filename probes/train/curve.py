@@ -19,7 +19,7 @@ LOGGED = {
 
 
 def read_curve(path: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """The lines up to step ``most``, or all. Reading ends before a line that a kill cut off."""
+    """The lines up to step ``most``, or all. Reading stops at a line that a kill cut off."""
     found: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -13,8 +13,8 @@ from probes.train.job import SHORT, Diverged, LongRun, OnStep
 
 
 class CurveWriter:
-    """Writes one JSON line per step, calls the listeners, and raises Diverged for a run that diverged. A run that goes
-    on from a checkpoint keeps the lines of the steps before it."""
+    """Writes one JSON line per step, calls the listeners, and raises Diverged if the loss or gradient norm is not
+    finite. A run that resumes from a checkpoint keeps the lines up to the checkpoint's step."""
 
     def __init__(
         self,
@@ -24,27 +24,28 @@ class CurveWriter:
         seen: Sequence[int] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``seen``: the tokens up to each step. ``clock``: the seconds that count as this run's."""
+        """``seen``: the number of tokens up to each step. ``clock``: seconds that count as training time of this
+        run."""
         self.on_step, self.long, self.seen, self._clock = on_step, long, seen, clock
         kept = read_curve(path, long.step)
         last = kept[-1] if kept else {}
         self.last = {name: float(last[name]) for name in LOGGED if last.get(name) is not None}
         self.before = float(last.get("seconds", 0))
-        write_durably(path, "".join(json.dumps(line) + "\n" for line in kept))  # a checkpoint vouches for them
+        write_durably(path, "".join(json.dumps(line) + "\n" for line in kept))  # drops lines after the checkpoint
         self.file = path.open("a", encoding="utf-8")
         self.start()
 
     def start(self) -> None:
-        """Training begins now."""
+        """Start counting the time of training."""
         self.started = self._clock() - self.before
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, also before the checkpoint."""
+        """Seconds of training so far, those before a checkpoint included."""
         return self._clock() - self.started
 
     def add(self, step: int, logs: Mapping[str, float]) -> None:
-        """The line of a step, of figures by their names in TRL's log."""
+        """Write the line of a step. ``logs``: figures by their names in TRL's log."""
         line = {name: float(logs[key]) for name, key in LOGGED.items() if key in logs}
         finite = {name: value for name, value in line.items() if math.isfinite(value)}
         seconds = self.seconds

@@ -1,4 +1,4 @@
-"""What is trained, whichever engine trains it: a job, its rows as token ids, and what comes of it. Imports no torch."""
+"""Training jobs for either engine: the job, its rows as token ids, and the result. Imports no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,12 +30,11 @@ class Untrainable(Exception):
 class LongRun:
     """What a full-length run adds to the training of a probe.
 
-    ``trainer``: makes another trainer than that of the recipe's objective, of rows, configuration and arguments.
-    ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
-    trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
-    the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
-    ``processes``: how many train it together, of which this is one. ``device``: where it trains, if not where the base
-    is.
+    ``trainer``: makes a trainer from rows, configuration and arguments, instead of the one of the recipe's objective.
+    ``arguments``: added to the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of a
+    checkpoint to resume from, taken at ``step``. ``figures``: further figures of a step, from its number and the
+    seconds and tokens of training so far. ``on_line``: called with each line of the curve. ``processes``: how many
+    processes train together. ``device``: where it trains, if not where the base is.
     """
 
     trainer: Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
@@ -55,7 +54,7 @@ SHORT = LongRun()
 @dataclass(frozen=True)
 class TrainingJob:
     """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/.
-    ``references``: keeps what DPO's reference model, the base, says of the rows; without it that is computed again.
+    ``references``: the store of DPO's reference log probabilities; without it they are computed anew.
     """
 
     recipe: Recipe
@@ -73,7 +72,8 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Trained:
-    """``seconds`` in the training loop alone, ``tokens`` it saw, and the last line of the curve."""
+    """A trained adapter. ``seconds``: of the training loop; ``tokens``: that it saw; ``final``: the last line of the
+    curve."""
 
     adapter: Path
     seconds: float
@@ -107,8 +107,8 @@ def tokens_of(rows: Sequence[Mapping[str, Sequence[int]]], max_length: int) -> l
 
 
 def rows_at_once(model: Any, recipe: Recipe, memory: MemorySettings, processes: int = 1) -> int:
-    """Rows per forward pass of each process; the whole effective batch where the loss would depend on how it is
-    divided: the losses that sort the pairs of a pass, and a mixture of experts' loss for the balance of its router."""
+    """Rows per forward pass of each process. It is the whole effective batch if the loss would change when the batch is
+    divided: for losses that sort the pairs of a pass, and for the router's balancing loss of a mixture of experts."""
     balanced = bool(getattr(model.config.get_text_config(), "output_router_logits", False))
     if not sees_whole_batch(recipe) and not balanced:
         return memory.rows_at_once(recipe.effective_batch // processes)

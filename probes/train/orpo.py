@@ -1,4 +1,4 @@
-"""TRL's ORPO trainer, which is experimental there, with token accuracy in its log. Imports torch and trl."""
+"""TRL's (experimental) ORPO trainer with token accuracy in its log. Imports torch and trl."""
 
 import os
 from typing import Any
@@ -29,18 +29,18 @@ class TokenORPOTrainer(TokenWeights, WarmStart, OwnTypes, ORPOTrainer):  # type:
         self._accuracy = 0.0
 
     def mean_tokens(self, batch: Any) -> int:
-        """Those of the NLL term: the chosen side, prompt included, but the first of each row."""
+        """The tokens of the NLL term: the chosen rows with their prompts, except the first token of each."""
         return int(batch["chosen_attention_mask"][:, 1:].sum())
 
     def concatenated_forward(self, model: Any, batch: Any) -> Any:
-        """With the NLL term, a mean over tokens, as a part of that of the whole effective batch."""
+        """Weight the NLL term, a mean over tokens, so that the passes add up to the mean over the effective batch."""
         found = list(super().concatenated_forward(model, batch))
         if torch.is_grad_enabled():
             found[4] = found[4] * self.token_share(batch)
         return tuple(found)
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
-        """The columns of its collator: each side with the prompt before it, cut at max_length, and its labels."""
+        """The columns for the collator: each side with the prompt before it, cut at max_length, and its labels."""
         prompt, found = feature["prompt_ids"], {"prompt_input_ids": feature["prompt_ids"]}
         found["prompt_attention_mask"] = [1] * len(prompt)
         for side in ("chosen", "rejected"):

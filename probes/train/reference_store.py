@@ -1,7 +1,7 @@
-"""Log probabilities of training rows by the base alone, which DPO compares with: computed once, and kept in a file that
-all workers and sessions of a workspace share. Imports no torch.
+"""A cache of DPO's reference log probabilities, which the base alone gives the training rows. All workers and sessions
+of a workspace share its file. Imports no torch.
 
-The file is a cache. What is damaged in it is computed again, and one that cannot be used costs time and nothing else.
+Damaged entries are computed again. If the file cannot be used at all, training only takes longer.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from common.sqlite.shared import open_shared
 NAME = "reference.sqlite"
 TABLE = "CREATE TABLE IF NOT EXISTS logps (row BLOB PRIMARY KEY, chosen REAL, rejected REAL, digest BLOB) WITHOUT ROWID"
 Logps = tuple[float, float]
-"""Of the chosen and of the rejected answer: sums over their tokens."""
+"""Log probabilities of the chosen and the rejected answer: sums over their tokens."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ReferenceStore:
     of: str
 
     def logps(self, rows: Sequence[Mapping[str, Any]], compute: Callable[[Mapping[str, Any]], Logps]) -> list[Logps]:
-        """Of each row of token ids (prompt_ids, chosen_ids, rejected_ids). ``compute`` is called for each row that is
-        not in the file, so it must not depend on the others."""
+        """The log probabilities of each row of token ids (prompt_ids, chosen_ids, rejected_ids). ``compute`` is called
+        only for rows that are not in the file, so its result must not depend on other rows."""
         keys = [self._key(row) for row in rows]
         found = self._read(keys)
         missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in found}

@@ -1,5 +1,5 @@
-"""What the trainers have in common beyond TRL's: a warm-up that begins above 0, a resumed adapter in its own data type,
-and weights by tokens."""
+"""Changes to TRL's trainers: a warm-up that begins above 0, resumed adapters in their own data type, and means over the
+tokens of the whole effective batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class WarmStart:
-    """For a Trainer: its learning rates are those of ``warm_start``."""
+    """Gives a Trainer the learning rates of ``warm_start``."""
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         scheduler: Any = super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
@@ -19,23 +19,23 @@ class WarmStart:
 
 
 def warm_start(scheduler: Any, kind: str, warmup: int) -> Any:
-    """A scheduler of transformers with another warm-up. transformers begins it at a learning rate of 0, which wastes
-    one of the few steps of a probe: here step n of W warm-up steps has n / (W + 1) of the peak. A schedule without a
-    warm-up is as it was."""
+    """A scheduler of transformers with another warm-up. transformers begins at a learning rate of 0, which wastes one
+    of a probe's few steps. Here step n of W warm-up steps, counted from 1, has n / (W + 1) of the peak. A schedule
+    without a warm-up is unchanged."""
     if warmup == 0 or kind == "constant":
         return scheduler
     return LambdaLR(scheduler.optimizer, [_rising(warmup, own) for own in scheduler.lr_lambdas])
 
 
 def _rising(warmup: int, after: Callable[[int], float]) -> Callable[[int], float]:
-    """The share of the peak at a step, counted from 0: it rises in the warm-up, and then it is ``after``."""
+    """The share of the peak by step, counted from 0: it rises in the warm-up, and then follows ``after``."""
     return lambda step: (step + 1) / (warmup + 1) if step < warmup else after(step)
 
 
 class OwnTypes:
-    """For a Trainer. PEFT loads the adapter of a checkpoint in float32; here it goes on in the type that it had.
+    """Lets a Trainer resume an adapter in its own data type; PEFT loads the adapter of a checkpoint in float32.
 
-    ``examples_of_a_row``: what the trainer makes of a row.
+    ``examples_of_a_row``: how many examples the trainer makes of a row.
     """
 
     examples_of_a_row = 1
@@ -50,7 +50,7 @@ class OwnTypes:
 
 
 def mean_of_processes(trainer: Any, value: float) -> float:
-    """The mean of a figure over the processes that train together; each makes equally many forward passes."""
+    """The mean of a figure over the processes that train together, each with as many forward passes."""
     if trainer.accelerator.num_processes == 1:
         return value
     own = torch.tensor(value, dtype=torch.float32, device=trainer.accelerator.device)
@@ -58,13 +58,13 @@ def mean_of_processes(trainer: Any, value: float) -> float:
 
 
 class TokenWeights:
-    """For a Trainer whose loss has a mean over the tokens of a forward pass. ``token_share`` is the weight with which a
-    pass makes the loss that of the whole effective batch, however it is divided, also among processes."""
+    """For a Trainer whose loss has a mean over the tokens of a forward pass. Weighted with ``token_share``, the passes
+    of all processes add up to the mean over the whole effective batch, however it is divided."""
 
     _tokens_of_a_pass = 0.0
 
     def mean_tokens(self, batch: Any) -> int:
-        """The tokens that the mean is over."""
+        """The number of tokens of a pass that the mean is over."""
         raise NotImplementedError
 
     def get_batch_samples(self, *args: Any) -> Any:

@@ -56,7 +56,7 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
     train_dataset: Any
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Its sft term is a mean over the tokens of the chosen answers, those of the whole effective batch."""
+        """Weight the sft term, so that it is a mean over the chosen answers' tokens of the whole effective batch."""
         weights = self.loss_weights
         share = self.token_share(inputs)
         both = zip(self.loss_types, weights, strict=True)
@@ -67,7 +67,7 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
             self.loss_weights = weights
 
     def take_references(self, store: ReferenceStore) -> None:
-        """Take the log probabilities of the base from this store, in place of a second forward pass at each step."""
+        """Take the reference log probabilities from this store, instead of a second forward pass at each step."""
         was_training = self.model.training
         self.model.eval()
         rows = list(self.train_dataset)
@@ -78,7 +78,7 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
         self.precompute_ref_logps = True
 
     def _reference(self, row: Mapping[str, Any]) -> Logps:
-        """Of one row, computed alone, so that it depends on no other row."""
+        """The reference log probabilities of one row, computed alone, so that they depend on no other row."""
         batch = self._prepare_inputs(self.data_collator([row]))
         chosen, rejected = self.compute_ref_log_probs(self.model, batch)
         return chosen.item(), rejected.item()
@@ -94,7 +94,7 @@ class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: i
 def train(base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings) -> list[Trained | Exception]:
     """Train every job on one base. An exception in the list concerns that job alone.
 
-    The jobs run one after the other. Each gives what it would give alone.
+    The jobs run one after the other, and none changes the result of another.
     """
     results: list[Trained | Exception] = []
     for job in jobs:
@@ -138,8 +138,8 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
 
 
 def _whole_adapter(model: Any) -> dict[str, torch.Tensor] | None:
-    """The trained weights of a model of which each process has a part, gathered; all processes have to ask for them.
-    None for a model that is whole."""
+    """The trained weights of a model that is sharded over processes, gathered; all processes must call this. None for a
+    model that is not sharded."""
     trained = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
     parts = {name: weight for name, weight in trained.items() if isinstance(weight, DTensor)}
     return {**trained, **{name: weight.full_tensor() for name, weight in parts.items()}} if parts else None
@@ -226,8 +226,8 @@ class _Log(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _BaseState:
-    """The state of a base that training changes, besides its weights. It is restored, since a worker trains many
-    probes.
+    """The state of a base that training changes, besides its weights. It is restored, since a worker trains many probes
+    on one base.
 
     ``configs``: of the model, of its language model if it is multimodal, and of generation.
     """

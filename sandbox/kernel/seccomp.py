@@ -1,10 +1,10 @@
 """Which system calls a program may make: a list of the harmless ones; everything else fails with EPERM.
 
 So there is no fork and no thread, no exec, no socket, no signal to anybody, no ptrace, no namespace, no shared memory,
-no io_uring, and no file opened for writing; no limit, clock or processor of another process is seen or set. Nor is
-there a call by which a process makes the kernel wait or kill without using time of its own (membarrier, its own limits,
-pages and files thrown out of memory): that looks like a machine too busy to judge. The same filter under every back
-end. Runs inside the jail.
+no io_uring, and no file opened for writing; no limit, clock or processor of another process is seen or set. Calls are
+also refused by which a process could wait or be killed without using processor time (membarrier, its own limits,
+dropping pages and files from memory), because that looks like a machine too busy to judge. The filter is the same under
+every back end. Runs inside the jail.
 """
 
 import ctypes
@@ -82,7 +82,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
 }
 
 _PRIVATE = 128
-_WAITS_AND_WAKES = (0, 1, 3, 4, 5, 9, 10)  # of futex; the others lend their priority to a thread of any process
+_WAITS_AND_WAKES = (0, 1, 3, 4, 5, 9, 10)  # of futex; others lend their priority to any thread of the machine
 # (265 and 393: wait until a time of day)
 _CLOCKS = (*range(8), 11)
 _OWN_CPU_CLOCKS = tuple((~0 << 3 | kind) & 0xFFFFFFFF for kind in (2, 6))  # process and thread number 0: one's own
@@ -143,7 +143,7 @@ def instructions(machine: str) -> list[bytes]:
 
 
 def _judged(column: int) -> dict[int, list[bytes]]:
-    """What judges each system call that is not simply refused: instructions that end in a return."""
+    """By number of each system call that is not always refused: the instructions that judge it, ending in a return."""
     found: dict[int | None, list[bytes]] = {numbers[column]: [_do(_RETURN, _ALLOW)] for numbers in _ALLOWED.values()}
     for pair, index, values in _BY_VALUE.values():
         body = [_argument(index)]

@@ -11,7 +11,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 _LIBC.syscall.argtypes = [ctypes.c_long] * _WORDS
 _LIBC.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
-_HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # else a forked child could find the lock taken
+_HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # fork while holding the GIL, or the child may wait for it for ever
 _HOLDING_GIL.syscall.restype = ctypes.c_long
 _HOLDING_GIL.syscall.argtypes = [ctypes.c_long] * _WORDS
 # Looked up here once, since a program's process would have to look them up each time.
@@ -30,9 +30,9 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _OWN_NAMESPACES = 0x10000000 | 0x08000000 | 0x04000000 | 0x00020000 | 0x02000000
-"""user, System V IPC, host name, mounts, control groups. Not process ids: the first process of such a namespace ignores
-every signal with the default action, alarms included. Not the network, which takes long to make: the jail has an empty
-one, and no program has a socket."""
+"""User, System V IPC, host name, mounts, control groups. Not process ids: the first process of such a namespace ignores
+every signal with the default action, alarms included. Not the network: such a namespace takes long to make, the jail
+has an empty one, and no program has a socket."""
 
 
 @functools.cache

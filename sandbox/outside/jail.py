@@ -139,7 +139,7 @@ class Jail:
         if self.closed:
             return
         with self.control:
-            if not self._ends_by_itself():
+            if not self._ended_gracefully():
                 # Its programs end with it, because it is process 1 of their namespace or by a signal.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
@@ -147,8 +147,8 @@ class Jail:
                 self._process.wait()
             self._drain()
 
-    def _ends_by_itself(self) -> bool:
-        """End the control channel; the zygote then kills its program and ends."""
+    def _ended_gracefully(self) -> bool:
+        """End the control channel, so that the zygote kills its program and ends; False if it does not end in time."""
         with contextlib.suppress(OSError):  # not connected: it has ended already
             self.control.shutdown(socket.SHUT_WR)
         try:
@@ -167,8 +167,8 @@ class Jail:
 
 @functools.cache
 def _compiled() -> list[tuple[str, str]]:
-    """The names and the code of our modules that run inside, in hexadecimal. The Python there is the one of here, and
-    would take a fifth of its start to compile them."""
+    """The names and the compiled code, in hexadecimal, of our modules that run inside. Python is the same there, and
+    would spend a fifth of its start on compiling them."""
     folder = Path(__file__).parents[1]
     texts = [(name, "") for name in _PACKAGES]
     for name in (*_SHARED, *_OWN):

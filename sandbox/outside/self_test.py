@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sandbox.outcomes import Diagnosis, Limits, Program, Returned, SandboxBroken, SandboxUnavailable
 from sandbox.outside.backends import BACKENDS, CannotStart
-from sandbox.outside.session import Sandbox
+from sandbox.outside.sandbox import Sandbox
 
 # Returns a list of the attacks that worked: empty if the sandbox holds.
 _SELF_TEST = """

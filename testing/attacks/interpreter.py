@@ -140,7 +140,7 @@ INTERPRETER: tuple[Attack, ...] = (
     ),
     attack(
         "patching",
-        "json that says what one likes",
+        "json replaced by functions that return forged messages",
         """
         import json
         forged = '["returned",true]'

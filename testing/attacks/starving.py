@@ -29,7 +29,7 @@ STARVING: tuple[Attack, ...] = (
     ),
     attack(
         "starving",
-        "every limit of its own at nothing",
+        "all of its own limits set to zero",
         f"""
         import resource
         def f(x):
@@ -55,7 +55,7 @@ STARVING: tuple[Attack, ...] = (
     ),
     kernel(
         "starving",
-        "memory put out and fetched back",
+        "memory paged out and read back",
         """
         import mmap
         def f(x):
@@ -79,7 +79,7 @@ STARVING: tuple[Attack, ...] = (
     ),
     kernel(
         "starving",
-        "stopped or killed by its own hand",
+        "stopped or killed by its own signals",
         """
         import signal
         def f(x):
@@ -131,7 +131,7 @@ STARVING: tuple[Attack, ...] = (
     ),
     attack(
         "starving",
-        "asleep but for a moment in each look",
+        "asleep except for a moment between two checks",
         """
         import time
         def f(x):

@@ -51,11 +51,10 @@ KEY = "scripted"
 class ScriptedEndpoint:
     """Serves ``replies`` in order on 127.0.0.1; ``requests`` has the bodies of all requests for completions.
 
-    ``key``: any other key is refused with 401; every key is accepted if it is empty. ``refuses``: request parameters
-    that are answered with ``refusal``, as by servers without "response_format" (vLLM 400, llama-cpp-python 500); such a
-    request takes no reply.
-    ``lists_models=False``: the list of models is answered with 404. ``seed``: for picks and judgements. ``faults``
-    counts the faults by name.
+    ``key``: the only key that is not refused with 401; if it is empty, every key is accepted. ``refuses``: request
+    parameters that are answered with the status ``refusal``, as by servers without "response_format" (vLLM 400,
+    llama-cpp-python 500); such a request uses up no reply. ``lists_models=False``: the list of models is answered with
+    404. ``seed``: for picks and judgements. ``faults`` counts the faults by name.
     """
 
     def __init__(

@@ -11,7 +11,8 @@ import pytest
 from jailed import BACKENDS
 
 import sandbox as api
-from sandbox.outside import conversation, session
+from sandbox.outside import program_channel
+from sandbox.outside import sandbox as sandbox_module
 from sandbox.outside.process_stats import ProcessTime, process_time
 
 SPIN = "import time\ndef f(seconds):\n    while time.process_time() < seconds: pass\n    return 1"
@@ -44,8 +45,8 @@ def test_where_no_program_gets_a_processor_each_is_tried_again_and_none_is_blame
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.Limits, "starvation_seconds", 0.5)
-    monkeypatch.setattr(conversation, "process_time", lambda pid: ProcessTime(0.01, 60.0, ready=True))
-    monkeypatch.setattr(session, "_DEMANDING", "import time\ntime.sleep(9)")
+    monkeypatch.setattr(program_channel, "process_time", lambda pid: ProcessTime(0.01, 60.0, ready=True))
+    monkeypatch.setattr(sandbox_module, "_DEMANDING", "import time\ntime.sleep(9)")
     with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:
         with pytest.raises(api.SandboxBroken, match=r"failed twice, and with a program .*0\.01 s of processor time"):
             sandbox.run(api.Program("import time\ntime.sleep(9)", "f", ()))
@@ -102,7 +103,7 @@ def test_a_program_cannot_wait_or_be_killed_by_the_kernel_without_using_its_time
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_without_the_kernels_statistics_a_sleeper_is_still_ended(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "process_time", lambda pid: None)
+    monkeypatch.setattr(program_channel, "process_time", lambda pid: None)
     with api.open_sandbox(api.Limits(seconds=0.05), backend) as sandbox:
         execution = sandbox.run(api.Program("import time\ntime.sleep(99)", "f", ()))
         assert isinstance(execution.loaded, api.Ended)

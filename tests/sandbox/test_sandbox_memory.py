@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import Ended, Limits, Program, Returned, open_sandbox
-from sandbox.outside.conversation import memory_of
+from sandbox.outside.program_channel import memory_of
 from sandbox.values import decode
 
 MIB = 1 << 20

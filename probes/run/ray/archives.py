@@ -1,6 +1,6 @@
-"""Files that go between the machines of a cluster, as bytes: a study's to a worker, a probe's folder back.
+"""Sends files between the machines of a cluster as bytes: a study's files to a worker, and a probe's folder back.
 
-No disk that all machines see is assumed.
+The machines need no shared disk.
 """
 
 import contextlib
@@ -20,12 +20,14 @@ from probes.run.store import ADAPTER, MANIFEST, has_whole_adapter
 from probes.scoring import scorer_class
 
 MOST_SENT = 1 << 30
-"""Most bytes of a study's files that are sent to each worker. A larger base lies on each machine, at the same path."""
+"""Most bytes of a study's files that are sent to each worker. A larger base must be on each machine at the same
+path."""
 
 
 @dataclass(frozen=True)
 class StudyArchive:
-    """A study's material with its files. ``identity``: of the material, which each machine must find the same, too."""
+    """A study's material with its files. ``identity``: the digest of the material, which must be equal on all
+    machines."""
 
     material: Material
     files: bytes
@@ -62,12 +64,13 @@ class StudyArchive:
 
 
 def identity(material: Material) -> str:
-    """The part of a probe key that does not depend on the worker, as this machine finds it; it has the code, too."""
+    """The digest of the parts of a probe key that no worker changes, as computed on this machine; they include the
+    code."""
     return material.key("").digest
 
 
 def pack_probe(folder: Path) -> bytes:
-    """A probe's folder, whole."""
+    """The complete folder of a probe."""
     with _tar() as (stream, tar):
         if folder.is_dir():
             tar.add(folder, ".")
@@ -75,7 +78,7 @@ def pack_probe(folder: Path) -> bytes:
 
 
 def unpack_probe(files: bytes, folder: Path) -> None:
-    """Replace ``folder`` by what ``pack_probe`` packed. A kill leaves the folder whole, missing, or as it was."""
+    """Replace ``folder`` by what ``pack_probe`` packed. A kill leaves the folder complete, missing, or as it was."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
@@ -89,7 +92,7 @@ def unpack_probe(files: bytes, folder: Path) -> None:
 
 
 def pack_adapter(folder: Path) -> bytes:
-    """The adapter that a probe borrows from the one in this folder; b"" if it is not whole."""
+    """The adapter in this probe's folder, for a probe that borrows it; b"" if it is damaged or incomplete."""
     if not has_whole_adapter(folder):
         return b""
     with _tar() as (stream, tar):

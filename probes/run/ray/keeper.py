@@ -25,8 +25,8 @@ PREFIX = "nightlane-worker-"
 
 @dataclass(frozen=True, slots=True)
 class WorkerMessage:
-    """``kind`` and ``content`` as the worker sent them, or ("ended", exit code). ``folder``: the files of a probe that
-    is done. ``log``: what is new in the worker's log."""
+    """``kind`` and ``content`` as the worker sent them, or ("ended", exit code). ``folder``: the files of a finished
+    probe. ``log``: new lines of the worker's log."""
 
     kind: str
     content: Any
@@ -60,14 +60,14 @@ class Keeper:
         self.send(material)
 
     def send(self, message: object, borrowed: tuple[tuple[str, bytes], ...] = ()) -> None:
-        """``borrowed``: adapters of other probes that these borrow, by the other's id."""
+        """Send a message to the worker. ``borrowed``: (id of the lending probe, its packed adapter), stored first."""
         for probe_id, files in borrowed:
             unpack_probe(files, self._store.directory(probe_id))
         with contextlib.suppress(OSError):  # it ended, which the other thread notices
             self._pipe.send(message)
 
     def receive(self) -> list[WorkerMessage]:
-        """What the worker has said since; waits for the first."""
+        """The worker's messages since the last call; waits until there is one."""
         if self._refused is not None:
             return [WorkerMessage("refused", self._refused)]
         messages: list[WorkerMessage] = []
@@ -90,7 +90,7 @@ class Keeper:
         shutil.rmtree(self._runs, ignore_errors=True)
 
     def _material(self, study: StudyArchive) -> object:
-        """What the worker measures on; MissingRequirement if it is not what the session has."""
+        """The unpacked material; MissingRequirement if it differs from the session's."""
         material = study.unpacked(self._root)
         if identity(material) != study.identity:
             raise MissingRequirement(
@@ -101,13 +101,13 @@ class Keeper:
         return material
 
     def _started(self, arguments: tuple[Any, ...]) -> Any:
-        """The worker's process."""
+        """Start the worker's process."""
         process = worker_pool.CONTEXT.Process(target=self.serve, args=arguments)
         process.start()
         return process
 
     def _taken(self, answered: list[tuple[str, object]]) -> bytes:
-        """The files of the probe that is done, which do not stay here."""
+        """Pack the folder of a finished probe, and remove it here."""
         [(probe_id, _)] = answered
         folder = self._store.directory(probe_id)
         config = folder / ADAPTER / "adapter_config.json"
@@ -128,7 +128,7 @@ class Keeper:
 
 
 def _remove_leftovers() -> None:
-    """Remove what killed keepers left on this machine: the folders name their processes."""
+    """Remove the folders that killed keepers left on this machine; a folder's name has its keeper's process id."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         number = folder.name.removeprefix(PREFIX).partition("-")[0]
         if number.isdecimal() and not Path(f"/proc/{number}").exists():

@@ -1,7 +1,7 @@
 """The runner of a Ray cluster: ``[runner] kind = "ray"``. docs/ray.md.
 
-What is said to workers and what follows from their answers is that of local_workers.py. Here is only what a cluster
-changes: a slot belongs to a machine, machines join and are lost, and a worker is an actor (keeper.py).
+Messages to and from workers are handled by local_workers.py. This file has only what differs on a cluster: a slot
+belongs to a machine, machines join and are lost, and a worker is an actor (keeper.py).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from probes.run.store import ProbeStore
 from probes.run.worker_pool import Pipe, Slot, Worker, WorkerPool, ended
 
 LOOK_SECONDS = 2.0
-"""Between two looks at which machines the cluster has."""
+"""Time between two checks of which machines the cluster has."""
 CONNECT_SECONDS = 20.0
 OBJECT_STORE = 1 << 30
 """Bytes of shared memory for what actors send, in a cluster that is started here."""
@@ -53,14 +53,15 @@ class RayRunner(ResidentRunner):
         return RayPool(material, self._settings, runs, quantization, self._notes.append)
 
     def _refuse(self, slot: Slot, error: NightlaneError) -> None:
-        """A machine that joined later is left out, so that it does not end the night."""
+        """Leave out a machine that joined later, instead of ending the session because of it."""
         if not self._pool.leave_out(slot, str(error)):
             super()._refuse(slot, error)
 
 
 @dataclass
 class RaySlot(Slot):
-    """``machine``: the id of its node. ``joined``: that was not there when the session began."""
+    """A place for a worker on one machine. ``machine``: the id of its node. ``joined``: the machine joined the cluster
+    after the session began."""
 
     machine: str = ""
     joined: bool = False
@@ -76,7 +77,7 @@ class RayPool(WorkerPool):
         super().__init__(*arguments)
         self.slots: list[RaySlot] = []
         self._machines: set[str] = set()
-        self._from_the_begin: set[str] | None = None
+        self._first_machines: set[str] | None = None
         self._left_out: set[str] = set()
         self._next_number = 0
         self._looked = float("-inf")
@@ -92,10 +93,10 @@ class RayPool(WorkerPool):
             )
         self._device = "cuda" if most else "cpu"
         self._look()
-        self._from_the_begin = self._machines
+        self._first_machines = self._machines
 
     def _device_groups(self) -> list[str]:
-        """None: Ray gives each actor its GPUs."""
+        """Empty, because Ray gives each actor its GPUs."""
         return []
 
     def start_missing(self) -> None:
@@ -133,7 +134,7 @@ class RayPool(WorkerPool):
         worker = slot.worker
         if not isinstance(slot, RaySlot) or worker is None or not isinstance(worker.process, RayActor):
             return False
-        if worker.process.exitcode is not None:  # its machine told of it
+        if worker.process.exitcode is not None:  # its machine reported the end
             return False
         self._look()
         lost = worker.process.unreachable or slot.machine not in self._machines
@@ -163,7 +164,7 @@ class RayPool(WorkerPool):
             ray.shutdown()
 
     def _look(self) -> None:
-        """Take away the slots of machines that are gone, and add slots where there is room that nobody uses."""
+        """Remove the slots of machines that are gone, and add slots where GPUs or cores are free."""
         self._looked = time.monotonic()
         found = {one.name: one for one in machines() if one.name not in self._left_out}
         if lost := len(self._machines - found.keys() - self._left_out):
@@ -177,19 +178,19 @@ class RayPool(WorkerPool):
             if self._settings.workers:
                 new = min(new, self._settings.workers - len(self.slots))
             for _ in range(new):
-                joined = self._from_the_begin is not None and name not in self._from_the_begin
+                joined = self._first_machines is not None and name not in self._first_machines
                 self.slots = [*self.slots, RaySlot(self._next_number, machine=name, joined=joined)]
                 self._next_number += 1
 
     def _drop(self, machines: Collection[str]) -> None:
-        """Take away the slots of these machines. One with probes stays until Ray tells that its worker is lost."""
+        """Remove the slots of these machines. A slot with probes stays until Ray reports that its worker is lost."""
         for slot in self.slots:
             if slot.machine in machines and (slot.worker is None or not slot.worker.tasks):
                 slot.free()
         self.slots = [slot for slot in self.slots if slot.machine not in machines or slot.worker is not None]
 
     def _room(self, amounts: Mapping[str, float]) -> int:
-        """For how many workers these resources suffice."""
+        """The number of workers for which these resources are enough."""
         if self._device == "cuda":
             return int(amounts.get("GPU", 0)) // self._settings.gpus_per_worker
         return int(amounts.get("CPU", 0)) // (self._settings.threads or 1)
@@ -216,8 +217,8 @@ class RayPool(WorkerPool):
 
 
 class RayActor:
-    """An actor with the interface of a process. ``exitcode``: of its worker, once it told. ``error``: what Ray says of
-    its end. ``unreachable``: Ray cannot reach it, so that nobody knows how it ended."""
+    """An actor with the interface of a process. ``exitcode``: of its worker, once it is reported. ``error``: Ray's
+    message about its end. ``unreachable``: Ray cannot reach it, so it is unknown how it ended."""
 
     pid = 1
 
@@ -241,8 +242,8 @@ class RayActor:
 
 
 class RayPipe:
-    """Messages to and from an actor with the interface of a pipe. The files of a probe that is done are written under
-    ``runs`` before its message is handed over."""
+    """Messages to and from an actor with the interface of a pipe. The files of a finished probe are written under
+    ``runs`` before ``recv`` returns its message."""
 
     def __init__(self, process: RayActor, runs: Path, log: Path) -> None:
         self._process, self._store, self._log = process, ProbeStore(runs), log
@@ -287,7 +288,7 @@ class RayPipe:
         self._process.leave()
 
     def _with_files(self, outcome: Outcome, files: bytes) -> Outcome:
-        """The outcome, once its files are written; a failure where they cannot be."""
+        """Write the files of a probe; a failure in place of its outcome if they cannot be written."""
         try:
             unpack_probe(files, self._store.directory(outcome.probe))
         except OSError as error:
@@ -305,15 +306,15 @@ class ClusterNode:
 
 
 def machines() -> list[ClusterNode]:
-    """Those that are alive, in the order of their ids."""
+    """The nodes that are alive, in the order of their ids."""
     free = state.available_resources_per_node()
     alive = [(node["NodeID"], node.get("Resources", {})) for node in ray.nodes() if node["Alive"]]
     return [ClusterNode(name, amounts, free.get(name, {})) for name, amounts in sorted(alive, key=itemgetter(0))]
 
 
 def connect(settings: RunnerSettings) -> bool:
-    """Connect to the cluster, or start one on this machine; False if this process already was connected.
-    MissingRequirement if none answers."""
+    """Connect to the cluster, or start one on this machine; False if this process was connected already.
+    MissingRequirement if no cluster answers."""
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -342,7 +343,7 @@ def _require_answer(address: str) -> None:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes over SIGTERM, by which a session ends where nothing is half written."""
+    """Restore our handler of SIGTERM, which Ray replaces: it ends a session when nothing is half written."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -5,7 +5,7 @@ task.py           what a task is here: samples, and a score per answer
 inspect_task.py   an Inspect task as one
 lm_eval_task.py   an lm-evaluation-harness task as one
 scorer.py         the scorers of both kinds
-prompts.py        the file of prompts that a task's samples make (nightlane prompts)
+prompts.py        makes the prompts file from a task's samples (nightlane prompts)
 
 Neither package is imported before a task is loaded.
 """

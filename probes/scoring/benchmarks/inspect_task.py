@@ -1,7 +1,7 @@
 """An Inspect task (https://inspect.aisi.org.uk). Its own solver writes the prompt, and its own scorers score.
 
-The solver runs with an answer that was generated before in the place of the model, so templates, system messages and
-multiple choice are the task's. It must ask the model once and without tools, and the task must not need a sandbox.
+The solver runs with a stub that returns an already generated answer instead of a model, so templates, system messages
+and multiple choice are the task's. It must ask the model once and without tools, and must not need a sandbox.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class InspectTask:
             asked, again = [(await self._solved(name, ""))[1] for _ in range(2)]
             if asked != again:
                 raise BadInput(
-                    f"the Inspect task {self.name!r} asks sample {name} otherwise each time, and prompts are fixed; "
+                    f"the Inspect task {self.name!r} asks sample {name} differently each time, and prompts are fixed; "
                     "take its shuffling out"
                 )
             found[name] = asked
@@ -81,7 +81,7 @@ class InspectTask:
         return TaskSample(name, str(category), simplest(asked), truth, self._version)
 
     async def _solved(self, name: str, answer: str) -> tuple[Any, Asked]:
-        """The state after the solver, with this answer in the place of the model's, and what the model was asked."""
+        """The state after the solver ran with this answer as the model's reply, and what the model was asked."""
         from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
         from inspect_ai.scorer import Target
         from inspect_ai.solver import TaskState
@@ -157,7 +157,7 @@ def _name(scorer: Any) -> str:
 
 
 def _values(name: str, value: Any) -> dict[str, float]:
-    """The numbers in a score: of C, I, P, N and yes or no too, as Inspect's own metrics read them."""
+    """The numbers in a score; C, I, P, N, yes and no count as the numbers that Inspect's own metrics read them as."""
     from inspect_ai.scorer import value_to_float
 
     if isinstance(value, dict):

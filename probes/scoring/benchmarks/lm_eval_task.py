@@ -111,5 +111,5 @@ def _name_in(file: Path, named: str) -> str:
 
 
 def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of one answer. Those of the whole set, such as BLEU, are no numbers yet and are left out."""
+    """The metrics of one answer. Metrics of the whole set, such as BLEU, are no numbers here and are left out."""
     return {name: float(value) for name, value in given.items() if isinstance(value, Real | bool)}

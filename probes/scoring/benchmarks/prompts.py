@@ -1,4 +1,4 @@
-"""The file of prompts that a task's samples make: three disjoint splits, the same each time.
+"""Makes the prompts file from a task's samples: three disjoint splits, the same each time.
 
 In each category the samples are drawn by a hash of their ids. Near duplicates stay in one split (invariant 7).
 """

@@ -8,7 +8,7 @@ from probes.inputs.settings import ScorerSettings
 
 
 class BenchmarkSettings(ScorerSettings):
-    """What both kinds have. ``task``: see the kinds."""
+    """The keys that both kinds have."""
 
     task: str = Field(min_length=1)
     category: str = ""

@@ -1,4 +1,4 @@
-"""Results of programs that were checked before, so that the same program is not run again under the same checks.
+"""A cache of check results, so that the same program is not run again under the same checks.
 
 Samples of one prompt are often alike, and so are the answers of probes that differ in one parameter.
 """
@@ -12,16 +12,15 @@ from concurrent.futures import Future
 from probes.scoring.execution.checks import CheckResult
 
 MOST = 1 << 15
-"""Results that are kept; the oldest go first. They take about 15 MB, and 45 with the longest notes."""
+"""Most results that are kept; the oldest are dropped first. They take about 15 MB, and 45 MB with the longest notes."""
 Key = tuple[str, bytes]
 VARYING = re.compile(r"\b(?:random|secrets|urandom|uuid\w*|time|datetime|id|getpid)\b")
-"""Names of what differs between two runs of a program, and of modules that have it."""
+"""Names of things that differ from one run of a program to the next, such as clocks, and of modules that have them."""
 
 
 class KnownResults:
-    """Of one scorer. Random numbers and the order of sets start alike in each program, so that it does the same again.
-    Results are not kept if a limit ended the program, or if it names what differs from one run to the next, such as a
-    clock. Threads may call it at once."""
+    """The results of one scorer. A program repeats its results, because each run has the same random numbers and set
+    order. Results are not kept if a limit ended the program, or if it names something in VARYING. Safe for threads."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -30,8 +29,8 @@ class KnownResults:
         self._lock = threading.Lock()
 
     def of(self, prompt: str, source: str, run: Callable[[], CheckResult]) -> CheckResult:
-        """The result of a program under the checks of a prompt: the known one, or that of ``run``, whose exceptions it
-        raises."""
+        """The result of a program under the checks of a prompt: the known one, or else that of ``run``, whose
+        exceptions pass through."""
         if VARYING.search(source):
             return run()
         key = prompt, hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
@@ -53,7 +52,7 @@ class KnownResults:
                 if self._running.get(key) is mine:
                     del self._running[key]
             if not mine.done():
-                mine.set_result(None)  # those that wait run it themselves
+                mine.set_result(None)  # threads that wait for it run the program themselves
 
     def _keep(self, key: Key, result: CheckResult) -> None:
         with self._lock:

@@ -32,7 +32,7 @@ class SyntaxFault:
 
 @functools.lru_cache(maxsize=8)  # one answer is often looked at twice, and a stub with each of its answers
 def parse(source: str) -> ast.Module | SyntaxFault:
-    """The tree of a source that compiles. A source over LIMIT is a Fault and is not even looked at."""
+    """The tree of a source that compiles. A source over LIMIT is a SyntaxFault without being read."""
     if len(source) > LIMIT:
         return SyntaxFault()
     with warnings.catch_warnings():

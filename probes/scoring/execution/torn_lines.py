@@ -45,7 +45,7 @@ _MAY_BEGIN = _SIGNS | {"~", "\\"}
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """``spaced``: behind a blank. ``ends``: False for a text whose closing quote is missing."""
+    """``spaced``: whether a blank is before it. ``ends``: False for a string whose closing quote is missing."""
 
     kind: str
     text: str
@@ -96,7 +96,8 @@ def _depth(tokens: Sequence[_Token]) -> int:
 
 
 def _lacks_its_end(tokens: Sequence[_Token]) -> bool:
-    """A bracket or a text is open, an operator is the last, the first word needs more, or there is ``f(1) if x``."""
+    """Whether a bracket or string is open, the last token is an operator, the first word needs more, or an ``if`` in an
+    expression has no ``else``."""
     first, last = tokens[0], tokens[-1]
     return (
         _depth(tokens) > 0

@@ -18,9 +18,9 @@ from probes.scoring.judge.requests.client import JudgeClient
 from probes.scoring.judge.settings import JudgeSettings, cache_folder
 from probes.scoring.protocol import Context, Missing
 
-CLAIMS = 3.0  # a claim on a question lasts so many timeouts
-POLL = 0.05  # seconds between two looks for another worker's judgement
-VERSION = 2  # changes with anything that shapes a judgement and is not in the messages
+CLAIMS = 3.0  # a claim on a question lasts this many timeouts
+POLL = 0.05  # seconds between two checks for another worker's judgement
+VERSION = 2  # raise it after a change that affects judgements and is not in the messages
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Hashable)

@@ -1,4 +1,5 @@
-"""Comparison epochs: a period in which the judge scores its calibration set alike. A model's name does not tell that.
+"""Comparison epochs: periods in which the judge scores its calibration set alike. A provider may change the model
+behind a name, so the name is no proof of that.
 
 The folder of the judgements holds ``epoch``, the number, which is part of the probe key, so that readings of two epochs
 are never compared, and ``epoch-N.json``: the scores of the calibration set when the epoch began.

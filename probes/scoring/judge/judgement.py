@@ -38,7 +38,7 @@ class UnreadableJudgement(Exception):
 
 
 def read_judgement(text: str, rubric: Rubric) -> Judgement:
-    """The judgement in a judge's reply; Unreadable says what is missing or wrong."""
+    """The judgement in a judge's reply; UnreadableJudgement says what is missing or wrong."""
     if len(text) > MAX_REPLY:
         raise UnreadableJudgement(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
     data, repaired = parse_reply(text)
@@ -47,7 +47,7 @@ def read_judgement(text: str, rubric: Rubric) -> Judgement:
 
 
 def parse_reply(text: str) -> tuple[object, bool]:
-    """The JSON in a reply, and whether it had to be repaired; Unreadable for an empty one."""
+    """The JSON in a reply, and whether it had to be repaired; UnreadableJudgement for an empty reply."""
     answer = _without_thought(text)
     if not answer:
         raise UnreadableJudgement("it is empty")
@@ -75,7 +75,7 @@ def _without_thought(text: str) -> str:
 
 
 def judgement_of(data: object, rubric: Rubric) -> Judgement:
-    """A judgement from parsed JSON. Keys unknown to the rubric are ignored; Unreadable if one is missing."""
+    """A judgement from parsed JSON. Keys unknown to the rubric are ignored; UnreadableJudgement if one is missing."""
     if not isinstance(data, dict):
         raise UnreadableJudgement("it is not one JSON object")
     components = data.get("components")
@@ -127,7 +127,7 @@ def _on_scale(value: object, rubric: Rubric) -> TypeGuard[float]:
 
 
 def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
-    """The reported critical failures in the rubric's order. Unreadable without the list."""
+    """The reported critical failures in the rubric's order. UnreadableJudgement without the list."""
     if not rubric.critical:
         return ()
     listed = data.get("critical_failures")

@@ -19,7 +19,7 @@ def preference_format() -> dict[str, Any]:
 
 
 def read_preference(text: str) -> Preferred:
-    """The choice in a judge's reply; Unreadable says what is missing or wrong."""
+    """The choice in a judge's reply; UnreadableJudgement says what is missing or wrong."""
     if len(text) > MAX_REPLY:
         raise UnreadableJudgement(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
     data, repaired = parse_reply(text)
@@ -30,7 +30,7 @@ def read_preference(text: str) -> Preferred:
 
 
 def preference_of(data: object) -> Preferred:
-    """A choice from parsed JSON; Unreadable for anything else."""
+    """A choice from parsed JSON; UnreadableJudgement for anything else."""
     choice = data.get("preferred") if isinstance(data, dict) else None
     for known in CHOICES:
         if choice == known:

@@ -18,7 +18,7 @@ class QuestionKind(Generic[T]):
     """One kind of question to a judge: its system message, the format of the reply, and how a reply is read.
 
     ``read`` takes the text of a reply. ``store`` makes JSON of the result, and ``restore`` reads that. ``read`` and
-    ``restore`` raise Unreadable.
+    ``restore`` raise UnreadableJudgement.
     """
 
     system: str

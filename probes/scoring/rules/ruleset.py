@@ -79,7 +79,7 @@ class Rule(Section):
         if self.critical != (self.cap is not None):
             raise ValueError("critical = true and cap go together; write both, or neither")
         if self.name == "pass":
-            raise ValueError('name = "pass" is what a program that passes its checks is said to do; take another name')
+            raise ValueError('name = "pass" is the outcome of a program that passes its checks; take another name')
         return self
 
     def applies(self, category: str) -> bool:

@@ -1,4 +1,4 @@
-"""An adapter that is trained: its matrices, their gradients, the optimizer and the schedule. Imports torch and peft."""
+"""An adapter in training: its matrices, their gradients, the optimizer and the schedule. Imports torch and peft."""
 
 import math
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class Adapter:
         return list(self._scales)
 
     def matrices(self, block: Block) -> dict[str, Matrices]:
-        """By layer, for a pass over a block."""
+        """The matrices by layer name, for a pass over the next block."""
         dropout = self.recipe.lora_dropout
         self._blocks += 1
         mask = self.masks.of_block(self._blocks, block) if dropout else None
@@ -68,8 +68,8 @@ class Adapter:
         }
 
     def step(self) -> dict[str, float]:
-        """Clip the gradient, change the matrices by it, and clear it. Returns the norm before clipping and the learning
-        rate that was used. With a norm that is not finite, the matrices are of no use any more."""
+        """Clip the gradient, update the matrices, and clear the gradient. Returns the gradient norm before clipping and
+        the learning rate that was used. There is no update if the norm is not finite."""
         norm = self._gradient.norm().item()
         rate = float(self._schedule.get_last_lr()[0])
         if math.isfinite(norm):
@@ -98,7 +98,7 @@ Key = tuple[str, str]
 
 
 def _initial(base: Base, recipe: Recipe, seed: int) -> tuple[Any, dict[Key, torch.Tensor], dict[str, float]]:
-    """PEFT's configuration, the initial matrices, and the scale of each layer. The base is as before afterwards."""
+    """PEFT's configuration, the initial matrices, and the scale of each layer. The base is unchanged afterwards."""
     set_seed(seed)
     model = base.model
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -132,8 +132,8 @@ def _optimizer(
     matrices: Mapping[Key, torch.Tensor],
     gradients: Mapping[Key, torch.Tensor],
 ) -> Any:
-    """AdamW as transformers configures it: with 32 bits on the whole vector at once, else on each matrix, whose blocks
-    of 8-bit states are its own."""
+    """AdamW as transformers configures it. With 32-bit states it updates the whole vector at once; with 8-bit states
+    each matrix is a parameter, because states are quantised in blocks of one parameter."""
     settings: dict[str, Any] = {
         "lr": recipe.learning_rate,
         "betas": (0.9, 0.999),
@@ -150,7 +150,7 @@ def _optimizer(
 
 
 def _parameter(values: torch.Tensor, gradient: torch.Tensor) -> torch.nn.Parameter:
-    """A parameter that shares the memory of both."""
+    """A parameter that shares the memory of these values and this gradient."""
     parameter = torch.nn.Parameter(values)
     parameter.grad = gradient
     return parameter

@@ -1,4 +1,4 @@
-"""Causal attention within sequences that lie one after the other in one row. Imports torch."""
+"""Causal attention within sequences that are packed into one row, one after the other. Imports torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 @dataclass(frozen=True)
 class Extent:
-    """A sequence among the tokens of a pass. ``own``: its own tokens follow those of the sequence before it. Those that
-    it begins with are tokens of another one: ``shared`` of them, from place ``start``."""
+    """Where the tokens of a sequence are in a pass. ``own``: how many tokens of its own it has; they follow those of
+    the sequence before it. ``shared``: how many tokens at its beginning belong to another sequence; they are in the
+    pass from place ``start`` on."""
 
     own: int
     shared: int = 0
@@ -22,13 +23,14 @@ class Extent:
         return self.shared + self.own
 
     def place(self, token: int, begin: int) -> int:
-        """In the pass, of a token of the sequence, whose own ones begin at ``begin``."""
+        """The place in the pass of the sequence's token with this index; its own tokens begin at ``begin``."""
         return self.start + token if token < self.shared else begin + token - self.shared
 
 
 class PaddedLayout:
-    """S sequences of at most L tokens, N own ones together. ``places`` [N]: of the own tokens in a padded layout
-    [S, L]. ``copied`` [C]: shared tokens, no two alike, and ``copies`` [C]: their second places there."""
+    """A padded layout [S, L] for S sequences of at most L tokens, with N own tokens together. ``places`` [N]: where the
+    own tokens go in it. ``copied`` [C]: the places in the pass of shared tokens, all different, and ``copies`` [C]:
+    where their copies go."""
 
     def __init__(self, sequences: Sequence[Extent], device: torch.device) -> None:
         self.sequences, self.width = len(sequences), max(one.length for one in sequences)
@@ -75,7 +77,7 @@ class PaddedLayout:
 
 
 def _ranges(starts: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """Each start, and as many numbers from it on."""
+    """The ranges of all (start, length), one after the other."""
     return torch.cat([torch.arange(start, start + number) for start, number in starts])
 
 
@@ -107,7 +109,7 @@ class _Unpad(torch.autograd.Function):
 
 
 pad: Callable[..., torch.Tensor] = _Pad.apply
-"""Some rows, their places, which of them are copied and to which places, a number: so many rows, these at their places
-and zeros elsewhere."""
+"""(rows, places, copied, copies, number) -> ``number`` rows: ``rows`` at ``places``, those at ``copied`` at ``copies``,
+too, and zeros elsewhere."""
 unpad: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _Unpad.apply
-"""Some rows, places: the rows at these places, which are all different; ``index_select`` with a faster gradient."""
+"""(rows, places) -> the rows at these places, which are all different: ``index_select`` with a faster gradient."""

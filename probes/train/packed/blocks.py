@@ -1,4 +1,4 @@
-"""A block: the rows of one adapter in one forward pass, laid out one after the other without padding.
+"""A block: rows of one adapter for one forward pass, packed one after the other without padding.
 
 A block has as many rows as TRL would have in a forward pass. Its loss is a function of the log probabilities of its
 predicted tokens only. Imports torch.
@@ -17,20 +17,22 @@ from probes.train.packed.attention import Extent
 from probes.train.reference_store import Logps
 
 SHARED_AT_LEAST = 0.05
-"""The part of a block's tokens that shared prompts have to save."""
+"""Prompts are shared if that saves more than this share of a block's tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """B rows as 2B sequences, the chosen ones first; N tokens, of which P are predicted.
+    """B rows as 2B sequences, the chosen ones first, with N tokens, of which P are predicted.
 
-    ``ids`` and ``positions`` [N]; ``sequences``: where they are; a rejected one may begin with the prompt's tokens of
-    the chosen one. ``sources`` [P]: the places in [0, N) before predicted tokens; ``targets`` [P]: these tokens.
-    ``answer_weights`` [2B, P]: takes the log probabilities of the tokens to those of the answers: sums with DPO, means
-    with ORPO. ``chosen`` [P]: whether a token is of a chosen answer. ``mean`` [P]: takes them to this block's part in
-    the mean over the tokens of the whole effective batch. ``answer_lengths`` [2B]. ``places`` [N]: of the tokens in
-    TRL's padded layout, and ``width``: of that; dropout needs both, and with shared prompts they are of no use.
-    ``references`` [2, B]: log probabilities of the answers by the base. ``share``: of this block in the loss of a step.
+    ``ids``, ``positions`` [N]: of the tokens. ``sequences``: where the sequences are; a rejected one may share the
+    prompt's tokens with the chosen one. ``targets`` [P]: the predicted tokens; ``sources`` [P]: the places in [0, N)
+    of the tokens before them. ``chosen`` [P]: whether a predicted token belongs to a chosen answer.
+
+    ``answer_weights`` [2B, P]: times the tokens' log probabilities [P], this gives those of the answers: sums with DPO,
+    means with ORPO. ``mean`` [P]: times the same, this gives the block's part of the mean over the tokens of the whole
+    effective batch. ``answer_lengths`` [2B]: in tokens. ``references`` [2, B]: log probabilities of the answers by the
+    base. ``share``: weight of this block in the loss of a step. ``places`` [N], ``width``: the tokens' places in TRL's
+    padded layout and its width, for dropout; without meaning if prompts are shared.
     """
 
     ids: torch.Tensor
@@ -61,7 +63,7 @@ class _Sequence:
 
     @property
     def first(self) -> int:
-        """The first token of the answer that is predicted: nothing predicts a sequence's first token."""
+        """The index of the answer's first predicted token; nothing predicts the first token of a sequence."""
         return max(1, self.start)
 
     @property
@@ -75,7 +77,7 @@ def blocks_of_step(
 ) -> list[Block]:
     """The blocks of one step, of ``at_once`` rows each. ``references``: of each row, with DPO."""
     parts = [rows[place : place + at_once] for place in range(0, len(rows), at_once)]
-    dropout = recipe.lora_dropout > 0  # with it, a prompt's hidden states differ by the masks of its two sequences
+    dropout = recipe.lora_dropout > 0  # with it, each sequence has its own masks, so prompts cannot be shared
     sequences = [_sequences(part, recipe.max_length) for part in parts]
     tokens_of_mean = sum(_in_mean(one, recipe) for part in sequences for one in part[: len(part) // 2]) / len(parts)
     found = []
@@ -100,19 +102,19 @@ def _sequences(rows: Sequence[Mapping[str, list[int]]], most: int) -> list[_Sequ
 
 
 def _worth_sharing(sequences: Sequence[_Sequence]) -> bool:
-    """Whether the prompts of the rejected answers are more of the tokens than what laying out their copies costs."""
+    """Whether sharing the prompts saves enough tokens to pay for laying out their copies."""
     rejected = sequences[len(sequences) // 2 :]
     return sum(one.start for one in rejected) > SHARED_AT_LEAST * sum(len(one.ids) for one in sequences)
 
 
 def _in_mean(chosen: _Sequence, recipe: Recipe) -> int:
-    """The tokens of a chosen sequence in the mean of a likelihood: with ORPO the prompt's, too; with DPO those of the
-    answer, if there is an "sft" loss."""
+    """The number of a chosen sequence's tokens in the mean of the likelihood term: with ORPO those of prompt and
+    answer, with DPO (the "sft" loss) those of the answer."""
     return len(chosen.ids) - 1 if recipe.objective == "orpo" else chosen.predicted
 
 
 def _extents(sequences: Sequence[_Sequence], prompts_shared: bool) -> list[Extent]:
-    """The chosen sequences whole; the rejected ones whole or without their prompts."""
+    """The extents of all sequences. With shared prompts, a rejected one has only the tokens of its answer as own."""
     rows = len(sequences) // 2
     found = [Extent(len(one.ids)) for one in sequences]
     if prompts_shared:

@@ -1,8 +1,8 @@
 """Trains LoRA adapters of many recipes on one frozen base. Imports torch, transformers and peft.
 
-On a GPU, a forward and backward pass holds rows of several adapters, as many rows as [runner] micro_batch allows. On a
-CPU a pass holds rows of one adapter: an adapter gets the same result to the digit in any company, and joining more rows
-would save nothing there (docs/performance.md). Adapters that need the same dropout masks share them there.
+On a GPU, a forward and backward pass has rows of several adapters, as many as [runner] micro_batch allows. On a CPU a
+pass has rows of one adapter: joining adapters would save nothing there (docs/performance.md), and so an adapter's
+result is bit for bit the same whatever else is trained. On a CPU, adapters that need the same dropout masks share them.
 """
 
 import time
@@ -20,14 +20,14 @@ from probes.train.packed.passes import Passes
 from probes.train.packed.run import AdapterTraining
 
 FAILURES = (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError)
-"""What concerns a job and is no error of the program."""
+"""Exceptions that end a job; any other is an error of the program and passes through."""
 
 
 def train(
     base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings, together: bool | None = None
 ) -> list[Trained | Exception]:
-    """Train every job on one base, which is unchanged afterwards. An exception in the list concerns that job, or those
-    that shared its pass. ``together``: whether adapters share passes; None: on a GPU."""
+    """Train every job on one base, which is unchanged afterwards. An exception in the list concerns that job, or the
+    jobs of a shared pass. ``together``: whether adapters share passes; None means on a GPU."""
     joined = base.model.device.type != "cpu" if together is None else together
     training = _Training(jobs, memory.micro_batch if joined else 1)
     with ExitStack() as opened:
@@ -38,8 +38,8 @@ def train(
 
 
 class _Training:
-    """``results``: of the jobs that have ended, by place. ``rows``: most in a pass, or those of one block if it has
-    more."""
+    """The jobs on one base. ``results``: of jobs that have ended, by index. ``rows``: most rows of a pass; a larger
+    block has a pass of its own."""
 
     def __init__(self, jobs: Sequence[TrainingJob], rows: int) -> None:
         self.results: dict[int, Trained | Exception] = {}
@@ -68,7 +68,7 @@ class _Training:
         self._passes = opened.enter_context(Passes.opened(base.model, layers))
 
     def sharing_masks(self) -> list[list[int]]:
-        """The jobs in groups that need the same dropout masks, each group with one stream of them."""
+        """Group the jobs by the dropout masks that they need, and give each group one stream of masks."""
         groups: dict[Hashable, list[int]] = {}
         for place in self.active:
             groups.setdefault(self._runs[place].masks_needed() or place, []).append(place)
@@ -80,7 +80,7 @@ class _Training:
         return list(groups.values())
 
     def train(self, group: Sequence[int]) -> None:
-        """Train these jobs side by side: the first blocks of a step, then the second ones, and so on."""
+        """Train these jobs side by side: at each step the first block of every job, then the second ones, and so on."""
         for place in group:
             with self._failing(place):
                 self._runs[place].take_references(self._passes)
@@ -121,7 +121,7 @@ class _Training:
 
 
 def _passes_of(blocks: Sequence[tuple[int, Block]], rows: int) -> Iterator[list[tuple[int, Block]]]:
-    """The blocks in order, as many in a pass as ``rows`` allows, and one at least."""
+    """The blocks of each pass, in order: as many as ``rows`` allows, and at least one."""
     parts: list[tuple[int, Block]] = []
     for place, block in blocks:
         if parts and sum(len(own.sequences) for _, own in parts) + len(block.sequences) > 2 * rows:

@@ -1,4 +1,5 @@
-"""Log probabilities of tokens from hidden states, in chunks: the logits never exist for all of them. Imports torch."""
+"""Log probabilities of tokens from hidden states, in chunks, so that the logits of all tokens never exist at once.
+Imports torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,12 @@ CHUNK = 2**22
 
 
 class TokenLogps(torch.autograd.Function):
-    """Of hidden states [P, D] and the tokens [P] that follow them; ``weight`` [V, D] and ``bias`` [V] or None of the
-    frozen head. Returns the log probabilities [P] in float32, and whether each token is the most likely one.
+    """The log probabilities [P] in float32 of tokens after their hidden states, and whether each token is the most
+    likely one [P]. Takes hidden states [P, D], tokens [P], and the ``weight`` [V, D] and ``bias`` [V] (or None) of the
+    frozen head.
 
     The gradient of a log probability by its hidden state, W[token] - softmax(W h) W, is computed in the forward pass,
-    where the logits are at hand.
+    where the logits exist.
     """
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""The linear layers of a base while it carries adapters: each adapter's low-rank part sees its own rows only.
+"""Linear layers of a base with several adapters: each adapter's low-rank part applies to its own rows only.
 
-A layer's ``forward`` is replaced for the time of a training; nothing of the base is wrapped or changed. Imports torch.
+During training a layer's ``forward`` is replaced; nothing else of the base is wrapped or changed. Imports torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ from torch.nn.functional import linear
 @dataclass(frozen=True)
 class Matrices:
     """One adapter in one layer, which adds ``scale`` * B(A(x)): ``a`` [rank, inputs], ``b`` [outputs, rank]. The
-    backward pass adds to ``a_gradient`` and ``b_gradient``. ``mask``: draws what dropout leaves, [tokens, inputs] of
-    ones and zeros, or None without dropout."""
+    backward pass adds to ``a_gradient`` and ``b_gradient``. ``mask``: draws dropout masks (``masks.Draw``); None
+    without dropout."""
 
     a: torch.Tensor
     b: torch.Tensor
@@ -28,7 +28,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Span:
-    """The tokens [start, end) of a pass belong to an adapter. ``layers``: its matrices by the name of the layer."""
+    """The tokens [start, end) of a pass, which belong to one adapter. ``layers``: its matrices by layer name."""
 
     start: int
     end: int
@@ -36,8 +36,8 @@ class Span:
 
 
 class AdaptedLayers:
-    """The layers of a model, by full name, that any adapter has matrices for. ``spans``: those of the pass that runs
-    now; without any, the layers compute what the base does."""
+    """The layers of a model, by full name, for which any adapter has matrices. ``spans``: of the current pass; without
+    spans, the layers compute what the base does."""
 
     def __init__(self, model: Any, names: Sequence[str]) -> None:
         self.spans: Sequence[Span] = ()
@@ -69,10 +69,11 @@ class AdaptedLayers:
 
 
 class _Adapted(torch.autograd.Function):
-    """x [1, N, inputs] -> [1, N, outputs]: the frozen layer, or what it gave (``given``), and the low-rank parts.
+    """x [1, N, inputs] -> [1, N, outputs]: the output of the frozen layer (``given``, or computed from ``weight`` and
+    ``bias``) plus the low-rank parts.
 
-    ``anchor`` needs a gradient, so that the backward pass is called also where x needs none. The gradients of the
-    matrices are added where they belong, and not returned.
+    ``anchor`` requires a gradient, so that the backward pass also runs if x requires none. The backward pass adds the
+    gradients of the matrices to their buffers and does not return them.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The losses of a block, from the log probabilities of its tokens, and its figures by their names in TRL's log.
+"""The loss of a block from the log probabilities of its tokens, and its figures by their names in TRL's log.
 
 The formulas are those of TRL 1.16 (DPOTrainer._compute_loss, ORPOTrainer.odds_ratio_loss), which cites the papers.
 Imports torch.
@@ -75,8 +75,8 @@ def _dpo(
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """What a loss of DPO is computed from. ``chosen``, ``rejected`` [B]: log ratios of policy and reference.
-    ``answers``, ``references`` [2, B]: their logarithms. ``lengths`` [2, B]: tokens of the answers."""
+    """The inputs of a DPO loss. ``chosen``, ``rejected`` [B]: log ratios of policy and reference. ``answers``,
+    ``references`` [2, B]: log probabilities by policy and reference. ``lengths`` [2, B]: tokens of the answers."""
 
     chosen: torch.Tensor
     rejected: torch.Tensor
@@ -152,4 +152,4 @@ LOSSES: dict[str, Callable[[Pairs], torch.Tensor]] = {
     "discopop": _discopop,
     "sigmoid_norm": lambda pairs: -logsigmoid(pairs.beta * pairs.per_token),
 }
-"""Of each pair, by TRL's names."""
+"""The losses [B], by TRL's names."""

@@ -8,13 +8,13 @@ import torch
 from probes.train.packed.blocks import Block
 
 Draw = Callable[[torch.Tensor], torch.Tensor]
-"""Takes the rows [tokens, inputs] that a layer sees; returns what dropout leaves of them, as ones and zeros."""
+"""Draws the dropout mask for the input of a layer: [tokens, inputs] -> ones (kept) and zeros, of the same shape."""
 
 
 class MaskStream:
-    """The masks of a training in the order in which it needs them, from the random stream of TRL's training with this
-    seed. Adapters that train in step and need the same masks can share one stream: then the masks of a block are drawn
-    for the first of them, and kept until any of them begins the next block.
+    """The masks of a training run in the order of use, from the random stream that TRL would have with this seed.
+    Adapters that train in step and need the same masks can share one stream (``shared``): the first adapter draws the
+    masks of a block, and they are kept until an adapter begins the next block.
     """
 
     def __init__(self, device: torch.device, seed: int, dropout: float) -> None:
@@ -25,7 +25,7 @@ class MaskStream:
         self._number, self._kept = 0, list[torch.Tensor]()
 
     def of_block(self, number: int, block: Block) -> Draw:
-        """``number``: of the block among all that an adapter has trained on."""
+        """Draws the masks of a block. ``number``: of the block among all blocks of an adapter's training."""
         if number != self._number:
             self._number, self._kept = number, []
         places = count()
@@ -42,7 +42,7 @@ class MaskStream:
         return draw
 
     def _drawn(self, rows: torch.Tensor, block: Block) -> torch.Tensor:
-        """Drawn for TRL's padded layout, so that the stream is the same."""
+        """A mask drawn in the shape of TRL's padded layout, which keeps the random stream the same."""
         size = len(block.sequences) * block.width
         mask = rows.new_empty(size, rows.shape[1]).bernoulli_(self._left, generator=self._random)
         return mask if size == len(rows) else mask.index_select(0, block.places)

@@ -1,4 +1,4 @@
-"""A forward pass of the base over blocks of any adapters, one after the other. Imports torch and transformers."""
+"""Forward passes of the base over packed blocks of any adapters. Imports torch and transformers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from probes.train.packed.head import token_logps
 from probes.train.packed.layers import AdaptedLayers, Span
 
 ATTENTION = "nightlane_packed"
-"""The name under which transformers finds this attention, while a base is open."""
+"""The name under which transformers finds our attention function while a base is open."""
 
 BlockOf = tuple[Adapter | None, Block]
 """A block and its adapter; None for the base alone."""
 
 
 class Passes:
-    """Open a base for passes with ``opened``. The base is frozen meanwhile, and as before afterwards."""
+    """Opens a base for passes (``opened``). The base is frozen inside the block, and as before afterwards."""
 
     def __init__(self, model: Any, layers: AdaptedLayers) -> None:
         self._model, self._layers, self._layout = model, layers, PaddedLayout([Extent(1)], model.device)
@@ -30,7 +30,7 @@ class Passes:
     @classmethod
     @contextmanager
     def opened(cls, model: Any, layers: Sequence[str]) -> Iterator["Passes"]:
-        """``layers``: full names of those that an adapter may have matrices for."""
+        """``layers``: the full names of layers for which an adapter may have matrices."""
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         passes = cls(model, AdaptedLayers(model, layers))
         config, before = model.config, model.config._attn_implementation
@@ -74,7 +74,7 @@ class Passes:
     def _attend(
         self, layer: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **settings: Any
     ) -> tuple[torch.Tensor, None]:
-        """transformers calls this in place of an attention function of its own."""
+        """The attention function that transformers calls."""
         if odd := [name for name in ("softcap", "s_aux", "position_bias") if settings.get(name) is not None]:
             raise NotImplementedError(f"attention with {odd[0]}")
         scaling = settings.get("scaling")

@@ -1,4 +1,4 @@
-"""One job of the packed engine: its rows, its adapter, its curve, and what becomes of it. Imports torch."""
+"""One job of the packed engine: its rows, adapter, curve and result. Imports torch."""
 
 import time
 from collections.abc import Hashable, Mapping
@@ -19,8 +19,8 @@ from probes.train.reference_store import Logps
 
 
 class AdapterTraining:
-    """Raises what ``tokenised`` and ``Adapter`` raise. ``seconds``: its part, by tokens, in the time of all passes that
-    it was in, and of the references of its rows."""
+    """One job in training. ``seconds``: its share, by tokens, of the time of its steps, plus the time for its reference
+    log probabilities. The constructor raises what ``tokenised`` and ``Adapter`` raise."""
 
     def __init__(self, base: Base, job: TrainingJob, memory: MemorySettings) -> None:
         self.job, self.seconds = job, 0.0
@@ -33,7 +33,7 @@ class AdapterTraining:
         self._curve = CurveWriter(job.directory / NAME, job.on_step, clock=lambda: self.seconds)
 
     def masks_needed(self) -> Hashable:
-        """Equal for two jobs that draw the same dropout masks; None without dropout."""
+        """A key that is equal for jobs that draw the same dropout masks; None without dropout."""
         recipe = self.job.recipe
         if not recipe.lora_dropout:
             return None
@@ -46,7 +46,7 @@ class AdapterTraining:
         return self.job.seed, recipe.lora_dropout, tuple(self.adapter.layers), layout
 
     def take_references(self, passes: Passes) -> None:
-        """With DPO: what the base alone says of the rows, each row computed alone."""
+        """With DPO: compute or load the rows' reference log probabilities, each row in a pass of its own."""
         if self.job.recipe.objective != "dpo":
             return
 
@@ -69,20 +69,20 @@ class AdapterTraining:
         return blocks_of_step(self._rows[own], self.job.recipe, self._at_once, self._device, references)
 
     def loss(self, block: Block, logps: torch.Tensor, is_argmax: torch.Tensor) -> torch.Tensor:
-        """The block's part in the loss of the step; its figures are added to those of the step."""
+        """The block's part of the step's loss. Also adds the block's figures to those of the step."""
         loss, figures = loss_of(block, self.job.recipe, logps, is_argmax)
         for name, value in figures.items():
             self._figures[name] = self._figures.get(name, 0.0) + block.share * value
         return block.share * loss
 
     def step(self) -> dict[str, float]:
-        """Train by the gradient of a step. Returns the figures of the step by their names in TRL's log."""
+        """Apply the gradient of a step. Returns the figures of the step by their names in TRL's log."""
         figures, self._figures = self._figures, {}
         values = torch.stack(list(figures.values())).tolist()
         return {**dict(zip(figures, values, strict=True)), **self.adapter.step()}
 
     def note(self, step: int, figures: dict[str, float], seconds: float) -> None:
-        """The line of a step, counted from 1, in the curve; Diverged if a figure is not finite."""
+        """Write the line of a step, counted from 1, to the curve; Diverged as by ``CurveWriter.add``."""
         self.seconds += seconds
         self._curve.add(step, figures)
 

@@ -1,4 +1,4 @@
-"""What the packed engine cannot do, in one sentence each; a study that asks for it is trained by TRL."""
+"""What the packed engine cannot train, in one sentence each; TRL trains such studies."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from probes.inputs.settings import MemorySettings
 from probes.model.load import Base
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
-"""By which log probabilities of a base may differ, by data type; the rows of a text run to -5 a token and more."""
+"""How far log probabilities of packed and ordinary passes may differ, by data type. Those of text tokens reach -5 and
+below."""
 
 
 def study_problem(dora: bool, memory: MemorySettings) -> str:

@@ -65,7 +65,7 @@ def test_a_server_of_answers_is_asked_alone_and_under_load(tmp_path: Path) -> No
     of = study(tmp_path, SERVED, simulated=False)
     with ScriptedEndpoint([{"answer": "words"}]) as server:
         answers = next(one for one in tried(of, server.environment) if one.trial.role == "answers")
-    assert "as text, 8 of 8 answers were the same alone and together: " in trial_line(answers)
+    assert "as text, 8 of 8 answers were the same one by one and all at once: " in trial_line(answers)
 
 
 @pytest.mark.parametrize("required", [False, True])
@@ -76,7 +76,7 @@ def test_answers_that_depend_on_the_load_are_told_and_refused_where_the_study_sa
     of = study(tmp_path, batch_invariant if required else SERVED, simulated=False)
     with ScriptedEndpoint([{"pick": "legal"}, *[ALONE] * 9, *[ALONE] * 3, *[TOGETHER] * 5]) as server:
         answers = next(one for one in tried(of, server.environment) if one.trial.role == "answers")
-    assert "3 of 8 answers were the same alone and together" in trial_line(answers)
+    assert "3 of 8 answers were the same one by one and all at once" in trial_line(answers)
     assert ("VLLM_BATCH_INVARIANT=1" in answers.trial.failure) is required
 
 

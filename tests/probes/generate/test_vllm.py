@@ -209,7 +209,7 @@ def test_an_answer_by_another_model_is_none(adapter: Path) -> None:
 def test_what_fails_alone_is_not_waited_for(adapter: Path) -> None:
     down: list[Any] = [{"status": 500, "headers": ONCE}] * 5
     script = [*down, {"answer": "words"}, down[0], *WORDS]
-    with pytest.raises(ServerBroken, match="answers others and not this"):
+    with pytest.raises(ServerBroken, match="answers other requests but not this one"):
         served(adapter, script, questions=QUESTIONS[:1], sampling=replace(SAMPLING, samples=1))
 
 
@@ -356,8 +356,8 @@ def test_a_key_goes_only_to_the_address_it_was_given_with() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ('kind = "endpoint"', r"\[serving\] an endpoint has a model"),
-        ('model = "m"', r"\[serving\] an endpoint has a model"),
+        ('kind = "endpoint"', r'\[serving\] kind = "endpoint" needs a model'),
+        ('model = "m"', r'\[serving\] kind = "endpoint" needs a model'),
         ('kind = "vllm"', "kind='vllm' is refused"),
         ('kind = "endpoint"\nmodel = "m"\nconcurency = 3', "no key 'concurency'; did you mean 'concurrency'"),
         ('kind = "endpoint"\nmodel = "m"\nconcurrency = 0', "concurrency=0 is refused"),

@@ -81,10 +81,10 @@ class JudgeCache:
         return judgement
 
     def claim(self, key: bytes, seconds: float) -> bool:
-        """Claim a question for ``seconds``; False while another worker has it. A process that was killed has none.
+        """Claim a question for ``seconds``; False while a process that still runs has a claim on it.
 
-        Claims are in monotonic time, which starts again with the machine: one that ends later than any could is from
-        before the last start.
+        Claims end at a monotonic time, which starts anew when the machine boots: an end too far in the future is from
+        before the last boot.
         """
         now, mine = time.monotonic(), os.getpid()
         with self._lock, _storage_errors(self.path):
@@ -123,7 +123,7 @@ def _is_running(process: int) -> bool:
 
 @contextlib.contextmanager
 def _storage_errors(path: Path) -> Iterator[None]:
-    """Turn an error of SQLite into one that a probe's failure is classified by."""
+    """Turn an error of SQLite into one that probes/run/classify.py knows."""
     try:
         yield
     except sqlite3.Error as error:

@@ -15,10 +15,8 @@ from probes.scoring.judge.question_kinds import QuestionKind
 from probes.scoring.protocol import Missing
 
 ATTEMPTS = 2  # a reply that cannot be used is asked for again, with double the tokens
-FAILURES_BEFORE_CHECK = 5  # after so many failures of one answer, the endpoint is asked whether it fails for all
-FINAL_ATTEMPT = (
-    1000  # failures of an answer that is asked once more, because the endpoint answered something else since
-)
+FAILURES_BEFORE_CHECK = 5  # after this many failures of one question, the endpoint gets another one as a check
+FINAL_ATTEMPT = 1000  # the count of failures is set to this when only one more attempt is left
 REFUSED = "refused by the endpoint"
 SHORT = [{"role": "user", "content": "Reply with OK."}]
 
@@ -52,8 +50,8 @@ class JudgeClient:
         meter: SpendingMeter,
         note: Callable[[str], None] = to_log,
     ) -> tuple[T, Usage] | Missing:
-        """The judge's reply and its cost; Missing when no reply is usable. ``note``: is told what the endpoint cannot
-        do."""
+        """The judge's reply and its cost; Missing when no reply is usable. ``note``: gets a line on what the endpoint
+        cannot do."""
         messages, tokens, why = kind.messages(question), self._max_tokens, ""
         taken = Usage()
         for _ in range(ATTEMPTS):
@@ -105,7 +103,7 @@ class JudgeClient:
         return False
 
     def _answers_others(self, meter: SpendingMeter) -> bool:
-        """Whether it answers a short question. If so, it fails because of this question."""
+        """Whether the endpoint answers a short question: then it fails because of the other one."""
         try:
             self._paid(_JudgeRequest(SHORT, None, 16), meter)
         except NoReply:
@@ -129,7 +127,7 @@ class JudgeClient:
 
 @dataclass(frozen=True, slots=True)
 class _JudgeRequest:
-    """One request. ``note``: is told what the endpoint cannot do."""
+    """One request. ``note``: gets a line on what the endpoint cannot do."""
 
     messages: Sequence[ChatMessage]
     response_format: Mapping[str, Any] | None
@@ -138,7 +136,7 @@ class _JudgeRequest:
 
 
 def read_completion(completion: Completion, tokens: int, kind: QuestionKind[T]) -> T:
-    """Unreadable for a reply that was cut off, whatever it holds."""
+    """The judge's reply as ``kind`` reads it; UnreadableJudgement for one that was cut off, whatever it holds."""
     if completion.cut_off:
         raise UnreadableJudgement(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")
     return kind.read(completion.text)

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from sandbox import protocol, raising, values
 from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
-from sandbox.outside.conversation import ProgramChannel, not_a_value
 from sandbox.outside.jail import Jail
+from sandbox.outside.program_channel import ProgramChannel, not_a_value
 from sandbox.values import EncodedValue, Value
 
 Ask: TypeAlias = Callable[..., Outcome]
@@ -36,24 +36,24 @@ class RunningProgram:
         self.unasked = False
         self.unread = ""
         self._decoder = values.Decoder()
-        self._conversation = ProgramChannel(jail, identity, limits)
+        self._channel = ProgramChannel(jail, identity, limits)
 
     @property
     def ended(self) -> Ended | None:
-        return self._conversation.ended
+        return self._channel.ended
 
     @property
     def closed(self) -> bool:
-        return self._conversation.closed
+        return self._channel.closed
 
     def load(self, source: str, needs: str) -> None:
         """Load the source; `loaded` then says whether it worked and a function `needs` ("" for none) is defined."""
         if (size := len(source.encode("utf-8", "surrogatepass"))) > self._limits.source_bytes:
             self.loaded = Ended("unrepresentable", f"{size} bytes of source; {self._limits.source_bytes} are accepted")
-            self._conversation.end(self.loaded)
+            self._channel.end(self.loaded)
             return
-        self._conversation.send(protocol.pack({"source": source, "needs": needs, "asks": list(self._asks)}))
-        if (ready := self._conversation.receive()) != ["ready"]:
+        self._channel.send(protocol.pack({"source": source, "needs": needs, "asks": list(self._asks)}))
+        if (ready := self._channel.receive()) != ["ready"]:
             raise ChildBroken("it ended before it was confined" if ready is None else str(ready)[:500])
         if (frame := self._receive()) != ["loaded"]:
             outcome = self._outcome(frame, self._decoder.decode)
@@ -69,8 +69,8 @@ class RunningProgram:
         together take more than _MOST_HELD is ended."""
         found = []
         for outcome in self._calls(name, [(arguments, {}) for arguments in many], tell):
-            if self._conversation.memory > _MOST_HELD and self.ended is None:
-                self._conversation.end(Ended("output", "its values together have too many parts; give less"))
+            if self._channel.memory > _MOST_HELD and self.ended is None:
+                self._channel.end(Ended("output", "its values together have too many parts; give less"))
             found.append(outcome)
         return tuple(found)
 
@@ -97,7 +97,7 @@ class RunningProgram:
         frames = [protocol.pack([name, *values.encode_call(arguments, named), tell]) for arguments, named in many]
         if (size := sum(map(len, frames))) > _REQUEST_BYTES:
             raise ValueError(f"the arguments take {size} bytes; {_REQUEST_BYTES} are accepted; send less")
-        self._conversation.send(b"".join(frames))
+        self._channel.send(b"".join(frames))
         for _ in frames:
             yield self._outcome(self._receive(), read or self._decoder.decode)
 
@@ -120,7 +120,7 @@ class RunningProgram:
 
     def close(self) -> None:
         """End the program, so that the sandbox can start another. Closing twice is harmless."""
-        self._conversation.close()
+        self._channel.close()
 
     def __enter__(self) -> "RunningProgram":
         return self
@@ -133,13 +133,13 @@ class RunningProgram:
     def _receive(self) -> Any:
         """The next frame. Calls to the outside that come before it are answered."""
         while True:
-            frame = self._conversation.receive()
+            frame = self._channel.receive()
             match frame:
                 case ["ask", str(name), list(arguments), dict(named)] if name in self._asks:
-                    self._conversation.send(self._answer(self._asks[name], arguments, named))
+                    self._channel.send(self._answer(self._asks[name], arguments, named))
                 case ["unasked", str(name), str(why)] if name in self._asks:
                     self.unasked = True
-                    self._conversation.send(protocol.pack(["ended", "unrepresentable", why[:_MESSAGE]]))
+                    self._channel.send(protocol.pack(["ended", "unrepresentable", why[:_MESSAGE]]))
                 case ["unread", str(why)] if self._asks:
                     self.unread = why[:_MESSAGE]
                 case _:
@@ -177,7 +177,7 @@ class RunningProgram:
         except ValueError as trouble:
             refusal = str(trouble)
         fault = not_a_value(refusal)
-        self._conversation.end(fault)
+        self._channel.end(fault)
         return fault
 
 

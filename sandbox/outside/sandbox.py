@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from sandbox.outcomes import Ended, Execution, Limits, Program, ProgramBroke, Returned, SandboxBroken
 from sandbox.outside.backends import Launch
-from sandbox.outside.candidate import Ask, RunningProgram
 from sandbox.outside.jail import Jail
+from sandbox.outside.running_program import Ask, RunningProgram
 
 T = TypeVar("T")
 
