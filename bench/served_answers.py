@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 from agent.study.load import load_study
 from probes.generate.random_keys import Sampling
-from probes.generate.vllm import AnswerServer
 from probes.inputs.material import Material
 from probes.inputs.settings import ServingSettings
 from probes.model.load import load_quietly
@@ -66,7 +65,8 @@ def compare(bench: Workbench, probe: Probe, folder: Path) -> None:
     print(f"the same from the server twice: {_equal(served, from_server())} of {len(served)}")
     bare = local_answers(bench, None, folder, questions[:8], sampling)
     print(f"of the base without the adapter the same: {_equal(served[:8], bare)} of {len(bare)}")
-    _print_trial(server, [prompt.text for prompt in prompts])
+    trial = server.try_once([question.ids for question in questions], base.renderer.stop)
+    print(f"of the base, {trial.repeated or trial.failure}")
 
 
 def local_answers(
@@ -81,11 +81,6 @@ def local_answers(
         return [own[0].text for own in sample(base.model, base.renderer, questions, sampling)]
     with adapted(base, folder / ADAPTER) as model:
         return [own[0].text for own in sample(model, base.renderer, questions, sampling)]
-
-
-def _print_trial(server: AnswerServer, prompts: Sequence[str]) -> None:
-    trial = server.try_once(prompts)
-    print(f"of the base, {trial.repeated or trial.failure}")
 
 
 def _print_differences(served: Sequence[str], local: Sequence[str]) -> None:

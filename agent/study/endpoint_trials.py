@@ -3,16 +3,20 @@
 The proposer is asked for its first proposal, the judge for a judgement, and the server of the answers for an answer.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.loop.budget import Spent, budget_left
 from agent.proposers import proposing_model
 from agent.proposers.protocol import Situation
 from agent.study.load import Study
-from common.errors import NightlaneError
+from common.errors import MissingRequirement, NightlaneError
 from probes.endpoint.trial import Trial
 from probes.scoring.judge.settings import JudgeSettings
+
+if TYPE_CHECKING:
+    from probes.rendering.renderer import AnswerEnds
 
 TryEndpoint = Callable[[Study, Mapping[str, str]], Trial | None]
 
@@ -64,9 +68,23 @@ def _try_answers(study: Study, environment: Mapping[str, str]) -> Trial | None:
 
     server = AnswerServer(study.file.serving, environment)
     try:
-        return server.try_once([prompt.text for prompt in study.material.probe_prompts])
+        return server.try_once(*_rendered(study))
     finally:
         server.close()
+
+
+def _rendered(study: Study) -> "tuple[Sequence[str | tuple[int, ...]], AnswerEnds]":
+    """The probe prompts as the base gets them, and where an answer ends; their texts if the base is not on this
+    machine."""
+    from probes.model.load import load_renderer
+    from probes.rendering.renderer import AnswerEnds
+
+    prompts = study.material.probe_prompts
+    try:
+        renderer = load_renderer(study.file.model, study.path.parent, local=True)
+    except MissingRequirement:
+        return [prompt.text for prompt in prompts], AnswerEnds(())
+    return [renderer.question(prompt.asked).ids for prompt in prompts], renderer.stop
 
 
 def first_situation(study: Study) -> Situation:

@@ -7,11 +7,14 @@ tokens are almost equally likely. vLLM's VLLM_BATCH_INVARIANT=1 prevents this.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 QUESTIONS = 8
+Asked = TypeVar("Asked")
+"""What is sent as one question: a text, or a rendered prompt. Hashable."""
 
 
-def same_answers(ask: Callable[[str], str], prompts: Sequence[str]) -> tuple[int, int]:
+def same_answers(ask: Callable[[Asked], str], prompts: Sequence[Asked]) -> tuple[int, int]:
     """(equal, asked): how many answers were equal when asked one by one and all at once, and how many were compared.
     (0, 0) for fewer than two different prompts. ``ask`` returns a greedy answer; it is called from several threads, and
     its exceptions pass through."""

@@ -92,33 +92,37 @@ class AnswerServer:
         with self._loaded(served, backoff):
             return self._ask_all(served, questions, stop, sampling, backoff)
 
-    def try_once(self, prompts: Sequence[str]) -> Trial:
-        """Have the base answer some prompts greedily, without an adapter, one by one and all at once. Different answers
-        are a failure if the study sets ``batch_invariant``."""
+    def try_once(self, questions: Sequence[str | tuple[int, ...]], stop: AnswerEnds) -> Trial:
+        """Have the base answer some questions greedily, without an adapter, one by one and all at once. Different
+        answers are a failure if the study sets ``batch_invariant``. ``questions``: texts, or the ids of their tokens.
+        """
         said: list[str] = []
+        asked = request(GREEDY, 0, stop)
 
-        def ask(prompt: str) -> str:
-            completion = self._endpoint.complete(self._settings.model, prompt, GREEDY, {})
+        def ask(question: str | tuple[int, ...]) -> str:
+            given = question if isinstance(question, str) else list(question)
+            completion = self._endpoint.complete(self._settings.model, given, *asked)
             said.append(completion.text)
             return completion.text
 
         began = time.monotonic()
         try:
-            ask(prompts[0])
+            ask(questions[0])
             seconds = time.monotonic() - began
-            same, asked = same_answers(ask, prompts)
+            same, compared = same_answers(ask, questions)
         except NoReply as error:
             why = self._unavailable(error.why, error.remedy or KEY_OR_URL)
             return failed("answers", self._endpoint, str(why), time.monotonic() - began)
-        if self._settings.batch_invariant and same < asked:
-            return failed("answers", self._endpoint, str(self._unavailable(_repeated(same, asked), INVARIANT)), seconds)
+        repeated = _repeated(same, compared)
+        if self._settings.batch_invariant and same < compared:
+            return failed("answers", self._endpoint, str(self._unavailable(repeated, INVARIANT)), seconds)
         return Trial(
             role="answers",
             model=self._settings.model,
             url=self._endpoint.url,
             seconds=seconds,
             said=first_line(said[0]),
-            repeated=_repeated(same, asked),
+            repeated=repeated,
         )
 
     def _ping(self) -> str:
@@ -282,7 +286,7 @@ NO_LOADING = (
 )
 
 INVARIANT = "start vLLM with VLLM_BATCH_INVARIANT=1, or take batch_invariant out of [serving]"
-GREEDY = {"max_tokens": 32, "temperature": 0.0}
+GREEDY = Sampling(samples=1, temperature=0.0, max_new_tokens=32)
 
 
 def _repeated(same: int, asked: int) -> str:

@@ -9,6 +9,7 @@ from judging import RUBRIC
 
 from agent.study.endpoint_trials import EndpointTrial, first_situation, try_endpoints
 from agent.study.load import Study, load_study
+from probes.model.load import load_renderer
 from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 from view.terminal.endpoint_trials import trial_line, trials_text
@@ -66,6 +67,16 @@ def test_a_server_of_answers_is_asked_alone_and_under_load(tmp_path: Path) -> No
     with ScriptedEndpoint([{"answer": "words"}]) as server:
         answers = next(one for one in tried(of, server.environment) if one.trial.role == "answers")
     assert "as text, 8 of 8 answers were the same one by one and all at once: " in trial_line(answers)
+
+
+def test_a_server_of_answers_gets_the_prompts_as_the_base_renders_them(tmp_path: Path, tiny_folder: Path) -> None:
+    of = study(tmp_path, SERVED, ('path = "none"', f'path = "{tiny_folder / "model"}"'), simulated=False)
+    with ScriptedEndpoint([{"answer": "words"}]) as server:
+        tried(of, server.environment)
+    sent = [request["prompt"] for request in server.requests if "prompt" in request]
+    tokenizer = load_renderer(of.file.model, of.path.parent).tokenizer
+    assert sent[0] == tokenizer(of.material.probe_prompts[0].text)["input_ids"]
+    assert len(sent) == 17
 
 
 @pytest.mark.parametrize("required", [False, True])
