@@ -108,9 +108,9 @@ class SourceRows:
 
     @property
     def passed_over(self) -> str:
-        """A sentence with the columns without a meaning here; "" if there are none."""
+        """The ignored columns in words; "" if there are none."""
         columns = ", ".join(map(_shown, self.ignored_columns))
-        return f"source {self.name}: columns without a meaning here: {columns}" if columns else ""
+        return f"source {self.name}: ignored columns: {columns}" if columns else ""
 
     @property
     def prompts_taken_off(self) -> str:

@@ -81,7 +81,7 @@ def import_text(done: Imported) -> str:
     if done.prompts_removed:
         parts.append(f"; the prompt is taken off the answers of {count(done.prompts_removed, 'row')}")
     if done.ignored:
-        parts.append(f"; columns without a meaning here: {', '.join(plain(name, 40) for name in done.ignored)}")
+        parts.append(f"; ignored columns: {', '.join(plain(name, 40) for name in done.ignored)}")
     return "".join(parts)
 
 

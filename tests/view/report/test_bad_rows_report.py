@@ -33,12 +33,12 @@ def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path
 
 def test_check_and_the_log_name_the_columns_of_a_source_that_mean_nothing(tmp_path: Path) -> None:
     path, workspace = asked(tmp_path / "study", "leave_out"), Workspace(tmp_path / "workspace")
-    assert "columns without a meaning" not in cost_text(load_study(path), workspace)
+    assert "ignored columns" not in cost_text(load_study(path), workspace)
     with (tmp_path / "study" / "good.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(
             '{"prompt": "How is tea?", "chosen": "a", "rejected": "b", "rating": 3, "model": null, "system": ""}\n'
         )
-    told, study = "source good: columns without a meaning here: rating, model", load_study(path)
+    told, study = "source good: ignored columns: rating, model", load_study(path)
     assert told in cost_text(study, workspace)
     begin(study, workspace, Overrides(hours=1e-9), nights.Silent(), write_report)
     assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
