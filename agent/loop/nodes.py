@@ -234,10 +234,11 @@ class Session:
             lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
             return room is None or len(lacking) <= room
 
-        budget, looked = self.measurements.probes_left(), self._looked()
-        left = int(min(budget, max(0, MOST_PROBES - looked)))  # without a limit, a stack is planned within MOST_PROBES
+        budget, searched = self.measurements.probes_left(), self._searched()
+        # without a limit of probes, a stack is planned within MOST_PROBES
+        left = int(min(budget, max(0, MOST_PROBES - searched)))
         known = self._evidence.known(incumbent, self._decisions.standing(), left, affordable)
-        return replace(known, budget=budget, looked=looked)
+        return replace(known, budget=budget, searched=searched)
 
     def _wished(self, incumbent: Recipe) -> list[ProposalRow]:
         """The open changes of the incumbent that a person wants in the next wave."""
@@ -247,7 +248,7 @@ class Session:
         wished = self._steering.wished(waves)
         return [row for row in self._proposals.open(incumbent).values() if row.id in wished]
 
-    def _looked(self) -> int:
+    def _searched(self) -> int:
         """Probes of waves since the last stack."""
         stacks = [stack for stack in self._confirmations.recorded() if not stack.is_aa_test]
         since = stacks[-1].waves if stacks else 0
