@@ -4,8 +4,7 @@ A stack is confirmed on fresh seeds, which did not take part in its selection. I
 in pairs, and the comparison is looked at after every pair. Until the first KEEP, the errors (alpha) that the
 confirmations of a night spend add up to less than ``night_error``. By Bonferroni's inequality this bounds the chance of
 a false KEEP, for any number of stacks and any dependence between them. After a KEEP the night has found an improvement
-or has already erred, so each KEEP grants a new ``later_error`` to spend until the next: alpha-investing (Foster & Stine
-2008).
+or has already erred, so each KEEP grants a new ``later_error`` to spend: alpha-investing (Foster & Stine 2008).
 
 The decision on the target uses these pairs alone. A guard's bounds also use its change as predicted from the waves,
 with an enlarged standard error, unless pairs and prediction disagree.
@@ -111,8 +110,7 @@ def pairs_needed(measured: int, given: ConfirmationInputs, ahead: int) -> int:
 
 
 def look(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms) -> tuple[Look, Verdict | None]:
-    """Look at ``seen``, the comparison of the first pairs of a confirmation; the decision is None if it should go
-    on."""
+    """Look at ``seen``, the comparison of the first pairs; the decision is None if the confirmation should go on."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
     index, target_levels = pairs - given.first, _levels(given.error, given)
     guard_level = _levels(policy.guard_error, given)[index]

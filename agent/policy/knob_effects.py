@@ -36,7 +36,7 @@ class Axis:
         return max((abs(float(place) - float(self.start)) for place in self.options), default=1.0) or 1.0
 
     def side(self, place: Place) -> Place | None:
-        """The group of places that share a noise level: all above the start, all below it, or one name; None for the
+        """The places that share a noise level: all above the start (1), all below it (-1), or one name; None for the
         start itself."""
         if place == self.start:
             return None

@@ -24,8 +24,7 @@ from probes.result.variance_pooling import ALIKE
 
 DRAWS = 200
 GROWTH = 0.5
-"""Share of the estimated gain of more waves that is counted: it is too large, since draws for knobs without an effect
-add to it."""
+"""Share of the estimated gain of more waves that is counted, since draws for knobs without an effect add to it."""
 ENOUGH_FOR_MORE = 14
 """A confirmation has several looks only if its early end would leave so many probes."""
 PROBE_COST = 0.001

@@ -130,8 +130,7 @@ def distinct(rows: Sequence[Places], incumbent: Places) -> list[Places]:
 
 @dataclass(frozen=True)
 class Crashes:
-    """Which moves are suspected of crashes. ``ran``: recipes that gave a reading; ``crashed``: those that failed for
-    good."""
+    """Which moves may cause crashes. ``ran``: recipes that gave a reading; ``crashed``: those that failed for good."""
 
     axes: tuple[Axis, ...]
     ran: tuple[Places, ...]
