@@ -20,8 +20,7 @@ RESERVE_SHARE = 0.1
 class Spent:
     """Decisions made, active hours, probes that this session ran, dollars, and free space on the disk.
 
-    Dollars pay for the machine during its active hours, whatever the number of workers, and for the tokens of proposer
-    and judge.
+    Dollars pay for the machine's active hours, with any number of workers, and for the tokens of proposer and judge.
     """
 
     decisions: int

@@ -2,7 +2,7 @@
 settle the open changes, check the KEEPs, and report.
 
 A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
-A node may run twice after a kill; its side effects are keyed (agent/loop/nodes.py). The state holds only ids and counters.
+A node may run twice after a kill; its side effects are keyed (agent/loop/nodes.py). The state is only ids and counters.
 """
 
 import os

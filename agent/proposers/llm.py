@@ -1,7 +1,7 @@
 """The proposer that asks a language model. agent/proposers/prompt.py writes the prompt, reply.py reads the reply.
 
 After a reply that cannot be used, the model is told what is wrong with it and asked once more. If that fails too, or
-the endpoint gives no reply, the wave's design chooses instead. All requests of a turn together take at most one timeout.
+the endpoint gives no reply, the wave's design chooses instead. All requests of a turn share one timeout.
 """
 
 import os

@@ -194,8 +194,7 @@ class _Measured:
 
 
 def _measured(study: Study, workspace: Workspace) -> _Measured | None:
-    """The noise of the readings under this question and the probe key that the files give now; None if there are too
-    few readings."""
+    """The noise of the readings under this question and the files' present probe key; None if there are too few."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:

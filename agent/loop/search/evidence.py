@@ -175,7 +175,7 @@ class Evidence:
         return recipe
 
     def _axes_around(self, incumbent: Recipe) -> tuple[Axis, ...]:
-        """Every knob that the incumbent can move, in lanes with a share above 0; ``Axis.start`` is the session's start."""
+        """The knobs that the incumbent can move, in lanes with a share above 0. They start where the session did."""
         values, space = self._values(incumbent), self.study.lanes
         return tuple(
             Axis(knob.name, self._start[knob.name], tuple(values[knob.name]), knob.structural)

@@ -132,8 +132,7 @@ class Waves:
         return [Pair(probe, replace(probe, recipe=incumbent)) for probe in probes]
 
     def measure(self, wave: RecordedWave) -> None:
-        """Measure a wave. MissingRequirement if all its probes, at least MAX_MACHINE_FAULTS, failed because of the
-        machine."""
+        """Measure a wave. MissingRequirement if it has several probes and all failed because of the machine."""
         measurements, probes = self.measurements, self.probes(wave)
         title = f"wave {wave.number}, {len(probes)} recipes around the incumbent"
         if measurements.judge_monitor.chooses:
