@@ -16,7 +16,7 @@ SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
 def _exo_pair_is_smoothed(recipe: Recipe) -> str | None:
     if "exo_pair" in losses(recipe) and recipe.label_smoothing == 0:
-        return "the loss exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
+        return "the loss exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, such as 0.001"
     return None
 
 

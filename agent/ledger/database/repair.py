@@ -153,7 +153,7 @@ def _insert(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]
         marks = ", ".join("?" * (1 + len(row)))
         new.execute(f"INSERT INTO {table} (rowid, {', '.join(row)}) VALUES ({marks})", (rowid, *row.values()))
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, TypeError, RecursionError):
-        return False  # any other error of SQLite, a full disk say, ends the repair
+        return False  # any other error of SQLite, such as a full disk, ends the repair
     return True
 
 
