@@ -238,7 +238,7 @@ class Session:
         budget, searched = self.measurements.probes_left(), self._searched()
         # without a limit of probes, a stack is planned within MOST_PROBES
         left = int(min(budget, max(0, MOST_PROBES - searched)))
-        known = self._evidence.known(incumbent, self._decisions.standing(), left, affordable)
+        known = self._evidence.known(incumbent, self._decisions.error_budget(), left, affordable)
         return replace(known, budget=budget, searched=searched)
 
     def _wished(self, incumbent: Recipe) -> list[ProposalRow]:

@@ -231,7 +231,9 @@ class ErrorBudget:
     kept: int = 0
 
 
-def account_of(seen: Comparison | None, given: ConfirmationInputs, verdict: Verdict, terms: RuleTerms) -> ErrorSpending:
+def spending_of(
+    seen: Comparison | None, given: ConfirmationInputs, verdict: Verdict, terms: RuleTerms
+) -> ErrorSpending:
     """What a confirmation leaves that ended with the comparison ``seen``."""
     guards = {}
     if seen is not None and verdict.status == "KEEP":

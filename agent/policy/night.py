@@ -80,7 +80,7 @@ class NightState:
     ran: tuple[Places, ...]
     crashed: tuple[Places, ...]
     margins: Mapping[str, float]
-    standing: ErrorBudget
+    error_budget: ErrorBudget
     left: int
     width: int
     legal: Usable
@@ -131,7 +131,7 @@ class NightState:
         """Whether the probes and the error left suffice for a wave and a confirmation after it."""
         recipes = self.wave if self.explored else FEWEST_RECIPES
         room = self.left - recipes - self.beside >= 2 * FEWEST_PAIRS
-        return room and self.standing.error_left >= LEAST_ERROR
+        return room and self.error_budget.error_left >= LEAST_ERROR
 
     def filling(self, recipes: int) -> int:
         """The number of recipes of a wave, rounded up so that every worker is busy."""
@@ -157,7 +157,7 @@ class NightState:
     @property
     def error(self) -> float:
         """The part of the night's error that the next confirmation may spend."""
-        return self.standing.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
+        return self.error_budget.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
 
     def given(self, stack: Stack, pairs: int, target: str) -> ConfirmationInputs:
         """The inputs of the rule for a confirmation of this stack with at most so many pairs."""
@@ -171,11 +171,13 @@ class NightState:
         return ConfirmationInputs(
             pairs=pairs,
             error=self.error,
-            error_left=self.standing.error_left,
+            error_left=self.error_budget.error_left,
             expected=(stack.expected, math.sqrt(stack.variance)),
             guards={name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
             cumulative={
-                name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative
+                name: self.error_budget.cumulative[name]
+                for name in self.margins
+                if name in self.error_budget.cumulative
             },
             spreads=spreads,
             first=first_look(pairs, self.left),
@@ -185,7 +187,7 @@ class NightState:
 
     def stack(self, chance: float) -> Stack | None:
         """The stack with the largest ``_worth``, of changes with at least this chance to be an improvement."""
-        cumulative = {name: (change, error**2) for name, (change, error) in self.standing.cumulative.items()}
+        cumulative = {name: (change, error**2) for name, (change, error) in self.error_budget.cumulative.items()}
         most = 1 if self.policy.confirm == "single" else 0
         return best_stack(
             target=self.model,
@@ -203,7 +205,7 @@ class NightState:
         """The expected gain of confirming this stack with half of the probes that are left. A small constant is added
         to the power, so that stacks without a chance to pass are ranked, too."""
         pairs = min(self.policy.confirming_seeds, max(FEWEST_PAIRS, self.left // 4))
-        before = self.standing.cumulative
+        before = self.error_budget.cumulative
         guards = {
             name: (min(mean, mean + before.get(name, (0.0, 0.0))[0]), variance)
             for name, (mean, variance) in stack.guards.items()
@@ -284,7 +286,7 @@ def next_step(known: NightState, random: numpy.random.Generator) -> MeasureWave 
     if not known.explored:
         size = first_size(len(known.axes), left, known.wave, known.filling)
         return MeasureWave(size, True, NightPlan(0, 0, 0.0, 0.0))
-    if known.standing.error_left < LEAST_ERROR:
+    if known.error_budget.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
     if left - known.wave - known.beside < known.confirmation_reserve:
         return last_step(known, random)

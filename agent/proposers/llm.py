@@ -52,7 +52,7 @@ class LanguageModelProposer:
         self._endpoint.check()
 
     def try_once(self, situation: Situation) -> Trial:
-        """Ask for one proposal, and say whether it could be used."""
+        """Ask for one proposal; returns whether it could be used."""
 
         def problem_of(completion: Completion) -> str:
             try:

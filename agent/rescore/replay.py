@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, RuleTerms, account_of, look
+from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, RuleTerms, look, spending_of
 from probes.result.comparison import Choice, Comparison, compare
 from probes.result.reading import Reading
 
@@ -48,7 +48,7 @@ def replay(
         _, verdict = look(seen, alone, terms)
         if verdict is not None:
             found = _replayed(seen, terms, "KEEP" if verdict.status == "KEEP" else "DISCARD", verdict.reason)
-            return found, account_of(seen, alone, verdict, terms)
+            return found, spending_of(seen, alone, verdict, terms)
     seen = compare(candidate, baseline, terms.policy.confidence, choices)
     return _replayed(seen, terms, "UNDECIDED", UNDECIDED), ErrorSpending(given.error, False, {})
 

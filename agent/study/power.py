@@ -203,8 +203,8 @@ def _measured(study: Study, workspace: Workspace) -> _Measured | None:
         store = ProbeStore(workspace.runs)
         if last is None or not _key_unchanged(study, ledger, last, store):
             return None
-        standing = ErrorBudget(study.file.policy.night_error, {})
-        known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), standing, 0)
+        error_budget = ErrorBudget(study.file.policy.night_error, {})
+        known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), error_budget, 0)
         if len(known.target) < FEWEST_READINGS:
             return None
         floor = next(iter(ledger.checks(last.id, FLOOR)), None)

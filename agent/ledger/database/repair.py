@@ -51,7 +51,7 @@ def salvage(path: Path) -> str:
         f"{copied} rows were copied into a new {path.name}; rows lost: {losses}"
         + ("; no checksums could be read, so the rows were copied unchecked" if unchecked else "")
         + (f"; {recipes} recipes came from the folders of probes" if recipes else "")
-        + (f"; sessions closed because rows of theirs may be missing: {', '.join(closed)}" if closed else "")
+        + (f"; sessions closed because some of their rows may be missing: {', '.join(closed)}" if closed else "")
         + f"; the damaged ledger is in {aside}, with results.tsv and progress.log as they were"
     )
 

@@ -20,10 +20,10 @@ from agent.policy.confirmation import (
     Look,
     RuleTerms,
     Verdict,
-    account_of,
     crash,
     look,
     pairs_needed,
+    spending_of,
 )
 from agent.policy.decision_basis import ConfirmationRecord, EndedConfirmation
 from agent.policy.knob_effects import Places
@@ -223,7 +223,7 @@ class Confirmations:
             given=stack.given,
             looks=tuple(looks),
             seeds=tuple((pair.candidate.seed, pair.baseline.seed) for pair in used),
-            account=account_of(seen, stack.given, verdict, self.terms),
+            account=spending_of(seen, stack.given, verdict, self.terms),
             is_aa_test=stack.is_aa_test,
         )
         return EndedConfirmation(verdict, confirmed, seen, tuple(readings), failure)

@@ -41,7 +41,7 @@ class Decisions:
         study = self.measurements.study
         return RuleTerms(study.file.policy, study.target, study.guards)
 
-    def standing(self) -> ErrorBudget:
+    def error_budget(self) -> ErrorBudget:
         """The error that the session's confirmations have left, and the changes of its guards by all KEEPs."""
         for number, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, self._last):
             self._last, stack = number, decision.basis.stack if decision.basis else None

@@ -67,7 +67,7 @@ class Evidence:
     def known(
         self,
         incumbent: Recipe,
-        standing: ErrorBudget,
+        error_budget: ErrorBudget,
         left: int,
         affordable: Callable[[Places], bool] = lambda places: True,
     ) -> NightState:
@@ -103,7 +103,7 @@ class Evidence:
             ran=tuple(ran),
             crashed=tuple(crashed),
             margins=margins,
-            standing=standing,
+            error_budget=error_budget,
             left=left,
             width=self.width,
             legal=legal,
