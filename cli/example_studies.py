@@ -90,7 +90,7 @@ def example_named(kind: str) -> ExampleStudy:
 
 
 def texts_of(example: ExampleStudy, name: str = "my-study") -> Mapping[str, str]:
-    """Name of each file of the study with this name -> its text."""
+    """File name -> text, of an example study with this ``name``."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(EXAMPLES / "templates", encoding="utf-8")

@@ -42,8 +42,8 @@ def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
 
 
 def exit_code(error: Exception) -> int:
-    """Print what went wrong to stderr, in one sentence where the user can do something about it, and return the exit
-    code."""
+    """Print an error to stderr and return its exit code: one sentence where the user can do something about it, else
+    the traceback."""
     if isinstance(error, NightlaneError):
         print_message(f"nightlane: {error}")
         return error.exit_code

@@ -16,7 +16,7 @@ from finetune.start import stored_start
 
 
 def check_full_length_files(workspace: Workspace) -> Iterator[FileStatus]:
-    """Those that lie in the workspace: runs, also those of promotions, then promotions, then exports."""
+    """The status of each in the workspace: full-length runs, those of promotions included; promotions; exports."""
     found = {path.parent for name in (START, MANIFEST) for path in workspace.root.glob(f"*/{name}")}
     found |= {path.parent for name in (START, MANIFEST) for path in workspace.runs.glob(f"finetune-*/{name}")}
     for folder in sorted(found):

@@ -1,4 +1,4 @@
-"""Which recipes a promotion compares: the original one, the one that stands, and others that a session measured."""
+"""The recipes that a promotion compares: the starting one, the one to promote, and others that a session measured."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,8 +25,8 @@ class Candidates:
 
 
 def candidates(study: Study, workspace: Workspace, named: str, compare: int) -> Candidates:
-    """``named``: the recipe to promote. ``compare``: how many others, spread evenly over the ranks of those that the
-    session measured."""
+    """The recipes to compare. ``named``: the recipe to promote. ``compare``: how many others, evenly spread over the
+    ranks of the recipes that the session measured."""
     chosen = recipe_for(study, workspace, named)
     if not holds_sessions(workspace.ledger):
         start = Candidate(study.start, "the study's own")
@@ -52,7 +52,7 @@ def candidates(study: Study, workspace: Workspace, named: str, compare: int) -> 
 
 
 def spread(ranked: list[str], number: int) -> list[str]:
-    """So many of them, evenly over their order, the first and the last among them where there are two or more."""
+    """``number`` of them, evenly spaced in their order, with the first and the last if there are two or more."""
     if number >= len(ranked):
         return ranked
     places = [round(place * (len(ranked) - 1) / max(1, number - 1)) for place in range(number)]
@@ -60,8 +60,8 @@ def spread(ranked: list[str], number: int) -> list[str]:
 
 
 def _probe_deltas(ledger: Ledger, session: SessionRow, store: ProbeStore, target: str) -> dict[str, float]:
-    """Each measured recipe's mean difference from the session's start in the target category: over the seeds that both
-    have, else of their means."""
+    """Digest of each measured recipe -> its mean difference from the session's start in the target category: over the
+    seeds that both have, or of the two means if there are none."""
     means: dict[str, dict[int, float]] = {}
     for probe in ledger.probes(session.id):
         if probe.kind == "reading" and probe.key == session.key:

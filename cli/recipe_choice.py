@@ -1,4 +1,5 @@
-"""Which recipe a full-length run trains: that of a file, a row or a session, the last incumbent, or the study's own."""
+"""The recipe that a full-length run trains: that of a file, a row or a session, the last incumbent, or the study's
+own."""
 
 import tomllib
 from collections.abc import Iterator
@@ -32,12 +33,12 @@ INCUMBENT = "incumbent"
 
 
 def recipe_for(study: Study, workspace: Workspace, named: str = INCUMBENT) -> ChosenRecipe:
-    """The recipe that is named: a file, the id of a session (the recipe that it left) or of a row (of a KEEP or a
-    RETRACT the recipe that stood after it, of another row the recipe that it tried). "incumbent" is that of the last
-    finished session under the study's question; without one, it is the study's own.
+    """The recipe that ``named`` means: a file; the id of a session (its last incumbent); the id of a row (the incumbent
+    after a KEEP or a RETRACT, the tried recipe of a DISCARD or a CRASH); or "incumbent", that of the last finished
+    session under the study's question, or the study's own recipe without one.
 
-    BadInput if there is no such recipe, or if this study cannot train it. Sessions are compared by their question,
-    since only a worker knows the probe key.
+    BadInput if there is no such recipe, or if this study cannot train it. Sessions are matched by their question, since
+    only a worker knows the probe key.
     """
     if named == INCUMBENT:
         own = f"the study's own, since {workspace.root} has no finished session under its question"
@@ -90,7 +91,7 @@ def newest_session(ledger: Ledger, question: str) -> SessionRow | None:
 
 
 def _sessions(ledger: Ledger, question: str) -> Iterator[SessionRow]:
-    """The newest first."""
+    """The sessions under a question that could measure their starting recipe, the newest first."""
     rows = (row for name in reversed(ledger.sessions()) if (row := ledger.session(name)))
     return (
         row for row in rows if row.question == question and not (row.finish_reason or "").startswith(BASELINE_FAILED)
@@ -98,7 +99,7 @@ def _sessions(ledger: Ledger, question: str) -> Iterator[SessionRow]:
 
 
 def _left_by(ledger: Ledger, row: SessionRow) -> Recipe:
-    """The recipe that stood when a session ended."""
+    """The incumbent at the end of a session."""
     decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
     return ledger.recipe(last_incumbent(row, decisions))
 

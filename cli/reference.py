@@ -1,6 +1,6 @@
 """The generated pages of docs/: study-reference.md, results-tsv.md, commands.md and json.md.
 
-python -m cli.reference     writes them; tests/docs/test_reference.py holds them equal to the code
+python -m cli.reference     writes them; tests/docs/test_reference.py checks that they equal the code
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("prompts", PromptSettings, "The prompts that are answered, in three disjoint splits."),
     ("target", Target, "What must improve."),
     ("probe", ProbeSettings, "What all probes have in common. A change makes old baselines unusable."),
-    ("serving", ServingSettings, "Who answers. See [serving.md](serving.md)."),
+    ("serving", ServingSettings, "What generates the answers. See [serving.md](serving.md)."),
     ("harvest", HarvestSettings, "Answers from which preference pairs are made. See [pairs.md](pairs.md)."),
     (
         "text_gate",
@@ -89,7 +89,7 @@ def study_reference() -> str:
         "Name of a category -> margin: how many points of 10 it may lose before it stops a KEEP. More than 0, at most "
         "10. The target cannot be a guard.",
         "## [scorer]",
-        "How an answer is scored, from 0 to 10. These keys are those of every kind:",
+        "How an answer is scored, from 0 to 10. Every kind has these keys:",
         *_keys(ScorerSettings.model_fields),
     ]
     for scorer in SCORERS:
@@ -222,7 +222,7 @@ def _keys(fields: dict[str, FieldInfo]) -> Iterator[str]:
 
 
 def _type(annotation: Any) -> str:
-    """A type in TOML's words."""
+    """A type, in the terms of TOML."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{_toml(one)}`" for one in arguments)

@@ -1,5 +1,5 @@
-"""The systemd user unit of a study: it begins a session or goes on with an unfinished one, is restarted when it fails,
-and is started again after a reboot until the session has ended."""
+"""The systemd user unit of a study. It begins a session or continues an unfinished one, is restarted when it fails, and
+is started again after a reboot until the session has ended."""
 
 import os
 import shlex
@@ -14,9 +14,9 @@ from common.files import write_durably
 
 WRITTEN_BY = "# Written by nightlane service"
 FINAL = (2, 3, 4, 6, 7, 8, 9, INTERRUPTED)
-"""Exit codes that another start would not change."""
+"""Exit codes after which a restart would not help."""
 SILENCE = 900.0
-"""Seconds without a sign of life, beyond those that a probe may take, after which systemd ends the process."""
+"""Systemd ends the process if it is silent for the deadline of a probe and so many seconds more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,8 @@ def folder_of_units(environment: Mapping[str, str]) -> Path:
 
 
 def write_unit(service: Service, folder: Path) -> Path:
-    """Write the unit; BadInput where a file of somebody else, or of another study or workspace, has its name."""
+    """Write the unit; BadInput if a file with its name was written by somebody else, or for another study or
+    workspace."""
     path = folder / service.unit
     if path.exists():
         first = _first_line(path)

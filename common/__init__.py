@@ -13,6 +13,6 @@ plugins                 entry points of other packages
 optional_dependencies   packages of an extra, experiment trackers, and the message where one is missing
 parallel                many tasks in threads, results in order; one thread for numeric libraries
 readable                waits until a descriptor can be read
-systemd                 signs of life of a service
+systemd                 tells systemd that a session is alive
 sqlite                  databases that several processes use, and digests of their rows, which reveal damage
 """

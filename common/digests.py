@@ -49,7 +49,7 @@ def with_own_digest(text: str) -> str:
 
 
 def require_own_digest(text: str) -> None:
-    """ValueError unless a text that ends with its own digest is as it was written. One without a digest, of an older
+    """ValueError if a text that ends with its own digest was changed. A text without a digest, written by an older
     version, is accepted."""
     head, mark, tail = text.rpartition(OWN_DIGEST)
     if mark and tail.rstrip() != f'{hashlib.sha256((head + "}").encode()).hexdigest()}"}}':

@@ -10,7 +10,7 @@ NightlaneError                    exit code
 ├── DiskFull                      7   nothing more can be written
 ├── BaselineFailed                8   the incumbent itself could not be measured
 ├── JudgeUnfit                    9   the judge fails its canaries or its calibration
-├── BudgetSpent                   2   the next call could pass the session's budget, which then ends the session
+├── BudgetSpent                   2   the next call could exceed the session's budget, so the session ends
 └── UnlikeReadings                1   a comparison across probe keys: a defect of ours, never of the user
 
 0 is success, 1 a defect of ours, 130 Ctrl-C (the session can be resumed).

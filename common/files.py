@@ -18,7 +18,7 @@ from common.errors import BadInput
 
 ENDING = ".partial"
 TRIES, BETWEEN_TRIES = 5, 0.01
-"""How often it is tried to lock a folder, and the seconds between two tries."""
+"""Attempts to lock a folder, and the seconds between two attempts."""
 WITH_NUMBER = re.compile(r"\(os error (\d+)\)")
 WITHOUT_CAUSE = re.compile(r"inline_container|PytorchStreamWriter|requested and \d+ written|iostream error")
 FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -73,7 +73,7 @@ def copy_durably(source: Path, target: Path) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """The error of a write or a sync, which has no name of its own, gets that of the file."""
+    """Add the path to an error of a write or an fsync, which does not name the file."""
     try:
         yield
     except OSError as error:
@@ -200,7 +200,7 @@ def _lock(handle: int) -> None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process has locked the folder with ``locked``; it takes no more than permission to read."""
+    """Whether a process has locked the folder with ``locked``; permission to read it is enough."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -224,10 +224,11 @@ def _umask() -> int:
 
 
 def failed_write(error: BaseException, folder: Path) -> OSError | None:
-    """The failed write in ``folder`` that an error reports without a cause or a place; None for any other error.
+    """The OSError, with its cause and place, behind an error that reports a failed write in ``folder`` without one of
+    these; None for any other error.
 
-    Some libraries report it by errors of their own: safetensors by the text of its error, torch and numpy without the
-    cause. A write to an open file names no file."""
+    safetensors puts the number of the error into its message, torch and numpy drop the cause, and the error of a write
+    to an open file does not name the file."""
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
         nameless = error.filename is None and error.errno in FAILURES
@@ -238,7 +239,7 @@ def failed_write(error: BaseException, folder: Path) -> OSError | None:
 
 
 def _cause(folder: Path) -> OSError:
-    """Why a file cannot be written: a full disk is full for a second file, too."""
+    """Why a file could not be written, found by writing another one: on a full disk that fails, too."""
     try:
         with tempfile.TemporaryFile(dir=folder) as stream:
             stream.write(bytes(TRIED_BYTES))

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REMEMBERED = 64
-"""Bytes of the last line, by which it is seen that the file was written over."""
+"""Bytes of the last line that are kept: if the file has others in their place, it was overwritten."""
 
 
 @dataclass
 class FollowedFile:
-    """The whole lines of a file, each with the byte that it begins at.
+    """The complete lines of a file, each with the offset of its first byte.
 
-    What stands after the last line end is a line too if ``is_whole`` says so; else it is half a line, which is read
-    again at a later look.
+    The text after the last line end counts as a line if ``is_whole`` says so; otherwise it is not yet complete, and is
+    read again later.
     """
 
     path: Path

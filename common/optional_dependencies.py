@@ -25,9 +25,9 @@ EXTRAS = {
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""
 TRACKERS = ("trackio", "wandb", "mlflow", "tensorboard")
-"""Of ``--report-to``, of full-length runs and of sessions. Each reads its own variables of the environment."""
+"""What ``--report-to`` accepts, for full-length runs and sessions. Each tracker reads its own environment variables."""
 BRIEF = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "60"}
-"""How long an unreachable tracker is waited for, unless the environment says otherwise."""
+"""Limits on the wait for an unreachable tracker; a variable that is already set wins."""
 
 
 def require_extra(extra: str, what: str) -> None:

@@ -1,7 +1,7 @@
 """Runs tasks in parallel threads and yields their results in the order of the tasks.
 
-For work that waits for other processes. Threads outlive a call, since a sandbox serves the thread that opened it.
-Limits the threads of numeric libraries.
+Meant for tasks that wait for other processes. The threads outlive a call, because a sandbox serves only the thread
+that opened it. Also limits the threads of numeric libraries.
 """
 
 import os
@@ -22,7 +22,7 @@ def cores() -> int:
 
 
 def free_cores() -> int:
-    """The number of those that are idle at this moment; at least one."""
+    """The number of processors that are idle at this moment; at least one."""
     try:
         running = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""What other packages add to nightlane. An installed package adds it by an entry point of one of these groups:
+"""Plug-ins of other packages. An installed package adds a part to nightlane by an entry point in one of these groups:
 
     group                  what it names                                        its type is imported from
     nightlane.scorers      a class: a Scorer                                    probes.scoring

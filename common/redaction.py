@@ -1,4 +1,4 @@
-"""No secret is printed, logged or stored: addresses lose their user and the values of their query, texts lose keys."""
+"""Removes secrets before a text is printed, logged or stored: keys and tokens, and users and query values of URLs."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 HIDDEN = "***"
 _ADDRESS = re.compile(
     r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://"
-    r"(?:[^\s/@:\"'<>]{1,256}:(?!\d+[\"'<>/])(?:[^\s@]{0,256}@)+"  # a password may hold any mark; a port is none
+    r"(?:[^\s/@:\"'<>]{1,256}:(?!\d+[\"'<>/])(?:[^\s@]{0,256}@)+"  # a password may hold any character; a port is none
     r"|(?:[^\s/@\"'<>]|[\"'<>](?![\"'<>,:;)}\]\s]|$)){1,256}@)?"  # nor is a quote that ends an address
     r"[^\s\"'<>]+"
 )
@@ -24,7 +24,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_A_SECRET = re.compile(r"(?:api|access|auth|bearer|refresh|session|client|private|secret)[ _-]?$", re.IGNORECASE)
-"""What stands before ``key``, ``token`` and ``secret`` if their values are secrets, whatever these look like."""
+"""Words before ``key``, ``token`` and ``secret`` that make the value a secret, whatever it looks like."""
 _OPTION = re.compile(r"--[\w-]*$")
 _BEHIND_EQUALS = re.compile(r"[^\s&\"'<>]+")
 _QUOTED = {quote: re.compile(rf"(?:(?!{re.escape(quote)})[^\n])+") for quote in ("'", '"', "\\'", '\\"')}
@@ -36,7 +36,7 @@ _LIKE_A_SECRET = re.compile(
 )
 _BARE_QUERY = re.compile(r"(?<=[^\s\"'<>?])\?[^\s\"'<>=?]*+=[^\s\"'<>]*+")  # of an address without a scheme
 _MARKS = ("key", "token", "secret", "passw", "pwd", "passphrase", "authorization", "bearer", "basic")
-"""One of these is in every text, in small letters, that ``_without_keys`` changes; most texts have none."""
+"""Every text that ``_without_keys`` changes contains one of these, in lower case; most texts contain none."""
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _LEAST = 16
 """Shortest value that counts as a secret because of its variable's name; local servers accept keys such as "none"."""
@@ -84,7 +84,7 @@ def _without_keys(text: str) -> Iterator[str]:
 
 
 def _value(text: str, name: re.Match[str]) -> re.Match[str] | None:
-    """The secret behind a name; None if what is there looks like another thing."""
+    """The secret that follows a name; None if what follows does not look like one."""
     word, mark, before = name["word"].lower(), name["mark"], text[max(0, name.start() - 9) : name.start()]
     if word in ("bearer", "basic"):
         return _LIKE_A_SECRET.match(text, name.end())
@@ -124,8 +124,8 @@ def _longest_first(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
-    """Values of variables that are named like keys, and passwords and query values of addresses; also parts of them, as
-    a parser that refuses an address quotes one."""
+    """Values of variables that are named like keys, and passwords and query values of addresses. Parts of a password
+    count, too: a parser that refuses an address may quote only a part of it."""
     for name, value in environment.items():
         if name.endswith(_NAMES) and len(value) >= _LEAST:
             yield value

@@ -1,7 +1,7 @@
-"""Signs of life to systemd, which ends and restarts a service that gives none (sd_notify(3), WatchdogSec=).
+"""Tells systemd that a session is alive; systemd restarts a service that stays silent (sd_notify(3), WatchdogSec=).
 
-They come from the places where a session makes progress, and not from a thread of their own, so that a session that
-hangs falls silent. Without systemd they are nothing.
+The messages are sent where a session makes progress, and not by a thread of their own, so that a session that hangs
+falls silent. Outside of a service nothing is sent.
 """
 
 import os
@@ -10,13 +10,13 @@ import time
 from contextlib import suppress
 
 SECONDS = 1.0
-"""Between two signs."""
+"""Between two messages."""
 
 
 class _Last:
-    """When the last sign was given, by the monotonic clock; one for the process, as its service is one."""
+    """When the last message was sent, by the monotonic clock. Global, because a process is at most one service."""
 
-    sign = -SECONDS
+    sent = -SECONDS
 
 
 def started() -> None:
@@ -25,8 +25,9 @@ def started() -> None:
 
 
 def alive() -> None:
-    if os.environ.get("NOTIFY_SOCKET") and time.monotonic() - _Last.sign >= SECONDS:
-        _Last.sign = time.monotonic()
+    """The session makes progress; sends a message at most once in ``SECONDS``."""
+    if os.environ.get("NOTIFY_SOCKET") and time.monotonic() - _Last.sent >= SECONDS:
+        _Last.sent = time.monotonic()
         _send("WATCHDOG=1")
 
 

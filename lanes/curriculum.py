@@ -1,4 +1,4 @@
-"""The curriculum lane: the order in which the training rows are seen; each is in probes/inputs/training_rows.py."""
+"""The curriculum lane: the order of the training rows. probes/inputs/training_rows.py implements each order."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The hyperparameter lane: a knob is one line.
+"""The hyperparameter lane, one line per knob.
 
 Beta moves by 0.01, one step at a time, unless the study says otherwise: in one published search a jump from 0.1 to
 0.12 destroyed a model.

@@ -1,7 +1,7 @@
 """Knobs: one parameter that may change, its legal values, and how far one mutation may move it.
 
-The values of a knob are a finite ladder, so that a proposer picks from a list, nothing is tried twice because of a
-difference in the ninth digit, and the smallest step is kept by construction.
+The values of a knob form a finite ladder. So a proposer picks from a list, two values that differ in the ninth digit
+are not tried separately, and no move is smaller than the smallest step.
 """
 
 import math
@@ -33,14 +33,14 @@ class KnobSettings(BaseModel):
     factor: float | None = Field(None, gt=1)
     """Ratio of neighbouring values, instead of a step."""
     reach: int | None = Field(None, ge=1)
-    """Most places that one mutation may move."""
+    """Largest number of steps that one mutation may move."""
     choices: tuple[str | int | float | tuple[str, ...], ...] | None = None
     """The values themselves, instead of bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One knob, a value before, a value after; equal sides cannot be built."""
+    """One knob, its value before and its value after. IllegalRecipe if the two are equal."""
 
     knob: str
     before: Value
@@ -58,8 +58,8 @@ class Mutation:
 class Knob:
     """A recipe field with its ladder of legal values.
 
-    ``ordered`` ladders move at most ``reach`` places at a time (None: anywhere); unordered ones are names.
-    ``structural``: its value changes what other knobs do.
+    ``ordered``: the values are numbers, and one mutation moves at most ``reach`` steps (None: any number); otherwise
+    they are names. ``structural``: its value changes what other knobs do.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Knob:
         return changed(recipe, {self.name: value})
 
     def place(self, value: Value) -> float | str:
-        """The position of a value on an ordered ladder: the index of a rung, a fraction between two, or one step past
-        an end. For a name, the name."""
+        """The position of a value on an ordered ladder: the index of its rung, a fraction between two rungs, or one
+        step beyond the first or last. For a name, the name itself."""
         if not self.ordered:
             return show(value)
         rungs, wanted = [float(rung) for rung in self.values], float(value)  # type: ignore[arg-type]
@@ -130,10 +130,10 @@ class Knob:
 
 @dataclass(frozen=True)
 class KnobDefault:
-    """One line per knob of a lane: its settings if a study only names the knob.
+    """A knob of a lane, with the settings that it has where a study does not set them.
 
-    ``searched``: whether it is searched if the study lists no knobs. ``whole``: values are whole numbers.
-    ``structural``: its value changes what other knobs do, so that a first wave moves it in few recipes.
+    ``searched``: whether it is searched if the study lists no knobs. ``whole``: its values are whole numbers.
+    ``structural``: its value changes what other knobs do, so a first wave moves it in few recipes only.
     """
 
     name: str
@@ -157,7 +157,7 @@ class KnobDefault:
         return Knob(self.name, lane, values, True, merged.reach, self.structural)
 
     def _require_legal(self, lane: str, values: Sequence[Value], start: Recipe) -> None:
-        """BadInput if the recipe's own field does not accept a value."""
+        """BadInput if the recipe does not accept one of the values."""
         for value in values:
             try:
                 changed(start, {self.name: value})
@@ -167,7 +167,7 @@ class KnobDefault:
 
 @dataclass(frozen=True)
 class LaneContext:
-    """What the knobs of a lane are built from, besides their settings."""
+    """What a lane builds its knobs from, besides their settings: the starting recipe and the study's data."""
 
     start: Recipe
     manifests: Mapping[str, Mapping[str, float]]

@@ -27,7 +27,7 @@ Manifests = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class ManifestKnob(Knob):
-    """The whole mixture at once, by the name of a manifest; reads "custom" when the weights are no manifest's."""
+    """The whole mixture at once, by the name of a manifest; "custom" if no manifest has the recipe's shares."""
 
     manifests: Manifests | None = None
 
@@ -76,7 +76,7 @@ def manifest_name(recipe: Recipe, manifests: Manifests) -> str:
 
 
 def _require_distinct(names: Iterable[str], manifests: Manifests) -> None:
-    """Two names for the same shares would be a move that changes nothing."""
+    """BadInput if two manifests give the same shares: a move between them would change nothing."""
     seen: dict[tuple[tuple[str, float], ...], str] = {}
     for name in names:
         total = sum(manifests[name].values())
@@ -87,8 +87,8 @@ def _require_distinct(names: Iterable[str], manifests: Manifests) -> None:
 
 
 def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Knob]:
-    """``manifest`` and, for each source, ``weight.SOURCE`` and the filters that the study names, ``subset.SOURCE`` for
-    example; settings hold for every source."""
+    """The knob ``manifest``, and for each source ``weight.SOURCE`` and the filters that the study names, such as
+    ``subset.SOURCE``. Weights and filters have the same settings for every source."""
     manifests, sources = context.manifests, context.sources
     knobs: list[Knob] = []
     if not settings or "manifest" in settings:
@@ -110,7 +110,7 @@ def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Kn
 
 
 def _filter(default: KnobDefault, settings: KnobSettings, source: str) -> FilterKnob:
-    """A filter of a source; its ladder begins at the value that keeps all rows, which it always has."""
+    """A filter of a source; the value that keeps all rows is always among its values."""
     merged, field = merge_settings(default.settings, settings), SourceFilter.model_fields[default.name]
     if merged.choices is None:
         values: tuple[Value, ...] = ladder(f"[lanes.{LANE}] {default.name}", merged.low or 0.0, merged)

@@ -57,15 +57,15 @@ Mixture = Annotated[
 
 
 class SourceFilter(BaseModel):
-    """Which rows of one source are left out. A dump has only what differs from the defaults, which keep all rows."""
+    """Which rows of one source are left out. The defaults keep all rows, and a dump omits them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     min_margin: float = Field(0.0, ge=0, exclude_if=lambda least: least == 0)
-    """Points by which the chosen answer's score is above the rejected one's, at least; a row without both scores has
-    no margin. 0 keeps all."""
+    """Smallest difference, in points, between the scores of the chosen and the rejected answer; leaves out rows that
+    lack a score. 0 keeps all."""
     length_ratio: float = Field(0.0, ge=0, le=1, exclude_if=lambda least: least == 0)
-    """Characters of the shorter answer divided by those of the longer one, at least; 0 keeps all."""
+    """Smallest ratio of the characters of the shorter answer to those of the longer one; 0 keeps all."""
     duplicates: Duplicates = Field("keep", exclude_if=lambda what: what == "keep")
     """"rows" leaves out near duplicates of an earlier row (prompt and both answers), "prompts" rows whose prompt nearly
     repeats an earlier one's."""
@@ -85,8 +85,8 @@ Filters = Annotated[Mapping[str, SourceFilter], AfterValidator(_canonical_filter
 
 
 class Recipe(BaseModel):
-    """Every parameter of one training run. Two recipes are equal exactly when their digests are. A dump omits
-    parameters that an older version did not have while they have their defaults, so that digests do not change."""
+    """Every parameter of one training run. Two recipes are equal exactly when their digests are. A dump omits each
+    parameter that an older version did not have if it has its default, so that old digests stay valid."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, strict=False, use_attribute_docstrings=True
@@ -125,7 +125,7 @@ class Recipe(BaseModel):
     lora_scaling: LoraScaling = Field("rank", exclude_if=lambda kind: kind == "rank")
     """What lora_alpha is divided by: the "rank", or its square root with "rslora" (Kalajdzievski 2023)."""
     lora_variant: LoraVariant = Field("lora", exclude_if=lambda kind: kind == "lora")
-    """"dora" also trains the magnitude of each output (Liu et al. 2024): slower, and a base that is held once."""
+    """"dora" also trains the magnitude of each output (Liu et al. 2024). Slower: the packed engine cannot train it."""
     lora_init: LoraInit = Field("kaiming", exclude_if=lambda kind: kind == "kaiming")
     """How the LoRA matrices begin, by PEFT's names: none of these changes what the base answers."""
     lora_dropout: float = Field(0.05, ge=0, lt=1)
@@ -170,8 +170,8 @@ class Recipe(BaseModel):
 
     @property
     def effect(self) -> str:
-        """The digest of what training depends on: of a mixture the shares, and not the scale of its weights,
-        and of the filters those of sources with a share."""
+        """The digest of what training depends on: of the mixture only the shares, not the scale of the weights, and
+        only the filters of sources that have a share."""
         if not self._effect:
             plain = {**self.model_dump(mode="json"), "mixture": dict(self.shares)}
             filters = {source: own for source, own in plain.pop("filters", {}).items() if source in self.mixture}
@@ -179,7 +179,7 @@ class Recipe(BaseModel):
         return self._effect
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Recipe":
-        """A recipe with other values, validated; it has a digest of its own, so nothing else is copied."""
+        """A validated copy with other values. Cached digests are not copied."""
         return Recipe.model_validate({**self.model_dump(mode="json"), **(update or {})})
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -205,10 +205,10 @@ _parse_part = lru_cache(maxsize=1024)(tomllib.loads)
 
 
 def _parse(text: str) -> Mapping[str, Any]:
-    """``tomllib.loads``, key by key for a text by ``to_toml``: recipes have most lines in common, and a line that came
-    before is not parsed again. A night that starts with 10,000 earlier decisions saves seconds."""
+    """Like ``tomllib.loads``, but parses a text of ``to_toml`` line by line through a cache, since recipes have most
+    lines in common. This saves seconds where a night starts with 10,000 earlier decisions."""
     keys, _, mixture = text.partition("\n[mixture]\n")
-    with suppress(tomllib.TOMLDecodeError):  # a value that goes on in another line, say
+    with suppress(tomllib.TOMLDecodeError):  # such as a value that spans several lines
         parts = [_parse_part(part) for part in _KEY.split(keys)]
         values = {key: value for part in parts for key, value in part.items()}
         if len(values) == len(parts) and all(len(part) == 1 for part in parts) and mixture and "[" not in mixture:

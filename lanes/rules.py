@@ -1,7 +1,7 @@
-"""Rules for recipes: which no probe may run, and which knobs have no effect in a recipe.
+"""Rules for recipes: which recipes no probe may run, and which knobs have no effect in a recipe.
 
-A rule returns a sentence with its law, the value and the remedy. The trainer's own rules (the constructors of
-DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that a recipe is refused before any compute.
+A rule returns None, or a sentence with the law, the value and the remedy. The trainer's own rules (the constructors of
+DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that an illegal recipe is refused before any compute.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
 def _exo_pair_is_smoothed(recipe: Recipe) -> str | None:
     if "exo_pair" in losses(recipe) and recipe.label_smoothing == 0:
-        return "the loss exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
+        return "the loss exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, such as 0.001"
     return None
 
 
@@ -58,13 +58,13 @@ def sees_whole_batch(recipe: Recipe) -> bool:
 
 
 def losses(recipe: Recipe) -> tuple[str, ...]:
-    """The losses of DPO that a recipe adds up; none with ORPO."""
+    """The DPO losses whose weighted sum a recipe trains on; empty with ORPO."""
     if recipe.objective != "dpo":
         return ()
     return (recipe.dpo_loss, *(kind for kind in (recipe.second_loss, recipe.third_loss) if kind != "none"))
 
 
-def _every_loss_is_another(recipe: Recipe) -> str | None:
+def _losses_are_distinct(recipe: Recipe) -> str | None:
     kinds = losses(recipe)
     again = next((kind for place, kind in enumerate(kinds) if kind in kinds[:place]), None)
     if again:
@@ -74,7 +74,7 @@ def _every_loss_is_another(recipe: Recipe) -> str | None:
     return None
 
 
-def _orthogonal_start_is_possible(recipe: Recipe) -> str | None:
+def _orthogonal_init_is_possible(recipe: Recipe) -> str | None:
     if recipe.lora_init != "orthogonal":
         return None
     if recipe.lora_rank % 2:
@@ -96,8 +96,8 @@ RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _sorted_losses_see_a_batch,
     _head_is_not_adapted,
     _targets_are_named,
-    _every_loss_is_another,
-    _orthogonal_start_is_possible,
+    _losses_are_distinct,
+    _orthogonal_init_is_possible,
 )
 
 

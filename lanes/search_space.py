@@ -19,14 +19,14 @@ KNOB_NAMES = {lane.LANE: lane.KNOB_NAMES for lane in LANES}
 
 
 class LaneSettings(BaseModel):
-    """``[lanes.NAME]``: its share, and the knobs that are searched (by default, the lane's list)."""
+    """``[lanes.NAME]``: the lane's share, and the knobs that are searched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     share: float = Field(1.0, ge=0, allow_inf_nan=False)
     """The lane's share of a language model's turns, relative to the other lanes; 0 leaves the lane out."""
     knobs: dict[str, KnobSettings] = Field(default_factory=dict)
-    """The knobs that are searched, each true or a table of bounds; if none is named, all of the lane."""
+    """The knobs that are searched, each true or a table of bounds; if none is named, the lane's default ones."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,7 +40,7 @@ class LaneSettings(BaseModel):
 
 
 WhyRefused = Callable[[Recipe, Recipe | None], str | None]
-"""Why the study's data allow no probe of a recipe, or no move to it from another one; None if they do."""
+"""(recipe, the one it is a move from) -> why the study's data do not allow a probe of it; None if they do."""
 
 
 def _nothing_refused(recipe: Recipe, before: Recipe | None) -> str | None:
@@ -49,15 +49,15 @@ def _nothing_refused(recipe: Recipe, before: Recipe | None) -> str | None:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Every knob a study searches, by lane. ``refused``: by the study's data."""
+    """Every knob that a study searches. ``shares``: of the lanes; ``refused``: what the study's data do not allow."""
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
     refused: WhyRefused = _nothing_refused
 
     def check(self, recipe: Recipe, before: Recipe | None = None) -> None:
-        """IllegalRecipe if a probe may not run the recipe, by the rules or by the study's data, or if it trains on the
-        same as the recipe ``before``."""
+        """IllegalRecipe if the rules or the study's data do not allow a probe of the recipe, or if it would train on
+        the same rows as the recipe ``before``."""
         check_recipe(recipe)
         if broken := self.refused(recipe, before):
             raise IllegalRecipe(broken)

@@ -1,5 +1,5 @@
-"""Waves and stacks as they are recorded before their first probe runs, and the checks at the end of a session: typed
-values of rows of the table checks."""
+"""Waves and stacks, recorded before their first probe runs, and the checks at the end of a session, as typed values.
+All are rows of the table checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,8 +17,8 @@ LEAVE_ONE_OUT, HOLDOUT = "leave_one_out", "holdout"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignedRecipe:
-    """``digest``: of the recipe; ``places``: of the searched knobs; ``proposals``: ids of those that a wave's recipe
-    carries."""
+    """A recipe of a wave or a stack. ``places``: of the searched knobs; ``proposals``: ids of the proposals that a
+    wave's recipe carries."""
 
     digest: str
     places: Places
@@ -27,9 +27,9 @@ class DesignedRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedWave:
-    """``incumbent``: the digest of the recipe that the wave lies around. ``design``: "spread" of a first wave, which
-    moves every knob in most of its recipes, or "drawn" by what was known. ``declined``: why turns of the study's own
-    proposer brought no suggestion, a line each."""
+    """``incumbent``: the digest of the recipe whose knobs the wave moves. ``design``: "spread" for a first wave, which
+    moves every knob in many of its recipes; "drawn" for later ones, from the model of the readings. ``declined``: a
+    line for each turn in which the study's own proposer made no suggestion."""
 
     session: str
     number: int
@@ -64,9 +64,9 @@ class RecordedWave:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedStack:
-    """``incumbent``: the digest of the recipe that it is confirmed against. ``members``: ids of proposals. ``given``:
-    all that the rule is given. ``waves``: measured before it. ``plan``: why it is confirmed now; None of an A/A test.
-    ``noisier``: how many times the incumbent's variance its readings are taken to have."""
+    """``incumbent``: the digest of the recipe that it is compared with. ``members``: ids of proposals. ``given``: the
+    inputs of the rule. ``waves``: number of waves before it. ``plan``: why it is confirmed now; None for an A/A test.
+    ``noisier``: the assumed variance of its readings, as a multiple of that of the incumbent's."""
 
     session: str
     number: int
@@ -102,10 +102,10 @@ class RecordedStack:
 class EndCheck:
     """A check at the end: a KEEP re-tested by leaving it out, or the last recipe on the holdout prompts.
 
-    ``verdict``: "holds", "retracted", "superseded", "not measured", or a claim about the holdout prompts. ``reason``:
-    of a retraction by the holdout prompts; ``failure``: why nothing was measured. ``effect``, ``chance``: of a KEEP
-    that was left out: its effect in the re-test and before it together, and the chance that it is worth more than the
-    smallest effect; None in an older session."""
+    ``verdict``: "holds", "retracted", "superseded" (leaving it out changes nothing, or is illegal), "not measured", or
+    a claim about the holdout prompts. ``reason``: of a retraction by the holdout prompts; ``failure``: why nothing was
+    measured. ``effect``, ``chance``: of a KEEP that was left out: its effect by the earlier readings and the re-test
+    together, and the chance that it is above the smallest effect; None in an older session."""
 
     verdict: str
     reason: str | None = None
@@ -131,7 +131,7 @@ def recorded_stacks(checks: Sequence[CheckRow]) -> tuple[RecordedStack, ...]:
 
 
 def designed_recipes(check: CheckRow) -> tuple[DesignedRecipe, ...]:
-    """Of a wave or a stack."""
+    """The recipes of a wave or a stack, from its row."""
     return tuple(
         DesignedRecipe(digest=made["recipe"], places=made["places"], proposals=tuple(made.get("proposals", ())))
         for made in check.data["recipes"]
@@ -139,7 +139,7 @@ def designed_recipes(check: CheckRow) -> tuple[DesignedRecipe, ...]:
 
 
 def end_check_from(data: Mapping[str, Any]) -> EndCheck:
-    """From the ledger's JSON, which may have more in an older session."""
+    """A check from the ledger's JSON, which may have more keys in an older session."""
     known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(EndCheck)}
     comparison = known.pop("comparison")
     return EndCheck(**known, comparison=comparison_from(comparison) if comparison else None)

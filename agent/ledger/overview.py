@@ -1,4 +1,4 @@
-"""The ledger as lists read it: many rows, a few columns of each, nothing decoded that a list does not show."""
+"""Reads the ledger for lists: a few columns of many rows, without decoding the others."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class LedgerOverview(Ledger):
         return found
 
     def decision_summaries(self, session: str, last: int = -1) -> list[DecisionSummary]:
-        """The decisions of a session, oldest first; ``last``: so many of its end."""
+        """The decisions of a session, oldest first. ``last``: only so many of the latest; -1 for all."""
         where = "session = ?"
         values: tuple[object, ...] = (session,)
         if last >= 0:
@@ -57,7 +57,7 @@ class LedgerOverview(Ledger):
         return int(self._db.execute("SELECT COALESCE(MAX(rowid), 0) FROM decisions").fetchone()[0])
 
     def last_notes(self, session: str, number: int) -> list[tuple[str, str]]:
-        """(time, text) of the last lines of a session's progress log that are no decisions, the latest first."""
+        """(time, text) of the last lines of a session's progress log other than decisions, the latest first."""
         rows = self._db.execute(
             "SELECT * FROM events WHERE session = ? AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.id = "
             "events.id) ORDER BY rowid DESC LIMIT ?",

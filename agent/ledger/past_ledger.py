@@ -13,10 +13,8 @@ from lanes import Recipe
 
 @dataclass(frozen=True)
 class PastLedger:
-    """The part of the ledger that a search reads (agent/proposers/context.py), as it was when the session was about to
-    make the proposal of a turn.
-
-    Nothing may have been decided against the turn's incumbent by then.
+    """The part of the ledger that a search reads (agent/proposers/context.py), as it was just before the session made
+    the proposal of a turn. At that time nothing may have been decided against the turn's incumbent.
     """
 
     ledger: Ledger
@@ -24,7 +22,7 @@ class PastLedger:
     turn: int
 
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
-        """The session's earlier ones. Some are never decided on: no reading tells of them."""
+        """The session's earlier proposals. Some are never decided on, because no reading has them."""
         found = self.ledger.proposals(clause, values)
         return [row for row in found if row.session == self.session and row.turn < self.turn]
 
@@ -33,12 +31,12 @@ class PastLedger:
         return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
 
     def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
-        """Those of the session before the first one against the incumbent of this turn."""
+        """The session's decisions before the first one against the incumbent of this turn."""
         return [(place, name) for place, name in self.ledger.decided_after(session_id, number) if place < self._end]
 
     @property
     def decided(self) -> int:
-        """Decisions on proposals that the session had made."""
+        """The number of decisions on proposals that the session had made."""
         decisions = self.ledger.decisions_after(self.session, 0)
         return sum(row.turn > 0 for number, row in decisions if number < self._end)
 
@@ -46,7 +44,7 @@ class PastLedger:
         return self.ledger.decision(decision_id)
 
     def requests(self, session_id: str) -> tuple[SteeringRequest, ...]:
-        """Those of later turns, too: an answer says from which turn on it counts."""
+        """All requests of the session, of later turns, too: an answer says from which turn on it counts."""
         return self.ledger.requests(session_id)
 
     def recipe(self, digest: str) -> Recipe:

@@ -1,8 +1,8 @@
-"""Requests of a person to a session, and what the session answered: rows of the table checks, so that a kill loses
+"""Requests of a person to a session, and the session's answers. Both are rows of the table checks, so a kill loses
 none.
 
-Any process may record a request while the session has not ended; the session's own process answers it. An answer is
-written in one transaction with what the request did, so a request that has one is never carried out again.
+Any process may record a request while the session has not ended; the session's own process answers it. The answer and
+the effect of a request are written in one transaction, so no request is carried out twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ RequestKind = Literal["pause", "continue", "stop", "skip", "propose", "note", "b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswer:
-    """``text``: what the session did, for people. ``data``: what a resumed session must know of it."""
+    """``text``: what the session did, for people. ``data``: what a resumed session must know about it."""
 
     time: str
     text: str
@@ -60,8 +60,8 @@ class RequestRecords(SessionRecords):
         proposal: tuple[ProposalRow, Recipe] | None = None,
         limits: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record an answer with its line of the progress log and with what the request did, all or none: a
-        ``proposal`` with its recipe, or other ``limits`` of the budget."""
+        """Record an answer, its line of the progress log and the effect of the request, all or none. The effect may be
+        a ``proposal`` with its recipe, or new ``limits`` of the budget."""
         with self._transaction():
             if proposal is not None:
                 self._insert_recipe(proposal[1])

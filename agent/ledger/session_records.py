@@ -30,8 +30,8 @@ class SessionRecords(LedgerDatabase):
         check: CheckRow | None = None,
         examination: ExaminationRow | None = None,
     ) -> None:
-        """Record a session with what was found before it began, all or none: where its start comes from, and the
-        examination of its scorer. A resumed session could not find these again."""
+        """Record a session together with what a resumed session could not find again, all or none: where its start
+        comes from (``check``), and the examination of its scorer."""
         with self._transaction():
             self._insert_recipe(start)
             self._insert("sessions", encode(session))
@@ -47,11 +47,11 @@ class SessionRecords(LedgerDatabase):
         return decode(SessionRow, row) if row else None
 
     def sessions(self) -> list[str]:
-        """The ids in the order in which the sessions began, also if the clock was set meanwhile."""
+        """The ids in the order in which the sessions began, even if the clock was set back."""
         return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY rowid")]
 
     def sessions_before(self, session_id: str) -> int:
-        """Sessions under the question of this one that began before it."""
+        """The number of earlier sessions under the question of this one."""
         row = self._db.execute(
             "SELECT COUNT(*) FROM sessions s JOIN sessions m ON s.question = m.question "
             "WHERE m.id = ? AND (s.started, s.rowid) < (m.started, m.rowid)",
@@ -99,10 +99,10 @@ class SessionRecords(LedgerDatabase):
         return now
 
     def active_seconds(self, session_id: str, until: float = math.inf) -> float:
-        """The time that the session was running until a moment (seconds since the epoch), without the pauses between
-        a kill and a resume.
+        """The seconds that the session ran until a moment (seconds since the epoch), without the time between a kill
+        and a resume.
 
-        Older versions measured by the wall clock, so a period of theirs may end before it begins; it counts as 0.
+        Older versions measured by the wall clock, so one of their periods may end before it begins; it counts as 0.
         """
         row = self._db.execute(
             "SELECT SUM(MAX(MIN(seen, :until) - started, 0)) FROM periods WHERE session = :id AND started < :until",
@@ -153,7 +153,7 @@ class SessionRecords(LedgerDatabase):
         return str(row["toml"])
 
     def record_recipe(self, recipe: Recipe) -> None:
-        """Record a recipe that becomes the incumbent without having been proposed."""
+        """Record a recipe that becomes the incumbent without a proposal, as after a retraction."""
         with self._transaction():
             self._insert_recipe(recipe)
 

@@ -37,7 +37,7 @@ class Ledger(RequestRecords):
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 
     def record_proposal(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:
-        """Record a proposal; returns the one that this session's turn has, which may be an earlier one."""
+        """Record a proposal; returns the one recorded for its turn, which an earlier call may have written."""
         with self._transaction():
             self._insert_recipe(child)
             self._insert("proposals", encode(proposal))
@@ -85,7 +85,7 @@ class Ledger(RequestRecords):
         return [decode(ProbeRow, row) for row in rows]
 
     def probes_under(self, key: str, seeds: Sequence[int]) -> list[ProbeRow]:
-        """The probes of all sessions under a probe key and one of these seeds, in the order of the sessions."""
+        """The probes of all sessions under a probe key with one of these seeds, in the order of the sessions."""
         marks = ", ".join("?" * len(seeds))
         rows = self._db.execute(
             f"SELECT p.* FROM probes p JOIN sessions s ON s.id = p.session WHERE p.key = ? AND p.seed IN ({marks}) "
@@ -99,8 +99,8 @@ class Ledger(RequestRecords):
         return self._db.execute("SELECT 1 FROM probes WHERE id = ? LIMIT 1", (probe_id,)).fetchone() is not None
 
     def recent_probes(self, key: str, most: int, without: Collection[str]) -> int:
-        """The number of the first of the last ``most`` probes under one key, not of the sessions ``without``; 0 if
-        there are none."""
+        """The row number at which the last ``most`` probes under one key begin, without those of the sessions
+        ``without``; 0 if there are none."""
         marks = ", ".join("?" * len(without))
         last = f"SELECT MAX(rowid) AS number FROM probes WHERE key = ? AND session NOT IN ({marks}) GROUP BY id"
         found = self._db.execute(
@@ -109,8 +109,8 @@ class Ledger(RequestRecords):
         return found.fetchone()[0] or 0
 
     def probes_after(self, key: str, number: int, readings_from: int = 0) -> list[tuple[int, ProbeRow]]:
-        """Numbered probes of all sessions under one probe key after a number, in their order; readings only from the
-        number ``readings_from`` on. Sessions that ask other questions are among them: their readings are not measured
+        """(row number, probe) of all sessions under one probe key after a row number, in order; readings only from the
+        number ``readings_from`` on. Sessions under other questions are included, so that their readings are used
         again."""
         condition = "key = ? AND rowid > ? AND (rowid >= ? OR kind != 'reading')"
         values, columns = (key, number, readings_from), self._columns["probes"]
@@ -162,7 +162,7 @@ class Ledger(RequestRecords):
         return found.fetchone() is not None
 
     def subjects_without(self, question: str, key: str, kind: str, without: str) -> list[str]:
-        """The subjects that have a check of one kind and none of another, under one question and probe key."""
+        """The subjects with a check of ``kind`` and none of the kind ``without``, under one question and probe key."""
         if not self._has_table("checks"):
             return []
         found = self._db.execute(
@@ -174,7 +174,7 @@ class Ledger(RequestRecords):
         return [row["subject"] for row in found]
 
     def checks_after(self, question: str, key: str, kinds: Sequence[str], number: int) -> list[tuple[int, CheckRow]]:
-        """Numbered checks of these kinds, of all sessions under one question and probe key, after a number."""
+        """(row number, check) of these kinds, of all sessions under one question and probe key, after a row number."""
         marks = ", ".join("?" * len(kinds))
         if not self._has_table("checks"):
             return []
@@ -203,11 +203,11 @@ class Ledger(RequestRecords):
         return int(json.loads(row["data"])["samples"]) if row else None
 
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
-        """The decisions on proposals under one question and probe key, of all sessions, oldest first, from the one
-        after the number ``after``. The effects of the changed recipes are read with them."""
+        """The decisions on proposals of all sessions under one question and probe key after the row number ``after``,
+        oldest first. Also caches ``effect`` of the proposed recipes."""
         if not self._db.execute("SELECT 1 FROM decisions WHERE rowid > ? LIMIT 1", (after,)).fetchone():
             return []
-        plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
+        plus = "+" if after else ""  # keeps SQLite from the index by session, which is slow for a few last rows
         decisions = f"decisions.rowid > ? AND decisions.turn > 0 AND {plus}decisions.session IN {_SAME_QUESTION}"
         values = (after, question, key)
         proposals = f"proposals.id IN (SELECT id FROM decisions WHERE {decisions})"
@@ -217,7 +217,7 @@ class Ledger(RequestRecords):
         for digest, text in self._db.tuples(f"SELECT digest, toml FROM recipes WHERE {recipes}", values):
             if digest not in self._effects:
                 self._effects[digest] = Recipe.from_toml(text).effect
-        known: dict[Any, Any] = {}  # most texts are those of other decisions, too: one of each is kept in memory
+        known: dict[Any, Any] = {}  # most texts occur in many decisions, and are kept in memory once
         others = _WITH_OTHERS if "course" in self._columns["decisions"] else "0"
         found = self._db.tuples(f"{_HISTORY.format(with_others=others)} WHERE {decisions}", values)
         names = [field.name for field in fields(PastDecision)]
@@ -237,11 +237,11 @@ class Ledger(RequestRecords):
         return (json.loads(row["comparison"]) for row in rows)
 
     def decisions_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
-        """Numbered decisions of a session after a number, oldest first."""
+        """(row number, decision) of a session after a row number, oldest first."""
         return [(place, self._load_decision(name)) for place, name in self.decided_after(session_id, number)]
 
     def decided_after(self, session_id: str, number: int) -> list[tuple[int, str]]:
-        """The number and the id of the decisions of a session after a number, oldest first."""
+        """(row number, id) of the decisions of a session after a row number, oldest first."""
         rows = self._db.execute(
             f"SELECT rowid, id FROM decisions WHERE {'+' if number else ''}session = ? AND rowid > ? ORDER BY rowid",
             (session_id, number),
@@ -249,7 +249,7 @@ class Ledger(RequestRecords):
         return [(row["rowid"], row["id"]) for row in rows]
 
     def recorded_cost(self, session_id: str) -> float:
-        """The dollars that the result rows of a session add up to."""
+        """The sum of the dollars in a session's rows of results.tsv."""
         found = self._db.execute(
             "SELECT json_extract(row, '$.cost_usd') AS cost FROM decisions WHERE session = ? ORDER BY rowid",
             (session_id,),
@@ -257,24 +257,24 @@ class Ledger(RequestRecords):
         return sum(row["cost"] or 0.0 for row in found)
 
     def retractions(self, after: int = 0) -> list[tuple[int, DecisionRow]]:
-        """Numbered retractions of all sessions after a number, oldest first."""
+        """(row number, retraction) of all sessions after a row number, oldest first."""
         rows = self._db.execute(
             "SELECT rowid, id FROM decisions WHERE status = 'RETRACT' AND rowid > ? ORDER BY rowid", (after,)
         ).fetchall()
         return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
 
     def rows_after(self, number: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """Numbered rows of results.tsv of all sessions after a number, oldest first."""
+        """(row number, row of results.tsv) of all sessions after a row number, oldest first."""
         found = self._db.execute("SELECT rowid, row FROM decisions WHERE rowid > ? ORDER BY rowid", (number,))
         return ((row["rowid"], json.loads(row["row"])) for row in found)
 
     def id_at(self, table: Literal["decisions", "events"], number: int) -> str | None:
-        """The id of the decision or event with this number."""
+        """The id of the decision or event with this row number."""
         row = self._db.execute(f"SELECT id FROM {table} WHERE rowid = ?", (number,)).fetchone()
         return row["id"] if row else None
 
     def incumbent(self, question: str, key: str) -> str | None:
-        """The digest of the recipe that the last KEEP or RETRACT under one question and probe key left."""
+        """The digest of the incumbent after the last KEEP or RETRACT under one question and probe key."""
         row = self._db.execute(
             "SELECT d.incumbent FROM decisions d JOIN sessions s ON s.id = d.session "
             "WHERE s.question = ? AND s.key = ? AND d.status IN ('KEEP', 'RETRACT') ORDER BY d.rowid DESC LIMIT 1",
@@ -294,7 +294,7 @@ class Ledger(RequestRecords):
         return decode(DecisionRow, self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
 
     def record_examination(self, examination: ExaminationRow) -> None:
-        """Record an examination of the scorer. One that is repeated after a kill gets a row of its own."""
+        """Record an examination of the scorer. An examination that is repeated after a kill gets its own row."""
         with self._transaction():
             self._insert("examinations", encode(examination))
 

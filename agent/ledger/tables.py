@@ -74,7 +74,7 @@ class SessionRow:
 @dataclass(frozen=True, kw_only=True)
 class ProposalRow:
     """A mutation with its hypothesis, predicted effect and proposer; ``parent`` and ``child`` are recipe digests. The
-    tokens that it took, where a proposer counted some, are None in older versions, too."""
+    tokens are None if the proposer used none, and in older versions."""
 
     id: str
     session: str
@@ -103,7 +103,8 @@ class DecisionRow:
     """A decision with its figures.
 
     ``row``: its line of results.tsv. ``incumbent``: the digest of the incumbent after it. ``comparison``: of its stack
-    or its re-test. ``basis``: what it rests on (column "course"); None of a baseline, a RETRACT, and of older versions.
+    or its re-test. ``basis``: what it was decided by (column "course"); None for a baseline, a RETRACT, and in older
+    versions.
     """
 
     id: str
@@ -126,7 +127,7 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastDecision:
-    """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
+    """A decision on a proposal as a later search reads it. ``number``: its row number in the ledger.
 
     ``before`` and ``after`` are JSON: most of them are never decoded. ``delta``: as in results.tsv. ``incumbent``: the
     digest of the incumbent after it. ``with_others``: 1 if other changes were confirmed with it, in one stack.
@@ -167,10 +168,10 @@ class CheckRow:
     | compared | two probes | a judge chose between their answers (agent/workspace/choices_file.py) |
     | leave_one_out | decision | a KEEP re-tested by leaving it out, at the end |
     | holdout | | the last recipe against the first on the holdout prompts, at the end |
-    | carried | | the recipe that stood before data was added, which the session starts from |
+    | carried | | the incumbent from before data was added, which the session starts from |
     | bad_rows | source | the bad rows of a source that were left out (``Source.gaps``) |
     | harvest, refused | decision | the pairs that were made of a decision, or why not |
-    | request, answer | number | what a person asked while it ran, and what it did (agent/ledger/requests.py) |
+    | request, answer | number | a person's request to the session, and its answer (agent/ledger/requests.py) |
     """
 
     session: str
@@ -182,7 +183,7 @@ class CheckRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRow:
-    """A probe that a session ran. ``kind``: "reading" or a failure's kind; ``seconds``: the time in its worker."""
+    """A probe that a session ran. ``kind``: "reading" or the failure's kind; ``seconds``: its time in the worker."""
 
     id: str
     session: str
@@ -216,9 +217,9 @@ class SessionTotals(NamedTuple):
 
 
 def last_incumbent(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
-    """The digest that the last KEEP or RETRACT of a session left, or the digest of its start.
+    """The digest of the incumbent after the last KEEP or RETRACT of a session, or of its start.
 
-    The last row need not be it: changes of the incumbent before it are decided on after the KEEP.
+    Other rows do not count: a change of an earlier incumbent may be decided on later, and its row names that one.
     """
     digests = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
     return digests[-1] if digests else session.start

@@ -13,15 +13,14 @@ from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance, spent_on_judging
 
 RESERVE_SHARE = 0.1
-"""Most of a session's probes that are kept back for its end."""
+"""Largest share of a session's probes that is kept back for the checks at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Decisions made, active hours, probes that this session ran, dollars, and free space on the disk.
 
-    Dollars are those of the machine for its active hours, with any number of workers, and those of the proposer and the
-    judge for their tokens.
+    Dollars pay for the machine's active hours, with any number of workers, and for the tokens of proposer and judge.
     """
 
     decisions: int
@@ -45,7 +44,7 @@ def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspa
 
 
 def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
-    """What the session's judge may cost: the budget without what the machine and the proposer have cost."""
+    """What the session's judge may cost: the budget less the costs of machine and proposer so far."""
     judged = spent_on_judging(workspace.judging, session_id)
     dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
     return Allowance(
@@ -58,7 +57,7 @@ def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, sessio
 
 
 def has_prices(study: Study) -> bool:
-    """Whether the study gives a price of machine time, of the proposer's or of the judge's tokens."""
+    """Whether the study gives a price for machine time or for the tokens of proposer or judge."""
     proposer = study.file.proposer
     tokens = proposer.dollars_per_million_input or proposer.dollars_per_million_output or study.scorer.priced
     return bool(study.file.budget.dollars_per_hour or tokens)
@@ -66,7 +65,7 @@ def has_prices(study: Study) -> bool:
 
 def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -> str | None:
     """The limit that ends the session, in words, or None. ``more``: probes that are about to run or are kept back;
-    ``hours``: the expected time of those that are kept back."""
+    ``hours``: the expected time of the probes that are kept back."""
     if budget.decisions is not None and spent.decisions >= budget.decisions:
         return f"{spent.decisions} decision{'s' * (spent.decisions != 1)} made, the budget"
     if budget.hours is not None and spent.hours + hours >= budget.hours:
@@ -83,8 +82,8 @@ def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -
 
 
 def kept_back(reserve: int, probes: float) -> int:
-    """Probes that the search leaves for the checks at the end: the reserve, or none in a session with so few ``probes``
-    that it would cost the only stack."""
+    """Probes that the search leaves for the checks at the end: the reserve, or none if the session has so few
+    ``probes`` that the reserve would be more than RESERVE_SHARE of them."""
     return reserve if reserve <= RESERVE_SHARE * probes else 0
 
 
@@ -103,6 +102,6 @@ def budget_left(budget: Budget, spent: Spent) -> str:
 
 
 def with_overrides(budget: Budget, limits: Mapping[str, Any]) -> Budget:
-    """The study's budget with the limits of the command line, as far as they are given."""
+    """The study's budget, with the limits that the command line gives."""
     given = {name: limits[name] for name in ("decisions", "probes", "hours") if limits.get(name) is not None}
     return budget.model_copy(update=given)

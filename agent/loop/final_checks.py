@@ -23,13 +23,13 @@ from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Readi
 from probes.result.variance_pooling import Spread
 
 FEWEST_PAIRS = 2
-"""Of a comparison at the end, whatever the budget."""
+"""A comparison at the end has at least so many pairs, whatever the budget."""
 Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
 
 @dataclass(frozen=True)
 class Retraction:
-    """A KEEP that a check does not confirm: why, by which comparison, and the incumbent without it."""
+    """A KEEP that a check contradicts: the verdict, its comparison, and the incumbent without the KEEP."""
 
     kept: DecisionRow
     proposal: ProposalRow
@@ -41,8 +41,8 @@ class Retraction:
 @dataclass(frozen=True)
 class FinalChecks:
     """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
-    session uses it. ``spreads``: the noise of a pair by category, as the last KEEP showed it. ``confirmed``: the
-    effects of the two recipes of its confirmation."""
+    session uses it. ``spreads``: category -> the noise of a pair, as known after the last KEEP. ``confirmed``: the
+    effects (``Recipe.effect``) of the two recipes that the confirmation of that KEEP compared."""
 
     measurements: Measurements
     seeds: Seeds
@@ -51,7 +51,7 @@ class FinalChecks:
     confirmed: frozenset[str]
 
     def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
-        """The KEEPs that a check does not confirm, as far as the budget goes."""
+        """The KEEPs that a check contradicts. A check that the budget does not allow is skipped."""
         last = self.measurements.ledger.recipe(keeps[-1][0].incumbent)
         for name, check in (("leave-one-out", self._leave_one_out), ("holdout", self._holdout)):
             retracted = set[str]()
@@ -68,7 +68,7 @@ class FinalChecks:
     # leave one out
 
     def _leave_one_out(self, keeps: Keeps, start: Recipe, last: Recipe) -> Iterator[Retraction]:
-        """The KEEPs that their re-test does not confirm, in their order. ``last``: the recipe after the last KEEP."""
+        """The KEEPs that their re-test contradicts, in their order. ``last``: the recipe after the last KEEP."""
         confirmed, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
         for keep, (decision, proposal) in zip(tuple(confirmed), keeps, strict=True):
             reduced = without(start, confirmed, keep.id, self.measurements.study.lanes)
@@ -139,7 +139,7 @@ class FinalChecks:
         return {name: replace(spread, same_recipes=same) for name, spread in self.spreads.items()}
 
     def _sizes(self, split: str) -> Counter[str]:
-        """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
+        """Category -> number of prompts. Known noise applies only to splits of the same sizes as the probe split."""
         return Counter(prompt.category for prompt in self.measurements.study.material.prompts_of(split))
 
     def _once(self, kind: str, subject: str, make: Callable[[], EndCheck]) -> EndCheck:
@@ -156,7 +156,7 @@ class FinalChecks:
 
 
 def spreads_shown(kept: DecisionRow) -> dict[str, Spread]:
-    """The noise of a pair by category: what was known before this KEEP, and what the pairs of its confirmation add."""
+    """Category -> the noise of a pair: as known before this KEEP, pooled with the pairs of its confirmation."""
     stack, comparison = kept.basis.stack if kept.basis else None, kept.comparison
     if stack is None or comparison is None:
         return {}

@@ -1,8 +1,8 @@
-"""The loop: plan, then look (a wave) or confirm (a stack), record and harvest, until the budget ends; then settle what
-is open, check what was kept, and report.
+"""The loop: plan, then look (measure a wave) or confirm (a stack), record and harvest, until the budget ends; then
+settle the open changes, check the KEEPs, and report.
 
 A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
-A node may run twice after a kill; what it does is keyed (agent/loop/nodes.py). The state is small: ids and counters.
+A node may run twice after a kill; its side effects are keyed (agent/loop/nodes.py). The state is only ids and counters.
 """
 
 import os
@@ -25,7 +25,8 @@ MOST_NODES = 1_000_000
 
 
 class State(TypedDict):
-    """``step``: what the plan asks for, "look", "confirm" or "end"; ``decided``: rows of the session so far."""
+    """``step``: what the plan asks for: "look", "confirm" or "end". ``decided``: number of decisions so far.
+    ``ending``: why the session ends; None while it goes on."""
 
     step: str
     incumbent: str
@@ -34,7 +35,7 @@ class State(TypedDict):
 
 
 def run_loop(session: Session, checkpoints: Path) -> None:
-    """Run the session to its end, from its last checkpoint. Raises what a node raises; the session is resumable then.
+    """Run the session to its end, from its last checkpoint. If a node raises, the session can be resumed.
 
     Checkpoints that cannot be read, or disagree with the ledger, are set aside: the ledger knows every proposal and
     decision, and every wave and stack that was begun, so the loop goes on from there.
@@ -62,14 +63,14 @@ def _problem(checkpoints: Path, thread: RunnableConfig, ledger: Ledger, row: Ses
         with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
             last = saver.get_tuple(thread)
             state = last.checkpoint["channel_values"] if last else None
-    except Exception:  # whatever a decoder makes of garbled bytes
+    except Exception:  # a decoder of garbled bytes may raise anything
         return "cannot be read"
     return None if state is None or _agrees(state, ledger, row) else "disagrees with the ledger"
 
 
 def _agrees(state: Mapping[str, Any], ledger: Ledger, row: SessionRow) -> bool:
-    """Whether a checkpointed state agrees with the ledger, which has at least the rows that the state counted, and the
-    incumbent that they left, or the next one."""
+    """Whether a checkpointed state agrees with the ledger: the ledger has at least as many decisions, and the state's
+    incumbent is the one after its own number of decisions or the ledger's last one."""
     decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
     number = state.get("decided", 0)
     if not isinstance(number, int) or number > len(decided):

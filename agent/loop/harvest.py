@@ -1,7 +1,7 @@
 """The harvest: both recipes of a resolved decision answer the harvest prompts, and their answers become pairs.
 
-Nothing is trained for it: the adapters are those of the first pairs of probes that the decision rests on. Rows, probes
-and the record of each decision's harvest are keyed, so a kill costs at most the answers in flight.
+It trains nothing: it uses the adapters of the first pairs of probes of the decision's confirmation. Rows, probes and
+the record of each harvest are keyed, so a kill costs at most the answers in flight.
 """
 
 from collections.abc import Sequence
@@ -36,15 +36,15 @@ from probes.result.reading import Failure, Probe
 
 HARVEST = "harvest"
 REFUSED = "harvest_refused"
-"""Kinds of the ledger's checks: the rows of a decision's harvest, or why it has none; and why the stores refused it
-for now."""
+"""Kinds of checks in the ledger: the harvest of a decision (its rows, or why it has none), and a harvest that the
+stores refused for now."""
 NO_PAIRS = "no answers that differ enough"
 
 
 @dataclass(frozen=True)
 class _HarvestItem:
-    """A decision, and the probes whose adapters answer the harvest prompts: those of the ``kept`` recipe and those of
-    the ``discarded`` one, pair by pair."""
+    """A decision, and the probes whose adapters answer the harvest prompts: of the ``kept`` recipe and of the
+    ``discarded`` one, pair by pair."""
 
     decision: DecisionRow
     ruling: DecidedPair
@@ -58,9 +58,9 @@ class _HarvestItem:
 
 @dataclass
 class Harvest:
-    """The harvest of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the number of the last one
-    that was read; ``_harvested_probes``: by session; ``_refusal``: why the stores refused the last harvest, which is
-    logged once."""
+    """The harvest of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the row number of the last
+    decision that was read; ``_harvested_probes``: session -> ids; ``_refusal``: why the stores refused the last
+    harvest, which is logged once."""
 
     measurements: Measurements
     _waiting: dict[str, tuple[DecisionRow, ConfirmationRecord, ProposalRow]] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Harvest:
     _refusal: str = ""
 
     def harvest_decisions(self) -> None:
-        """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
+        """Make the pairs of every resolved decision that has none yet, unless the budget is spent."""
         if not self._prompts:
             return
         items = self._unharvested()
@@ -83,7 +83,7 @@ class Harvest:
         for item in items:
             try:
                 self._record(item.decision, HARVEST, self._make_pairs(item))
-            except BadInput as error:  # a damaged or unwritable file, or rows of another form: a night goes on
+            except BadInput as error:  # a damaged or unwritable file, or rows of another form, must not end the night
                 self._record(item.decision, REFUSED, {"failure": str(error)})
 
     @cached_property
@@ -94,7 +94,8 @@ class Harvest:
         return [prompt.id for prompt in self.measurements.study.material.prompts_of(HARVEST)]
 
     def _unharvested(self) -> list["_HarvestItem"]:
-        """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
+        """The session's resolved decisions without a harvest, and decisions of earlier sessions whose harvest the
+        stores refused."""
         row, ledger = self.measurements.row, self.measurements.ledger
         if not self._last_decision:
             for name in ledger.subjects_without(row.question, row.key, REFUSED, HARVEST):
@@ -106,7 +107,7 @@ class Harvest:
         return [self._item(*waiting) for waiting in self._waiting.values()]
 
     def _enqueue(self, decision: DecisionRow | None) -> None:
-        """A stack is harvested once, by the decision on its first member."""
+        """Add a decision to those to harvest. A stack is harvested once, for the decision on its first member."""
         stack = decision.basis.stack if decision and decision.basis else None
         if decision is None or stack is None or stack.is_aa_test or not stack.seeds or decision.id != stack.members[0]:
             return
@@ -115,7 +116,7 @@ class Harvest:
             self._waiting[decision.id] = (decision, stack, proposal)
 
     def _item(self, decision: DecisionRow, stack: ConfirmationRecord, proposal: ProposalRow) -> "_HarvestItem":
-        """What is harvested of a decision, with the adapters of the first pairs that the decision rests on."""
+        """The harvest of a decision, by the adapters of the first pairs of its confirmation."""
         ledger, key, study = self.measurements.ledger, self.measurements.key, self.measurements.study
         harvest_key, sides = study.material.harvest_key(key), list[tuple[Probe, ...]]()
         seeds = zip(*stack.seeds[: study.file.harvest.seeds], strict=True)
@@ -147,7 +148,7 @@ class Harvest:
             with uninterrupted(), full_disk_reported(self.measurements.workspace):
                 stores.reserve(self.measurements.study.material.all_prompts)
                 reserved, rows_made = stores.reserved(), self._rows(item)
-                clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # of another study, say
+                clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # reserved by other studies
                 rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
                 stores.add(rows, reserved)
         except OSError as error:
@@ -160,7 +161,7 @@ class Harvest:
         return counts | {"reserved": left_out, "probes": [probe.id for probe in item.probes]}
 
     def _rows(self, item: "_HarvestItem") -> list[Row]:
-        """Rows that compare the two recipes, and rows of each by itself, unless an earlier harvest had its answers."""
+        """Rows that compare the two recipes, and rows of each recipe by itself, without answers of earlier harvests."""
         study, ruling = self.measurements.study, item.ruling
         batch = BatchSettings(
             now(), item.kept[0].key.scorer, study.name, study.file.harvest.margin, session=ruling.session
@@ -233,7 +234,7 @@ class Harvest:
 
 
 def _cut_note(found: CutAnswers) -> str:
-    """How many answers were cut and made no pair for that."""
+    """How many answers were cut, and are therefore never chosen."""
     remedy = f"; {REMEDY}" if found.noticeable else ""
     return f"{found.cut} of {found.answers} answers were cut at max_new_tokens and are never chosen{remedy}"
 

@@ -1,7 +1,7 @@
 """The probes in flight, for ``nightlane status`` in another process: session-ID/in_flight.json.
 
-The file is there while a batch of probes runs. It is replaced as a whole and never synced: nothing depends on it, and
-it says nothing once the process that wrote it does not run the session any more.
+The file exists while a batch of probes runs. It is replaced as a whole and never synced, since nothing depends on it.
+It is ignored once the process that wrote it no longer runs the session.
 """
 
 import json
@@ -19,12 +19,12 @@ from probes.run.store import DAMAGED
 
 FILE = "in_flight.json"
 SECONDS_BETWEEN_STEPS = 1.0
-"""A step is written if the last write is so long ago; another phase is written at once."""
+"""Training steps are written at most so often; a new phase is written at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeInFlight:
-    """A probe that runs. Times are epoch seconds: of its present phase's begin, and of its last message.
+    """A probe that runs. ``phase_began``, ``seen``: epoch seconds of the begin of its phase, and of its last message.
 
     ``seconds_per_step``: None before the second message of its training.
     """
@@ -40,7 +40,7 @@ class ProbeInFlight:
     seconds_per_step: float | None = None
 
     def after(self, progress: Progress, now: float) -> "ProbeInFlight":
-        """The same probe after a later message. A probe that is run again begins anew."""
+        """The same probe after a later message. A probe that is run again starts from its first phase."""
         again = progress.step < self.step
         changed = progress.phase != self.phase or again
         pace = self.seconds_per_step
@@ -59,14 +59,14 @@ class ProbeInFlight:
         )
 
     def training_left(self, typical: Timing | None, now: float) -> float | None:
-        """Seconds until it is trained; None before a step was timed, where no probe was."""
+        """Seconds until it is trained; None after training, or if neither a step nor another probe was timed yet."""
         pace = self.seconds_per_step or (typical.train / max(self.steps, 1) if typical else None)
         if self.phase in ("generating", "scoring") or pace is None:
             return None
         return max(0.0, (self.steps - self.step) * pace - (now - self.seen))
 
     def seconds_left(self, typical: Timing | None, now: float) -> float | None:
-        """Until it has its outcome; None if no probe has shown yet how long its phases take."""
+        """Seconds until it has its outcome; None if no probe has been timed yet."""
         if typical is None:
             return None
         in_phase = now - self.phase_began
@@ -79,8 +79,9 @@ class ProbeInFlight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
-    """A batch of probes that ``process`` runs, and its workers (none in an older file). ``waiting``, ``done``: numbers
-    of the other probes. ``typical``: the timing of the last probe that ended on the same prompts."""
+    """A batch of probes that the process with the id ``process`` runs, and its workers (none in an older file).
+    ``waiting``, ``done``: the numbers of probes that have not begun, and that have ended. ``typical``: the timing of
+    the last probe that ended on the same prompts."""
 
     process: int
     title: str
@@ -96,12 +97,12 @@ class InFlight:
 
     @property
     def without_a_probe(self) -> tuple[WorkerStatus, ...]:
-        """Workers that run none: they start, wait, or were given up."""
+        """Workers that run no probe: they start, wait, or were given up."""
         running = {probe.id for probe in self.probes}
         return tuple(worker for worker in self.workers if running.isdisjoint(worker.probes))
 
     def seconds_left(self, now: float) -> float | None:
-        """Until the batch is done, if as many probes run at once as now; None without a measure."""
+        """Seconds until the batch is done, with as many probes at once as now; None if no probe was timed."""
         left = [probe.seconds_left(self.typical, now) for probe in self.probes]
         known = [seconds for seconds in left if seconds is not None]
         if self.typical is None or not known:
@@ -124,8 +125,8 @@ def read_in_flight(session: Path, process: int | None) -> InFlight | None:
 
 
 class InFlightFile:
-    """Follows the batches of a session and writes what is in flight. That it cannot be written ends nothing.
-    ``workers``: tells what they do now."""
+    """Follows the batches of a session and writes the probes in flight. A failed write is ignored. ``workers``: returns
+    the present state of the workers."""
 
     def __init__(
         self,
@@ -141,13 +142,13 @@ class InFlightFile:
         self._written = 0.0
 
     def forget(self) -> None:
-        """Remove what a process that was killed left."""
+        """Remove the file, which a killed process may have left."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     @contextmanager
     def batch(self, title: str, probes: Sequence[Probe], measured: Iterable[Reading] = ()) -> Iterator[None]:
-        """The file exists within the block. ``measured``: readings that show how long a probe takes, before one of this
+        """The file exists within the block. ``measured``: earlier readings, whose timing is used until a probe of this
         process has ended."""
         for reading in measured:
             self._typical.setdefault(reading.key.split, reading.timing)

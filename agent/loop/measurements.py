@@ -34,11 +34,11 @@ from probes.run.store import ProbeStore
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
 """Seconds to wait before a study that seems changed is read again."""
 CACHED_READINGS = 256
-"""Number of readings that are cached in memory, the last ones used."""
+"""Number of most recently used readings that are kept in memory."""
 
 
 def is_final(outcome: Outcome | None) -> bool:
-    """Whether an outcome is a reading or a permanent failure; any other failure is worth another run."""
+    """Whether an outcome is a reading or a permanent failure; a probe with any other failure may run again."""
     return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
 
 
@@ -46,10 +46,10 @@ def is_final(outcome: Outcome | None) -> bool:
 class Measurements:
     """The probes of one session, within its budget and under an unchanged study.
 
-    ``key``: the probe key of the deciding split. ``reserve``: probes for the checks at the end, which are kept back.
+    ``key``: the probe key of the deciding split. ``reserve``: probes that are kept back for the checks at the end.
     ``pause``: waits for some seconds. ``before_batch``: called before probes run; it may wait, or raise BudgetSpent.
-    ``period``: when this process began or resumed the session, in epoch seconds, for the ledger; ``begun``: the same by
-    the monotonic clock, for the budget.
+    ``period``: when this process began or resumed the session, in epoch seconds, for the ledger; ``begun``: the same
+    moment by the monotonic clock, for the budget.
     """
 
     row: SessionRow
@@ -110,8 +110,8 @@ class Measurements:
         self._run(title, missing)
 
     def outcome(self, probe: Probe) -> Outcome:
-        """The outcome of a measured probe. If its directory is gone or damaged, the probe runs again, whatever the
-        budget: it was paid for, and no decision that rests on it can be made without it."""
+        """The outcome of a measured probe. If its directory is gone or damaged, the probe runs again, even beyond the
+        budget: it was paid for once, and the decision that uses it cannot be made without it."""
         if self._stored_outcome(probe) is None:
             self.log(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
             self._require_unchanged()
@@ -122,7 +122,7 @@ class Measurements:
         return outcome
 
     def has_outcome(self, probe: Probe) -> bool:
-        """Whether a probe was run and its outcome is there, a failure included."""
+        """Whether a probe was run and its outcome, a reading or a failure, is stored."""
         return self._stored_outcome(probe) is not None
 
     def is_measured(self, pair: Pair) -> bool:
@@ -158,7 +158,7 @@ class Measurements:
     def _stored_outcome(self, probe: Probe) -> Outcome | None:
         outcome = self._readings.pop(probe, None) or self.store.get(probe)
         if isinstance(outcome, Reading):
-            self._readings[probe] = outcome  # the last one used
+            self._readings[probe] = outcome  # now the most recently used one
             if len(self._readings) > CACHED_READINGS:
                 self._readings.popitem(last=False)
         return outcome
@@ -170,14 +170,15 @@ class Measurements:
         with self._in_flight.batch(title, missing, self._readings.values()):
             try:
                 self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
-            except BadInput:  # a worker that started just then may have read a file that was half saved
+            except BadInput:  # a worker that started just now may have read a file that was half saved
                 self._require_unchanged()
                 missing = [probe for probe in missing if not is_final(self._stored_outcome(probe))]
                 self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
         self._require_unchanged()
 
     def _on_progress(self, progress: Progress) -> None:
-        """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
+        """Show a worker's progress. After each of its notes, which go to the log, the budget is checked, since the
+        worker may wait long for a server."""
         alive()
         self.log.watcher.progress(progress)
         self._in_flight.progress(progress)
@@ -196,7 +197,7 @@ class Measurements:
         self._readings.pop(probe, None)
 
     def _adopt(self, probe: Probe, outcome: Outcome) -> None:
-        """Record an outcome that is there and that no session of this ledger ran: an earlier ledger was lost."""
+        """Record a stored outcome that the ledger does not have, because an earlier ledger was lost."""
         if not probe.adapter_of and not self.ledger.has_probe(probe.id):
             with uninterrupted(), full_disk_reported(self.workspace):
                 self.ledger.record_probe(self.row.id, probe, outcome, now())
@@ -207,7 +208,7 @@ class Measurements:
         self._require_budget()
 
     def publish(self) -> None:
-        """Bring results.tsv and progress.log in step. A file that cannot be written is noted and ends nothing."""
+        """Bring results.tsv and progress.log up to date. A file that cannot be written is logged, and is no error."""
         with uninterrupted(), full_disk_reported(self.workspace):
             for message in self._result_files.publish():
                 self.log(message)
@@ -215,17 +216,17 @@ class Measurements:
     # budget
 
     def begin_period(self) -> None:
-        """Count the active time from now on."""
+        """Begin to count active time now."""
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
 
     def set_limits(self, limits: Mapping[str, Any]) -> None:
-        """Go on under other limits of the budget, which the ledger has already."""
+        """Use other limits of the budget, which the ledger has already."""
         self.row = replace(self.row, limits=limits)
         self.budget = with_overrides(self.study.file.budget, limits)
 
     def mark_alive(self) -> None:
-        """Record the active time until now: that which the machine ran, since the clock may be set, and a suspended
-        machine costs no hour."""
+        """Record the active time until now. It is measured by the monotonic clock, which does not change when the clock
+        is set, and stands still while the machine is suspended."""
         self.ledger.mark_alive(self.row.id, self.period, self.period + time.monotonic() - self.begun)
 
     def spent(self) -> Spent:
@@ -239,8 +240,8 @@ class Measurements:
         return exhausted(self.budget, spent, reserve, self._expected_hours(reserve))
 
     def probes_left(self) -> float:
-        """How many probes the budget still allows, those kept back for the end not counted; infinite without a limit
-        of probes, or of hours or dollars and a probe that took time."""
+        """How many probes the budget still allows, without those kept back for the end. Infinite if there is no limit
+        of probes, and no limit of hours or dollars or no probe that shows how long one takes."""
         spent = self.spent()
         return max(0.0, self._affordable(spent) - self._kept_back(spent))
 
@@ -268,7 +269,7 @@ class Measurements:
             raise BudgetSpent(over)
 
     def _expected_hours(self, probes: int) -> float:
-        """The hours of so many probes, by the mean of those measured."""
+        """The hours that so many probes take, by the mean of the measured ones and with all workers busy."""
         seconds = self.ledger.totals(self.row.id).mean_seconds
         return probes * seconds / self.runner.width / 3600
 
@@ -279,10 +280,11 @@ class Measurements:
     # the study
 
     def _require_unchanged(self) -> None:
-        """StudyChanged if what decisions rest on changed since the session began (invariant 10, docs/architecture.md).
+        """StudyChanged if something that decisions depend on changed since the session began (invariant 10,
+        docs/architecture.md).
 
-        A file that an editor is just saving is empty, cut off or missing for a moment, so a study that seems changed is
-        read again before the session ends.
+        A file may be empty, cut off or missing while an editor saves it, so a study that seems changed is read again
+        before the session ends.
         """
         changed = self._changed()
         for seconds in READ_AGAIN_AFTER:

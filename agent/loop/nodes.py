@@ -1,6 +1,6 @@
-"""What the nodes of the graph do: plan, look, confirm, record. The loop itself is in agent/loop/graph.py.
+"""What the nodes of the graph do: plan, look (measure a wave), confirm, record. The graph is in agent/loop/graph.py.
 
-Every method may be called again after a kill: side effects are keyed, so what was done is not repeated.
+Every method may be called again after a kill: side effects are keyed, so nothing is done twice.
 """
 
 import random
@@ -62,8 +62,8 @@ class Session:
         self.measurements.before_batch = self._steering.take
 
     def restore(self) -> None:
-        """Run again what a resumed session has measured, and have compared again what was compared, where the files are
-        gone or damaged: its rows rest on them."""
+        """Restore the files of a resumed session that are gone or damaged: run their probes again, and have their
+        answers compared again."""
         key = self.measurements.key
         for row in self._ledger.probes(self.row.id):
             if row.key == key.digest:
@@ -88,7 +88,7 @@ class Session:
         return None
 
     def plan(self) -> tuple[Step, str | None]:
-        """What comes next, recorded before it begins; with why the session ends."""
+        """Choose the next step and record it before it begins; also returns why the session ends, or None."""
         if self._unmeasured_wave():
             return "look", None
         if self._open_stack():
@@ -131,14 +131,14 @@ class Session:
         return None
 
     def confirm(self) -> str | None:
-        """Measure the last stack until it is decided on, and make its rows durable; returns why the session ends if the
+        """Measure the last stack until it is decided on, and record its rows; returns why the session ends if the
         budget does."""
         stack = self._open_stack()
         if stack is None:
             return None
         conclusion, ending = self._confirmations.conclude(stack)
         if conclusion.confirmed.is_aa_test and conclusion.verdict.reason == "budget":
-            return ending  # what it would have come to, nobody can say
+            return ending  # an unfinished A/A test shows nothing
         incumbent = self._ledger.recipe(stack.incumbent)
         members = [self._proposal(name) for name in stack.members]
         inside = set(stack.members)
@@ -148,7 +148,7 @@ class Session:
         return ending
 
     def record(self) -> str:
-        """Bring results.tsv and progress.log in step; returns the digest of the incumbent."""
+        """Bring results.tsv and progress.log up to date; returns the digest of the incumbent."""
         self.measurements.publish()
         return self._incumbent().digest
 
@@ -158,7 +158,7 @@ class Session:
         self.measurements.publish()
 
     def settle(self) -> None:
-        """Decide on what was measured and not confirmed when the search ends."""
+        """Decide, when the search has ended, on the changes that were measured and not confirmed."""
         incumbent = self._incumbent()
         open_ones = list(self._proposals.open(incumbent).values())
         if open_ones:
@@ -166,7 +166,7 @@ class Session:
         self.measurements.publish()
 
     def check_keeps(self) -> None:
-        """Re-test the KEEPs, as far as the budget goes, and retract those that do not hold."""
+        """Re-test the KEEPs, within the budget, and retract those that do not hold."""
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
@@ -201,7 +201,8 @@ class Session:
             self.measurements.publish()
 
     def _confirmed_by(self, kept: DecisionRow) -> frozenset[str]:
-        """The effects of the two recipes that the confirmation of a KEEP compared; none in an older ledger."""
+        """The effects (``Recipe.effect``) of the two recipes that the confirmation of a KEEP compared; empty in an
+        older ledger."""
         basis = kept.basis.stack if kept.basis else None
         if basis is None:
             return frozenset()
@@ -211,17 +212,17 @@ class Session:
     # what is in flight, by the ledger
 
     def _unmeasured_wave(self) -> RecordedWave | None:
-        """The last wave, if it is not measured to its end."""
+        """The last wave, if it is not completely measured."""
         waves = self._waves.recorded()
         return waves[-1] if waves and not self._waves.is_measured(waves[-1]) else None
 
     def _open_stack(self) -> RecordedStack | None:
-        """The last stack, if it is not decided on."""
+        """The last stack, if it has no decision."""
         stacks = self._confirmations.recorded()
         return stacks[-1] if stacks and not self._confirmations.is_concluded(stacks[-1]) else None
 
     def _known(self, incumbent: Recipe) -> NightState:
-        """What the policy knows, and may still try."""
+        """What the policy knows and may still spend, without the recipes that a person skipped."""
         return self.parts.view(self._steering.without_skipped(self._measured(incumbent)))
 
     def _measured(self, incumbent: Recipe) -> NightState:
@@ -229,15 +230,16 @@ class Session:
         here = self._evidence.incumbent_places(incumbent)
 
         def affordable(places: Places) -> bool:
-            """Whether there is room for the proposals that a stack lacks."""
+            """Whether the budget of decisions has room for the proposals that a stack still needs."""
             moves = self._evidence.moves(here, places).items()
             lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
             return room is None or len(lacking) <= room
 
-        budget, looked = self.measurements.probes_left(), self._looked()
-        left = int(min(budget, max(0, MOST_PROBES - looked)))  # without a limit, a stack is planned within MOST_PROBES
-        known = self._evidence.known(incumbent, self._decisions.standing(), left, affordable)
-        return replace(known, budget=budget, looked=looked)
+        budget, searched = self.measurements.probes_left(), self._searched()
+        # without a limit of probes, a stack is planned within MOST_PROBES
+        left = int(min(budget, max(0, MOST_PROBES - searched)))
+        known = self._evidence.known(incumbent, self._decisions.error_budget(), left, affordable)
+        return replace(known, budget=budget, searched=searched)
 
     def _wished(self, incumbent: Recipe) -> list[ProposalRow]:
         """The open changes of the incumbent that a person wants in the next wave."""
@@ -247,14 +249,14 @@ class Session:
         wished = self._steering.wished(waves)
         return [row for row in self._proposals.open(incumbent).values() if row.id in wished]
 
-    def _looked(self) -> int:
-        """Probes of waves since the last stack."""
+    def _searched(self) -> int:
+        """The number of probes in the waves since the last stack."""
         stacks = [stack for stack in self._confirmations.recorded() if not stack.is_aa_test]
         since = stacks[-1].waves if stacks else 0
         return sum(len(wave.recipes) for wave in self._waves.recorded()[since:])
 
     def _affords_aa_test(self, stacks: Sequence[RecordedStack]) -> bool:
-        """Whether one more A/A test keeps their share of the session's probes."""
+        """Whether one more A/A test stays within their share of the session's probes (``disguised``)."""
         share, left = self.study.file.policy.disguised, self.measurements.probes_left()
         tests = sum(stack.is_aa_test for stack in stacks)
         spent = self._ledger.totals(self.row.id).probes
@@ -263,7 +265,7 @@ class Session:
     # when the session ends
 
     def _reason_to_end(self) -> str | None:
-        """Why the session should end: a person, the budget, or an unfit scorer; or None."""
+        """Why the session should end (a person, the budget, or an unfit scorer), or None."""
         return self._steering.reason_to_end() or self.measurements.over_budget() or self._examine_if_due()
 
     def examine_resumed(self) -> str | None:
@@ -281,7 +283,7 @@ class Session:
             return str(error)
 
     def _require_sound(self, failure: Failure | None, reason: str) -> None:
-        """MissingRequirement if the machine, and not a recipe, makes confirmations fail in a row."""
+        """MissingRequirement if MAX_MACHINE_FAULTS confirmations in a row failed because of the machine."""
         reasons = [*self._reasons_of_stacks()[1 - MAX_MACHINE_FAULTS :], reason]
         if failure is not None and len(reasons) == MAX_MACHINE_FAULTS and all(map(is_machine_fault, reasons)):
             raise MissingRequirement(
@@ -314,7 +316,7 @@ class Session:
 
     @cached_property
     def _evidence(self) -> Evidence:
-        """First read after the noise floor is settled, which may change the probe key."""
+        """Used only after the noise floor is settled, which may change the probe key."""
         return self._baseline.evidence
 
     @cached_property

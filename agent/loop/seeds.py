@@ -1,7 +1,7 @@
 """The training seeds of a session, by use. Fresh seeds are derived from the study's own, so a session can be repeated.
 
 The repeats of the starting recipe and the waves use the study's seeds first, one for each wave. Every confirmation and
-every check has seeds of its own, so that it is independent of what selected its stack.
+every check has its own seeds, so that it is independent of the readings that selected its stack.
 """
 
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from common.digests import digest_of
 
 @dataclass(frozen=True)
 class Seeds:
-    """``own``: the study's. ``night``: the number of earlier sessions under the same question; ``chance``: the seed of
-    the session's proposers."""
+    """``own``: the study's seeds; ``night``: the number of earlier sessions under the same question; ``chance``: the
+    seed of the session's proposers."""
 
     own: tuple[int, ...]
     night: int
     chance: int
 
     def looking(self) -> Iterator[int]:
-        """One for each repeat of the starting recipe, and one for each wave, which share them."""
+        """The seeds of the repeats of the starting recipe, which are also those of the waves, in order."""
         if self.night == 0:
             yield from self.own
-        yield from self._fresh("screening", 0)  # the text enters the seeds, so it stays
+        yield from self._fresh("screening", 0)  # the seeds depend on this text, so it must not change
 
     def confirming(self, stack: int) -> Iterator[int]:
         return self._fresh("confirming", stack)
 
     def aa_candidate(self, stack: int) -> Iterator[int]:
-        """The seeds of the second side of an A/A test: the incumbent trained again."""
+        """The seeds of an A/A test's candidate, which is the incumbent trained again."""
         return self._fresh("A/A test", stack)
 
     def leave_one_out(self) -> Iterator[int]:

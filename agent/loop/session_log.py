@@ -21,7 +21,7 @@ class Watcher(Protocol):
     def note(self, text: str) -> None: ...
 
     def examining(self, done: int, total: int) -> None:
-        """So many of the questions to the judge are answered."""
+        """Show that ``done`` of ``total`` questions to the judge are answered."""
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
 
@@ -47,7 +47,7 @@ class SessionLog:
             record(text)
 
     def examining(self, done: int, total: int) -> None:
-        """Show how far an examination of the judge is."""
+        """Show the progress of an examination of the judge."""
         alive()
         self.watcher.examining(done, total)
 

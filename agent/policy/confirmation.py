@@ -1,13 +1,13 @@
 """The rule: whether a stack of changes is kept, look by look. Pure functions.
 
-A stack is confirmed on seeds that chose nothing, its recipe and the incumbent side by side, and looked at after every
-pair. Until the first KEEP, what the confirmations of a night spend of its error adds up to less than ``night_error``,
-and by Bonferroni's inequality that bounds the chance of a false KEEP, whatever the number of stacks and however they
-depend on each other. From then on the night does hold an improvement, or has already erred, and each KEEP earns what
-may be spent until the next, ``later_error``: alpha-investing (Foster & Stine 2008).
+A stack is confirmed on fresh seeds, which did not take part in its selection. Its recipe and the incumbent are trained
+in pairs, and the comparison is looked at after every pair. Until the first KEEP, the errors (alpha) that the
+confirmations of a night spend add up to less than ``night_error``. By Bonferroni's inequality this bounds the chance of
+a false KEEP, for any number of stacks and any dependence between them. After a KEEP the night has found an improvement
+or has already erred, so each KEEP grants a new ``later_error`` to spend: alpha-investing (Foster & Stine 2008).
 
-The target rests on these pairs alone. A guard's bounds also use what the waves before let expect of it, at a larger
-error than they state, unless the two disagree.
+The decision on the target uses these pairs alone. A guard's bounds also use its change as predicted from the waves,
+with an enlarged standard error, unless pairs and prediction disagree.
 """
 
 import math
@@ -24,35 +24,35 @@ from probes.run.failures import CRASH
 
 Status = Literal["BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT"]
 FIRST_LOOK = 3
-"""Pairs of a confirmation before it is looked at."""
+"""Pairs of a confirmation before its first look."""
 EXPECTATION_DOUBT = 1.5
-"""How many times larger than stated the standard error of what waves let expect of a guard is taken to be."""
+"""Factor by which the standard error of a guard's predicted change is enlarged."""
 GIVE_UP = 0.1
 """A confirmation with a smaller chance to pass is ended."""
 EXPECTED_SHARE = 0.5
-"""Of what was expected of a stack, in the chance that its confirmation still passes."""
+"""Weight of the predicted effect, beside the one seen so far, in the chance that a confirmation still passes."""
 DISAGREE = 2.0
-"""Standard deviations between a guard's pairs and what was expected of it, from which on the pairs alone count."""
+"""Standard deviations between a guard's pairs and its prediction from which on the pairs alone count."""
 Estimate = tuple[float, float]
 """A change and its standard error, in points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided, and the code of its reason; view/reasons.py has all of them in words."""
+    """What was decided, and the code of the reason; view/reasons.py explains every code."""
 
     status: Status
     reason: str
 
 
 def tightest_guard(changes: Mapping[str, float], margins: Mapping[str, float]) -> str | None:
-    """The guard whose change leaves least of its margin; None of no changes."""
+    """The guard whose change leaves least of its margin; None if there are no changes."""
     return min(changes, key=lambda name: changes[name] + margins[name], default=None)
 
 
 @dataclass(frozen=True)
 class RuleTerms:
-    """What decides, the same for a whole session. ``guards``: category -> margin."""
+    """The terms of every decision of a session. ``guards``: category -> margin, in points."""
 
     policy: PolicySettings
     target: str
@@ -61,12 +61,12 @@ class RuleTerms:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationInputs:
-    """What the rule is given of one confirmation, stored with its decisions.
+    """What is known before a confirmation begins; stored with its decisions.
 
-    ``pairs``: that it may have; ``error``: what it spends of the night's error, and ``error_left`` before it;
-    ``expected``: of the stack, by the waves, and ``guards`` the same of each guard; ``cumulative``: of each guard, by
-    all KEEPs since the session's first baseline; ``spreads``: the noise of a pair by category, as known before;
-    ``first``: pairs before the first look.
+    ``pairs``: the most that it may have; ``error``: the part of the night's error that it spends; ``error_left``: the
+    night's error before it; ``expected``, ``guards``: the predicted change of the target and of each guard;
+    ``cumulative``: the change of each guard by all KEEPs since the session's first baseline; ``spreads``: category ->
+    the noise of a pair, from earlier probes; ``first``: pairs before the first look.
     """
 
     pairs: int
@@ -81,9 +81,11 @@ class ConfirmationInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was seen after so many pairs, and what it was held against. ``bound``: the target's lower bound at the
-    look's one-sided ``level``; ``guards``, ``cumulative``: the guards' bounds, of this change and of all KEEPs and
-    this; ``chance``: that the last look passes."""
+    """One look at a confirmation, after ``pairs`` pairs.
+
+    ``delta``, ``standard_error``: of the target; ``bound``: the target's lower bound at the look's one-sided ``level``;
+    ``guards``: the lower bounds of the guards' changes by this stack; ``cumulative``: the same by all KEEPs and this
+    stack; ``chance``: that the last look passes."""
 
     pairs: int
     delta: float
@@ -96,38 +98,36 @@ class Look:
 
 
 def crash(failure: Failure) -> Verdict:
-    """A candidate whose probe failed for good has no comparison."""
+    """The decision on a candidate whose probe failed for good, so that there is no comparison."""
     return Verdict("CRASH", CRASH + failure.kind)
 
 
 def pairs_needed(measured: int, given: ConfirmationInputs, ahead: int) -> int:
-    """How many pairs are measured next, all together: ``ahead`` more. The first ones show whether the stack's recipe
-    runs at all; then all come that the first look needs."""
+    """How many pairs should be measured next, those ``measured`` included: first ``ahead`` pairs, which show whether
+    the stack's recipe runs at all; then all that the first look needs; then ``ahead`` more each time."""
     needed = measured + max(1, ahead)
     return min(given.pairs, max(given.first, needed) if measured else needed)
 
 
 def look(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms) -> tuple[Look, Verdict | None]:
-    """After ``seen``, the comparison of the first pairs of a confirmation: the decision, or None to go on."""
+    """Look at ``seen``, the comparison of the first pairs; the decision is None if the confirmation should go on."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
-    own, theirs = _levels(given.error, given), _levels(policy.guard_error, given)
-    place = pairs - given.first
-    bound = effect.bound(own[place])
-    guards = {
-        name: _guard_bound(seen.differences[name], given.guards.get(name), theirs[place]) for name in terms.guards
-    }
+    index, target_levels = pairs - given.first, _levels(given.error, given)
+    guard_level = _levels(policy.guard_error, given)[index]
+    bound = effect.bound(target_levels[index])
+    guards = {name: _guard_bound(seen.differences[name], given.guards.get(name), guard_level) for name in terms.guards}
     cumulative = {
         name: _bound_of_sum(
-            seen.differences[name], given.guards.get(name), given.cumulative.get(name, (0.0, 0.0)), theirs[place]
+            seen.differences[name], given.guards.get(name), given.cumulative.get(name, (0.0, 0.0)), guard_level
         )
         for name in terms.guards
     }
-    chance = _chance(effect, pairs, given, own[-1], policy.smallest_effect)
+    chance = _chance(effect, pairs, given, target_levels[-1], policy.smallest_effect)
     found = Look(
         pairs=pairs,
         delta=effect.delta,
         standard_error=effect.standard_error,
-        level=own[place],
+        level=target_levels[index],
         bound=bound,
         guards=guards,
         cumulative=cumulative,
@@ -146,7 +146,7 @@ def look(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms) -> tuple
 def failing_guard(
     guards: Mapping[str, float], cumulative: Mapping[str, float], margins: Mapping[str, float]
 ) -> str | None:
-    """The reason code of the guard furthest past its margin, by this change or by all so far; None when all hold."""
+    """The reason code of the guard furthest past its margin, by this stack or by all KEEPs and it; None if all hold."""
     slack = {f"guard:{name}": guards[name] + margin for name, margin in margins.items() if name in guards}
     slack |= {f"cumulative:{name}": cumulative[name] + margin for name, margin in margins.items() if name in cumulative}
     worst = min(slack, key=lambda code: slack[code], default=None)
@@ -158,12 +158,14 @@ def _levels(error: float, given: ConfirmationInputs) -> tuple[float, ...]:
 
 
 def _guard_bound(own: Difference, expected: Estimate | None, level: float) -> float:
-    """The lower bound of a guard's change, by its pairs and by what was expected of it."""
+    """The lower bound of a guard's change, from its pairs and its predicted change."""
     change, error = _with_expected(own, expected)
     return change - quantile(level, own.freedom) * error
 
 
 def _with_expected(own: Difference, expected: Estimate | None) -> Estimate:
+    """A guard's change by its pairs and its predicted change, weighted by their precision; by the pairs alone if the
+    two disagree."""
     if expected is None:
         return own.delta, own.standard_error
     mean, spread = expected
@@ -176,14 +178,14 @@ def _with_expected(own: Difference, expected: Estimate | None) -> Estimate:
 
 
 def _bound_of_sum(own: Difference, expected: Estimate | None, before: Estimate, level: float) -> float:
-    """The lower bound of a guard's change since the session's first baseline, were this stack kept, too."""
+    """The lower bound of a guard's change since the session's first baseline if this stack is kept, too."""
     change, error = _with_expected(own, expected)
     return before[0] + change - quantile(level, own.freedom) * math.hypot(error, before[1])
 
 
 def _chance(effect: Difference, pairs: int, given: ConfirmationInputs, level: float, least: float) -> float:
-    """The chance that the last look passes, at the mean of what is seen and of what was expected (conditional power;
-    Lan & Wittes 1988)."""
+    """The chance that the last look passes if the pairs to come have the mean of the effect seen and the one predicted
+    (conditional power; Lan & Wittes 1988)."""
     left = given.pairs - pairs
     if left == 0:
         return float(effect.bound(level) > least)
@@ -195,8 +197,8 @@ def _chance(effect: Difference, pairs: int, given: ConfirmationInputs, level: fl
 
 
 def combined_error(variance: float, expected: float) -> float:
-    """The standard error of a guard's change by its confirmation and by what waves let expect, together; both given as
-    variances."""
+    """The standard error of a guard's change by its pairs and its prediction together. ``variance``: of the mean of the
+    pairs; ``expected``: the variance of the prediction."""
     prior = EXPECTATION_DOUBT**2 * expected
     return math.sqrt(variance * prior / (variance + prior)) if prior > 0 else math.sqrt(variance)
 
@@ -211,8 +213,8 @@ def normal(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ErrorSpending:
-    """What a confirmation leaves: ``error`` that it spent, whether it was ``kept``, and by how much it changed each
-    guard, which counts if it was kept."""
+    """What a confirmation leaves for later ones: the ``error`` that it spent, whether its stack was ``kept``, and then
+    the change of each guard."""
 
     error: float
     kept: bool
@@ -221,16 +223,18 @@ class ErrorSpending:
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """``error_left``: of the night; ``cumulative``: per guard, the change by all KEEPs since the session's first
-    baseline."""
+    """``error_left``: what the night may still spend; ``cumulative``: the change of each guard by all KEEPs since the
+    session's first baseline; ``kept``: the number of these KEEPs."""
 
     error_left: float
     cumulative: Mapping[str, Estimate]
     kept: int = 0
 
 
-def account_of(seen: Comparison | None, given: ConfirmationInputs, verdict: Verdict, terms: RuleTerms) -> ErrorSpending:
-    """The account of a confirmation that ended with ``seen``."""
+def spending_of(
+    seen: Comparison | None, given: ConfirmationInputs, verdict: Verdict, terms: RuleTerms
+) -> ErrorSpending:
+    """What a confirmation leaves that ended with the comparison ``seen``."""
     guards = {}
     if seen is not None and verdict.status == "KEEP":
         guards = {name: _with_expected(seen.differences[name], given.guards.get(name)) for name in terms.guards}
@@ -238,7 +242,7 @@ def account_of(seen: Comparison | None, given: ConfirmationInputs, verdict: Verd
 
 
 def standing(accounts: Iterable[ErrorSpending], policy: PolicySettings) -> ErrorBudget:
-    """After these confirmations, oldest first; A/A tests spend nothing and are not among them."""
+    """The budget after these confirmations, oldest first. They do not include A/A tests, which spend nothing."""
     left, cumulative, kept = policy.night_error, dict[str, Estimate](), 0
     for account in accounts:
         left -= account.error

@@ -12,9 +12,9 @@ from probes.result.variance_pooling import Spread
 
 @dataclass(frozen=True, slots=True)
 class OwnEffectEstimate:
-    """What all readings together say of one change: its effect on the target with an interval at the policy's
-    confidence, the ``chance`` that it is worth more than nothing, its effect on each guard, and how many ``recipes``
-    with a reading carried it."""
+    """The effect of one change, estimated from all readings together, in points: its mean on the target with an
+    interval at the policy's confidence, the ``chance`` that it is above zero, and its effect on each guard.
+    ``recipes``: how many measured recipes had the change."""
 
     delta: float
     low: float
@@ -26,8 +26,8 @@ class OwnEffectEstimate:
 
 @dataclass(frozen=True)
 class ConfirmationRecord:
-    """A confirmation. ``number``: of the stack in its session; ``members``: ids of proposals; ``recipe``: digest of the
-    stack's; ``seeds``: of candidate and incumbent, pair by pair, in the order that they were looked at."""
+    """A confirmation. ``number``: of the stack in its session; ``members``: ids of its proposals; ``recipe``: digest of
+    the stack's recipe; ``seeds``: of candidate and incumbent, pair by pair, in the order of the looks."""
 
     number: int
     members: tuple[str, ...]
@@ -41,8 +41,8 @@ class ConfirmationRecord:
 
 @dataclass(frozen=True)
 class DecisionBasis:
-    """``own``: None for an A/A test, and for a change that no reading tells of. ``stack``: None for a change that was
-    not confirmed."""
+    """``own``: None for an A/A test, and for a change without a reading. ``stack``: None for a change that was not in a
+    confirmation."""
 
     own: OwnEffectEstimate | None
     stack: ConfirmationRecord | None
@@ -50,8 +50,8 @@ class DecisionBasis:
 
 @dataclass(frozen=True)
 class EndedConfirmation:
-    """A confirmation that ended. ``comparison``: the one decided on; None where nothing was compared. ``readings``: of
-    the stack's recipe; ``failure``: that of it which ended the confirmation."""
+    """A confirmation that ended. ``comparison``: the last one, which was decided on; None if nothing was compared.
+    ``readings``: of the stack's recipe; ``failure``: the failure of that recipe which ended the confirmation."""
 
     verdict: Verdict
     confirmed: ConfirmationRecord

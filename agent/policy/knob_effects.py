@@ -1,5 +1,5 @@
-"""The knobs that are searched, a reading of them, and what moving them is worth: what the model of the knobs takes and
-tells."""
+"""The input and output of the model of the knobs (agent/policy/knob_model.py): the knobs that are searched, the
+readings, and the effects of moving a knob."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 Table = NDArray[numpy.float64]
 Place = float | str
-"""Where a knob's value is: a place on its ladder, or a name."""
+"""The position of a knob's value on its ladder, or a name (``Knob.place``)."""
 Places = Mapping[str, Place]
 """A recipe: the place of each knob that is searched."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A knob that is searched: its ``start``, and the places within reach. ``reach``: of an ordered knob, the furthest
-    distance of these from the start. ``structural``: its place changes what other knobs do."""
+    """A knob that is searched: its place in the starting recipe, and the places that it may be moved to (``options``).
+    ``structural``: its place changes what other knobs do."""
 
     knob: str
     start: Place
@@ -32,17 +32,19 @@ class Axis:
 
     @property
     def reach(self) -> float:
+        """The largest distance of an option from the start; for ordered knobs only."""
         return max((abs(float(place) - float(self.start)) for place in self.options), default=1.0) or 1.0
 
     def side(self, place: Place) -> Place | None:
-        """What is noisy together: all places above the start, all below it, or one name; None at the start."""
+        """The places that share a noise level: all above the start (1), all below it (-1), or one name; None for the
+        start itself."""
         if place == self.start:
             return None
         return place if isinstance(place, str) else math.copysign(1.0, place - float(self.start))
 
     def distance(self, places: Sequence[Place]) -> Table:
-        """The distance of each place from the start, in units of the reach for an ordered knob; 1 for any other
-        name."""
+        """The distance of each place from the start: in units of the reach, with a sign, for an ordered knob; for names
+        0 at the start and 1 elsewhere."""
         if self.ordered:
             return (numpy.array(places, dtype=float) - float(self.start)) / self.reach
         return numpy.array([float(place != self.start) for place in places])
@@ -50,7 +52,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Observed:
-    """A reading: the recipe, its training seed, and a figure per column, in points."""
+    """A reading: the recipe, its training seed, and a score per column, in points."""
 
     places: Places
     seed: int
@@ -59,9 +61,11 @@ class Observed:
 
 @dataclass(frozen=True, kw_only=True)
 class Effects:
-    """What moving one knob is worth, for each (knob, place) of ``moves``: mean [columns, moves], and covariance
-    [moves, moves], the same for all columns. ``chance`` [moves]: that it is worth more than nothing in the first
-    column, with mean ``likely`` and variance ``spread``, over all sizes that the knob's effects may have."""
+    """The effects of the single moves (knob, place), in points.
+
+    ``mean`` [columns, moves] and ``covariance`` [moves, moves], which is the same for all columns, are given the
+    expected size of each knob's effects. ``likely``, ``spread`` and ``chance`` [moves] are mean, variance and the
+    chance of an effect above zero in the first column, averaged over all sizes that the knob's effects may have."""
 
     moves: tuple[tuple[str, Place], ...]
     mean: Table
@@ -72,7 +76,7 @@ class Effects:
 
     @cached_property
     def root(self) -> Table:
-        """A square root of the covariance [moves, moves]: times standard normal numbers, it gives draws around the
+        """A square root of the covariance [moves, moves]: its product with standard normal numbers is a draw around the
         mean."""
         values, vectors = numpy.linalg.eigh(self.covariance)
         found: Table = vectors * numpy.sqrt(numpy.maximum(values, 0.0))

@@ -1,16 +1,16 @@
-"""What the readings of a night say of every knob: a model of the score as a sum of what each knob does.
+"""The model of all readings of a night: the score of a recipe is the sum of the effects of its knobs.
 
-A Gaussian process (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, ch. 2) per knob, knobs adding up
-(Duvenaud, Nickisch & Rasmussen 2011), one level per training seed, and noise. A recipe that moves several knobs thereby
-says something of each of them. Three things are learnt beside the effects:
+It has a Gaussian process per knob (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, ch. 2), whose
+values add up (Duvenaud, Nickisch & Rasmussen 2011), a level per training seed, and noise. So the reading of a recipe
+that moves several knobs is evidence about each of them. Three things are learnt beside the effects:
 
-- how large a knob's effects are, nothing at all included (a spike and a slab over a grid; Mitchell & Beauchamp 1988),
-  knob after knob while the others stay at their mean (mean field; Bishop 2006, ch. 10);
+- how large a knob's effects are, possibly zero (a spike and a slab over a grid; Mitchell & Beauchamp 1988), one knob
+  after the other while the rest stay at their mean (mean field; Bishop 2006, ch. 10);
 - how noisy readings are, and how many times noisier where a knob was moved to one side, or to one name;
 - how fast scores fall with the distance from the start: most changes of a sensible recipe make it worse.
 
-It says where to look, which changes to confirm together, and what each of them is worth. A confirmation alone decides.
-Everything is a function of its arguments.
+The model chooses which recipes to measure and which changes to confirm together, and estimates the effect of each
+change. Only a confirmation decides on a KEEP. Everything is a function of its arguments.
 """
 
 import math
@@ -26,27 +26,28 @@ from scipy.special import ndtr
 from agent.policy.knob_effects import Axis, Effects, Observed, Place, Places, Table
 
 SLACK = 0.5
-"""Standard deviation of what a collapsed reading says, per point that it lies further down."""
+"""Additional standard deviation of a collapsed reading, per point that it lies below the limit."""
 MOST_SLACK = 2.0
 LEVEL = 3.0
-"""Standard deviation of the level of the scores."""
+"""Prior standard deviation of the level of the scores around their median."""
 JITTER = 1e-9
 SWEEPS = 5
-"""Rounds over all that is learnt; each begins with what the one before found."""
+"""Rounds in which noise and sizes of effects are learnt in turn."""
 FEWEST_NOISY = 2
-"""Readings on a side of a knob before it can be called noisier."""
+"""Readings on a side of a knob from which on its noise is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Priors:
-    """What is assumed before a reading, in points.
+    """What is assumed before the first reading, in points.
 
-    ``effects``: standard deviations of a knob's effects, and ``chances`` how likely each is; ``length``: over which
-    distance an ordered knob's effects change, in units of its reach; ``fall``, ``names_fall``: mean and standard
-    deviation of what an ordered knob loses at its reach, and of what any other name loses; ``noise``, ``seed``:
-    standard deviations of a reading and of a seed's level, which count for ``worth`` readings; ``noisier``: how many
-    times noisier a side may be, as a variance, and ``noisier_chances`` how likely each is; ``collapsed``: below the
-    start, from which on a reading says only that the recipe is bad.
+    ``effects``, ``chances``: possible standard deviations of a knob's effects, and the prior probability of each;
+    ``length``: length scale of an ordered knob's effects, in units of its reach; ``fall``: mean and standard deviation
+    of the loss at the reach of an ordered knob; ``names_fall``: the same for any other name of an unordered one;
+    ``noise``, ``seed``: standard deviations of a reading and of a seed's level, a prior that weighs as much as
+    ``worth`` readings; ``noisier``, ``noisier_chances``: possible factors of the variance on one side of a knob, and
+    the prior probability of each; ``collapsed``: a reading that lies further than this below the median says only that
+    the recipe is bad.
     """
 
     effects: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
@@ -62,7 +63,7 @@ class Priors:
     collapsed: float = 3.0
 
     def times(self, factor: float) -> "Priors":
-        """The same, in points of which so many are worth one of these."""
+        """The same priors for scores that are multiplied by a factor."""
         return replace(
             self,
             effects=tuple(factor * effect for effect in self.effects),
@@ -75,8 +76,8 @@ class Priors:
 
 
 class KnobModel:
-    """The model after some readings. ``columns`` of one model share scales and noise, so their figures should be alike
-    (the deviations of each category from the mean, say)."""
+    """The model, fitted to some readings. All columns of the readings share the sizes of effects and the noise, so they
+    should be alike, such as the deviations of several categories from the target."""
 
     def __init__(self, axes: Sequence[Axis], observed: Sequence[Observed], priors: Priors | None = None) -> None:
         self.axes, self.observed, self.priors = tuple(axes), tuple(observed), priors or Priors()
@@ -85,16 +86,16 @@ class KnobModel:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a reading around its recipe and its seed, where nothing makes it noisier."""
+        """Standard deviation of a reading of the starting recipe, given its seed."""
         return math.sqrt(self._noise)
 
     def noisier(self, places: Places) -> float:
-        """How many times the variance of the start's readings a recipe's have."""
+        """The variance of a recipe's readings, as a multiple of the variance at the start."""
         sides = [(axis.knob, axis.side(places[axis.knob])) for axis in self.axes]
         return math.prod(self._noisier.get(side, 1.0) for side in sides)
 
     def effects(self, incumbent: Places) -> Effects:
-        """The effects of moving each knob of this recipe to each of its other places; of one recipe, told once."""
+        """The effects of moving each knob of this recipe to each of its other places; cached per recipe."""
         here = tuple(incumbent[axis.knob] for axis in self.axes)
         if here not in self._effects:
             self._effects[here] = self._effects_around(incumbent)
@@ -114,7 +115,7 @@ class KnobModel:
         white = solve_triangular(self._root, across.T, lower=True, check_finite=False)
         mean = (across @ self._weights + (falls @ self._fall_mean)[:, None]).T
         covariance = prior - white.T @ white
-        if len(self._squares) == 1:  # then these are the figures of all sizes
+        if len(self._squares) == 1:  # one size only, so there is nothing to average over
             likely, spread = mean[0], numpy.maximum(numpy.diag(covariance), JITTER)
             chance = ndtr(likely / numpy.sqrt(spread))
         else:
@@ -183,9 +184,9 @@ class KnobModel:
         return numpy.linalg.inv(self._covariance()).astype(numpy.float64, copy=False)
 
     def _learn_sizes(self) -> Table:
-        """Learn the sizes of one knob's effects after the other's, while the rest stays; the inverse of the covariance
-        with these. A size changes the covariance by a table of few columns only, so its determinant (the matrix
-        determinant lemma) and its inverse (Woodbury's identity) follow from what they were."""
+        """Learn the size of the effects of each knob in turn, while the others stay; returns the inverse of the new
+        covariance. A size changes the covariance by a matrix of low rank, so the determinant (matrix determinant lemma)
+        and the inverse (Woodbury's identity) are updated and not computed again."""
         inverse = self._inverse()
         chances = numpy.log(numpy.array(self.priors.chances))
         columns = self._values.shape[1]
@@ -194,7 +195,7 @@ class KnobModel:
             white = inverse @ root
             eigen, vectors = numpy.linalg.eigh(root.T @ white)
             white = white @ vectors
-            without = numpy.maximum(1 - size * eigen, JITTER)  # what the knob explains now, taken out
+            without = numpy.maximum(1 - size * eigen, JITTER)  # the covariance without this knob's part
             turned = ((white.T @ self._values / without[:, None]) ** 2).sum(axis=1)
             eigen = numpy.maximum(eigen, 0.0)
             alone = eigen / without
@@ -210,8 +211,8 @@ class KnobModel:
         return inverse
 
     def _learn_noise(self, inverse: Table) -> None:
-        """Learn the noise of readings, of seeds and of noisy sides, from what the effects leave over (variational EM;
-        Bishop 2006, 10.3)."""
+        """Learn the noise of readings, of seeds and of the sides of knobs from the residuals (variational EM; Bishop
+        2006, 10.3)."""
         priors = self.priors
         weights, own = inverse @ self._values, self._own_noise()
         columns = self._values.shape[1]
@@ -253,7 +254,8 @@ class KnobModel:
     # kernels
 
     def _kernel(self, axis: Axis, places: Sequence[Place]) -> tuple[Table, Table]:
-        """The covariance of readings by this knob at size 1, and a root of it with a column per distinct place."""
+        """This knob's part of the covariance of the readings, at size 1 [readings, readings], and a root of it
+        [readings, distinct places]."""
         distinct = list(dict.fromkeys(places))
         number = {place: number for number, place in enumerate(distinct)}
         rows = numpy.array([number[place] for place in places], dtype=numpy.intp)
@@ -271,7 +273,7 @@ class KnobModel:
 
     @staticmethod
     def _fall(axis: Axis, places: Sequence[Place]) -> Table:
-        """[places, 2] By how much the fall with distance applies: of ordered knobs, and of names."""
+        """[places, 2] The factors of the fall with the distance from the start: for ordered knobs, and for names."""
         away = axis.distance(places)
         nothing = numpy.zeros(len(away))
         return numpy.stack([away**2, nothing] if axis.ordered else [nothing, away], axis=1)
@@ -279,8 +281,8 @@ class KnobModel:
     def _moves(
         self, incumbent: Places
     ) -> tuple[list[tuple[str, Place]], list[tuple[Table, Table]], list[slice], Table]:
-        """The moves from this recipe; per knob, at size 1, their covariance with the readings and among themselves; the
-        part of each knob; and how the fall applies."""
+        """The moves from this recipe; for each knob, at size 1, their covariances with the readings and among each
+        other; the slice of each knob's moves; and the factors of the fall (``_fall``) [moves, 2]."""
         moves: list[tuple[str, Place]] = []
         own, parts, falls = [], [], []
         for axis in self.axes:
@@ -299,7 +301,7 @@ class KnobModel:
     def _chances(
         self, own: Sequence[tuple[Table, Table]], parts: Sequence[slice], falls: Table
     ) -> tuple[Table, Table, Table]:
-        """Per move, over the sizes of its knob: the chance of more than nothing, mean and variance."""
+        """For each move, averaged over the sizes of its knob: the chance of an effect above zero, mean and variance."""
         total = self._root @ self._root.T
         size = parts[-1].stop if parts else 0
         chance, likely, square = numpy.zeros(size), numpy.zeros(size), numpy.zeros(size)
@@ -321,7 +323,7 @@ class KnobModel:
                 mean = basis.T @ data + fall @ self._fall_mean
                 variance = squared * numpy.diag(among) + (mine * fall).sum(axis=1) - (basis**2).sum(axis=0)
                 variance = numpy.maximum(variance, JITTER)
-                if squared == 0:  # a knob that does nothing gains nothing
+                if squared == 0:  # a knob without effects cannot gain
                     mean = numpy.minimum(mean, 0.0)
                 else:
                     chance[part] += weight * ndtr(mean / numpy.sqrt(variance))
@@ -331,7 +333,7 @@ class KnobModel:
 
 
 class Models:
-    """The last models that were asked for: a night plans, records and settles on the same readings."""
+    """Caches the last models: a night asks for a model of the same readings several times."""
 
     MOST = 4
 

@@ -1,7 +1,8 @@
-"""What a night does next: one more wave, the confirmation of a stack, or nothing. A pure function of what is known.
+"""What a night does next: another wave, the confirmation of a stack, or nothing. A pure function of what is known.
 
 The first wave is spread: every knob is moved in many of its recipes. Later waves are drawn from the model of the knobs,
-until the plan says that the best stack should be confirmed. It is asked again after every wave and every confirmation.
+until the plan says that the best stack should be confirmed. ``next_step`` is called again after every wave and every
+confirmation.
 """
 
 import math
@@ -31,43 +32,44 @@ DEVIATIONS = Priors(
     noisier=(1.0,),
     noisier_chances=(1.0,),
 )
-"""Of the deviation of a guard's category from the target."""
+"""Priors for the deviations of the guards' categories from the target."""
 FEWEST_PAIRS = 3
-"""Pairs that a confirmation is given at least."""
+"""A confirmation may have at least so many pairs."""
 KEPT_PAIRS, PROBES_PER_PAIR = 8, 8
-"""Pairs at most that a search leaves for its confirmation, one for so many of its probes."""
+"""A search reserves one pair for its confirmation per PROBES_PER_PAIR probes, at most KEPT_PAIRS."""
 FEWEST_RECIPES = 2
-"""Recipes of a first wave at least."""
+"""A first wave has at least so many recipes."""
 FEWEST_REPEATS = 2
-"""Probes of the starting recipe at least."""
+"""The starting recipe has at least so many probes."""
 FEWEST_PROBES = FEWEST_REPEATS + FEWEST_RECIPES + 2 * FEWEST_PAIRS
 """Probes of the smallest night that can keep anything."""
 EXTRA = 3
-"""Recipes of a first wave beside one per knob."""
+"""A first wave has a recipe per knob, and so many more."""
 EASED = 0.06
-"""``member_chance`` is lower by so much when no wave can follow: what is not confirmed now never is."""
+"""``member_chance`` is lowered by this for the last stack: what is not confirmed in it never will be."""
 LONG, DUE = 100, 0.3
-"""A search with more probes than LONG confirms when this share of them is left, so that another stack can follow."""
+"""A search with more than LONG probes confirms when the share DUE of them is left, so that another stack can follow."""
 HORIZON = 60
-"""A night with more probes left plans one stack in half of them."""
+"""A night with more probes left plans a stack within half of them."""
 ALL_ERROR, ENOUGH = 0.95, 40
 """Share of the error for a confirmation that begins with fewer than ENOUGH probes left."""
 LEAST_ERROR = 1e-4
 """A night with less error left confirms nothing more."""
 TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
-"""Degrees of freedom for which the noise that the model tells counts in a confirmation."""
+"""Degrees of freedom of the model's noise estimate, where a confirmation pools it with the spread of its own pairs."""
 
 
 @dataclass(frozen=True)
 class NightState:
     """What a night has measured and may still spend.
 
-    ``incumbent``: its places. ``target``: readings of the target; ``deviations``: of each guard, less the target, in
-    the order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good.
-    ``left``: probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since
-    the last stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe;
-    ``affordable``: whether the session has room for the proposals that a stack with this recipe lacks. ``scale``:
-    points of these readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
+    ``incumbent``: the places of its recipe. ``target``: readings of the target; ``deviations``: each guard's score
+    minus the target's, a column per guard in the order of ``margins``. ``ran``, ``crashed``: recipes that gave a
+    reading, and recipes that failed for good. ``left``: probes that the search and confirmation of the next stack may
+    use; ``budget``: probes that the session has left; ``searched``: probes of waves since the last stack. ``width``:
+    probes that run at once. ``legal``: whether a probe may run a recipe; ``affordable``: whether the budget of
+    decisions has room for the proposals that a stack with this recipe still needs. ``scale``: points of these readings
+    per point of a score; ``beside``: probes of the incumbent that each wave needs.
     """
 
     policy: PolicySettings
@@ -78,7 +80,7 @@ class NightState:
     ran: tuple[Places, ...]
     crashed: tuple[Places, ...]
     margins: Mapping[str, float]
-    standing: ErrorBudget
+    error_budget: ErrorBudget
     left: int
     width: int
     legal: Usable
@@ -86,7 +88,7 @@ class NightState:
     scale: float = 1.0
     beside: int = 0
     budget: float = math.inf
-    looked: int = 0
+    searched: int = 0
     models: Models = field(default_factory=Models)
 
     # models
@@ -105,8 +107,8 @@ class NightState:
         return self.model.effects(self.incumbent)
 
     @cached_property
-    def apart(self) -> Effects | None:
-        """The same on each guard's deviation from the target."""
+    def deviation_effects(self) -> Effects | None:
+        """The effects of the same moves on each guard's deviation from the target."""
         return self.guards.effects(self.incumbent) if self.guards else None
 
     @property
@@ -116,36 +118,37 @@ class NightState:
 
     @property
     def noise(self) -> ReadingNoise:
-        apart = self.guards.noise if self.guards else 0.0
-        return ReadingNoise(self.model.noise, apart, TARGET_FREEDOM, GUARD_FREEDOM)
+        of_deviation = self.guards.noise if self.guards else 0.0
+        return ReadingNoise(self.model.noise, of_deviation, TARGET_FREEDOM, GUARD_FREEDOM)
 
     @property
     def wave(self) -> int:
-        """Recipes of a wave."""
+        """The number of recipes of a wave after the first."""
         return self.filling(self.policy.wave)
 
     @property
     def affords_wave(self) -> bool:
-        """Whether a wave fits into what is left, and a confirmation after it."""
+        """Whether the probes and the error left suffice for a wave and a confirmation after it."""
         recipes = self.wave if self.explored else FEWEST_RECIPES
         room = self.left - recipes - self.beside >= 2 * FEWEST_PAIRS
-        return room and self.standing.error_left >= LEAST_ERROR
+        return room and self.error_budget.error_left >= LEAST_ERROR
 
     def filling(self, recipes: int) -> int:
-        """So many recipes of a wave, or as many more as keep every worker busy."""
+        """The number of recipes of a wave, rounded up so that every worker is busy."""
         return math.ceil((recipes + self.beside) / self.width) * self.width - self.beside
 
     def usable(self, places: Places) -> bool:
         return self.legal(places) and not Crashes(self.axes, self.ran, self.crashed).suspected(places)
 
     def single(self, move: int) -> dict[str, Estimate]:
-        """What one move of ``effects`` does to each guard."""
-        if self.apart is None:
+        """The effect of one move (an index of ``effects.moves``) on each guard."""
+        deviation = self.deviation_effects
+        if deviation is None:
             return {}
         mean, variance = float(self.effects.likely[move]), float(self.effects.spread[move])
-        own = float(self.apart.covariance[move, move])
+        own = float(deviation.covariance[move, move])
         return {
-            name: (mean + float(self.apart.mean[column, move]), math.sqrt(max(variance + own, 0.0)))
+            name: (mean + float(deviation.mean[column, move]), math.sqrt(max(variance + own, 0.0)))
             for column, name in enumerate(self.margins)
         }
 
@@ -153,11 +156,11 @@ class NightState:
 
     @property
     def error(self) -> float:
-        """What the next confirmation may spend."""
-        return self.standing.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
+        """The part of the night's error that the next confirmation may spend."""
+        return self.error_budget.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
 
     def given(self, stack: Stack, pairs: int, target: str) -> ConfirmationInputs:
-        """What the rule is given of a confirmation of this stack."""
+        """The inputs of the rule for a confirmation of this stack with at most so many pairs."""
         each = 1 + stack.noisier
         spread = Spread(each * self.noise.target**2, TARGET_FREEDOM)
         spreads = dict.fromkeys((target, OVERALL), spread)
@@ -168,11 +171,13 @@ class NightState:
         return ConfirmationInputs(
             pairs=pairs,
             error=self.error,
-            error_left=self.standing.error_left,
+            error_left=self.error_budget.error_left,
             expected=(stack.expected, math.sqrt(stack.variance)),
             guards={name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
             cumulative={
-                name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative
+                name: self.error_budget.cumulative[name]
+                for name in self.margins
+                if name in self.error_budget.cumulative
             },
             spreads=spreads,
             first=first_look(pairs, self.left),
@@ -181,8 +186,8 @@ class NightState:
     # stacks and plans
 
     def stack(self, chance: float) -> Stack | None:
-        """The stack that is worth confirming most, of members with at least this chance to be worth something."""
-        cumulative = {name: (change, error**2) for name, (change, error) in self.standing.cumulative.items()}
+        """The stack with the largest ``_worth``, of changes with at least this chance to be an improvement."""
+        cumulative = {name: (change, error**2) for name, (change, error) in self.error_budget.cumulative.items()}
         most = 1 if self.policy.confirm == "single" else 0
         return best_stack(
             target=self.model,
@@ -197,18 +202,17 @@ class NightState:
         )
 
     def _worth(self, stack: Stack) -> float:
-        """What a confirmation of this stack with half of the probes that are left can be expected to gain; a little
-        even where it has no chance, so that stacks without one are ranked, too."""
+        """The expected gain of confirming this stack with half of the probes that are left. A small constant is added
+        to the power, so that stacks without a chance to pass are ranked, too."""
         pairs = min(self.policy.confirming_seeds, max(FEWEST_PAIRS, self.left // 4))
-        before = self.standing.cumulative
+        before = self.error_budget.cumulative
         guards = {
             name: (min(mean, mean + before.get(name, (0.0, 0.0))[0]), variance)
             for name, (mean, variance) in stack.guards.items()
         }
         errors = self.error, self.policy.guard_error
-        shown = stack.expected - self.policy.smallest_effect
         passes = power(
-            expected=shown,
+            expected=stack.expected - self.policy.smallest_effect,
             variance=stack.variance,
             pairs=pairs,
             errors=errors,
@@ -220,22 +224,22 @@ class NightState:
         return stack.expected * (passes + 0.01)
 
     @property
-    def kept_back(self) -> int:
+    def confirmation_reserve(self) -> int:
         """Probes that this search leaves for its confirmation."""
-        return 2 * kept_pairs(self.left + self.looked)
+        return 2 * kept_pairs(self.left + self.searched)
 
     @property
     def is_due(self) -> bool:
-        """Whether a long search has looked enough for one stack."""
-        search = self.left + self.looked
-        return search > LONG and self.left - self.wave < DUE * search
+        """Whether a long search has spent its share for one stack (``LONG``, ``DUE``)."""
+        total = self.left + self.searched
+        return total > LONG and self.left - self.wave < DUE * total
 
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> NightPlan:
         return plan(
             effects=self.effects,
             stack=stack,
             left=self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
-            wave=self.left if self.is_due else self.wave,  # then no more looking fits
+            wave=self.left if self.is_due else self.wave,  # so large that no further wave fits
             fewest_pairs=min(FEWEST_PAIRS, self.policy.confirming_seeds),
             most_pairs=self.policy.confirming_seeds,
             chance=self.policy.member_chance,
@@ -267,13 +271,13 @@ class ConfirmStack:
 
 @dataclass(frozen=True)
 class Stop:
-    """Nothing more can be confirmed; ``reason``: for people."""
+    """Nothing more can be confirmed; ``reason`` is a sentence for people."""
 
     reason: str
 
 
 def next_step(known: NightState, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
-    """What to do with the probes that are left. ``random``: for the draws of the plan."""
+    """What to do next with the probes that are left. ``random`` draws the possible effects for the plan."""
     left, policy = known.left, known.policy
     least = 2 * FEWEST_PAIRS + (0 if known.explored else FEWEST_RECIPES)
     if left < least:
@@ -282,9 +286,9 @@ def next_step(known: NightState, random: numpy.random.Generator) -> MeasureWave 
     if not known.explored:
         size = first_size(len(known.axes), left, known.wave, known.filling)
         return MeasureWave(size, True, NightPlan(0, 0, 0.0, 0.0))
-    if known.standing.error_left < LEAST_ERROR:
+    if known.error_budget.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
-    if left - known.wave - known.beside < known.kept_back:
+    if left - known.wave - known.beside < known.confirmation_reserve:
         return last_step(known, random)
     stack = known.stack(policy.member_chance)
     planned = known.plan(stack, random)
@@ -302,15 +306,15 @@ def kept_pairs(search: int) -> int:
 
 
 def first_size(knobs: int, left: int, wave: int, filling: Callable[[int], int] = lambda recipes: recipes) -> int:
-    """Recipes of the first wave: one per knob and EXTRA, at most half of what is left; all but the shortest
-    confirmation where no second ``wave`` could follow. ``filling``: so many recipes, or more that fill the workers."""
+    """Recipes of the first wave: one per knob and EXTRA, at most half of the probes left. If no second ``wave`` could
+    follow, it takes all probes but those of the shortest confirmation. ``filling``: rounds up to fill the workers."""
     confirming = 2 * FEWEST_PAIRS
     size = min(filling(knobs + EXTRA), left // 2)
     return left - confirming if left - size < confirming + wave else size
 
 
 def last_step(known: NightState, random: numpy.random.Generator) -> ConfirmStack | Stop:
-    """What to do where no wave can follow: too few probes are left for one, or no recipe."""
+    """What to do if no wave can follow, because too few probes or no untried recipes are left."""
     stack = known.stack(max(0.5, known.policy.member_chance - EASED))
     if stack is None:
         return Stop("no change is likely enough to be an improvement")

@@ -1,11 +1,11 @@
-"""How the probes that are left are best spent: how many on looking for changes, how many pairs on confirming a stack.
+"""How the probes that are left are best spent: how many on searching (waves), how many pairs on confirming a stack.
 Pure functions.
 
-The gain that a night can expect is what the best stack is expected to be worth after so many more readings, times the
-chance that its confirmation then passes (the power of its last look). More readings make a better stack and leave
-fewer pairs. What they add to the best stack is told by draws of the effects: after w more readings of noise s, the
-expectation of a move's effect, of variance v now, will have moved by a share v / (v + 4 s^2 / w) of that variance, if
-the move is in about half of the recipes (the two-level factorial of Box, Hunter & Hunter 2005, ch. 5).
+The expected gain of a plan is the expected effect of the best stack after its waves, times the chance that the stack's
+confirmation passes (the power of its last look). More waves make a better stack and leave fewer pairs. How much better
+is estimated from draws of the effects: if a move with an effect of variance v is in about half of the recipes, then w
+more readings with noise s resolve the share v / (v + 4 s^2 / w) of v, so the mean of the effect moves by a draw with
+that share as its variance (the two-level factorial of Box, Hunter & Hunter 2005, ch. 5).
 """
 
 import math
@@ -24,17 +24,17 @@ from probes.result.variance_pooling import ALIKE
 
 DRAWS = 200
 GROWTH = 0.5
-"""Share of what looking seems to add that is counted: draws of knobs that do nothing add to it, too."""
+"""Share of the estimated gain of more waves that is counted, since draws for knobs without an effect add to it."""
 ENOUGH_FOR_MORE = 14
-"""Probes that an early end of a confirmation must leave to be worth more looks."""
+"""A confirmation has several looks only if its early end would leave so many probes."""
 PROBE_COST = 0.001
-"""Share of the gain that a probe must add: what is left after a confirmation is worth something."""
+"""Share of the gain that each probe of a plan costs: probes that are left over are worth something."""
 
 
 @dataclass(frozen=True)
 class ReadingNoise:
-    """Standard deviations of a reading: of the target, and of a guard's deviation from it. ``target_freedom``,
-    ``guard_freedom``: degrees of freedom that a confirmation takes from them."""
+    """Standard deviations of a reading: of the target, and of a guard's deviation from the target. ``target_freedom``,
+    ``guard_freedom``: the degrees of freedom with which a confirmation pools them."""
 
     target: float
     guard: float
@@ -44,8 +44,8 @@ class ReadingNoise:
 
 @dataclass(frozen=True)
 class NightPlan:
-    """``look``: probes to spend on looking first; ``pairs``: those of the confirmation after it; ``expected``: what the
-    stack is worth then; ``power``: the chance that it passes."""
+    """``look``: probes to spend on waves first; ``pairs``: of the confirmation after them; ``expected``: the effect of
+    the stack that is confirmed, in points; ``power``: the chance that it passes."""
 
     look: int
     pairs: int
@@ -70,23 +70,24 @@ def power(
     margins: Mapping[str, float] | None = None,
     first: int = FIRST_LOOK,
 ) -> float:
-    """The chance that the last look of so many pairs passes, of the target and of the guard that is least likely to.
-    ``errors``: that of the target and that of a guard; ``guards``: mean and variance of their expected changes;
-    ``first``: pairs before the first look."""
+    """The chance that the last look after so many pairs passes: the smaller of that of the target and that of the guard
+    which is least likely to hold. ``errors``: of the target and of a guard; ``guards``: mean and variance of their
+    expected changes; ``first``: pairs before the first look."""
     if pairs < 2 or expected <= 0:
         return 0.0
-    own, theirs = (levels(round(error, 12), pairs, min(first, pairs))[-1] for error in errors)
-    each = (1 + noisier) * noise.target**2 / pairs
+    target_level, guard_level = (levels(round(error, 12), pairs, min(first, pairs))[-1] for error in errors)
+    noise_of_mean = (1 + noisier) * noise.target**2 / pairs
+    deviation = math.sqrt(variance + noise_of_mean)
     passes = sum(
-        case.chance * ndtr((expected - case.quantile * math.sqrt(case.share * each)) / math.sqrt(variance + each))
-        for case in _cases(pairs, noise.target_freedom, own)
+        case.chance * ndtr((expected - case.quantile * math.sqrt(case.share * noise_of_mean)) / deviation)
+        for case in _cases(pairs, noise.target_freedom, target_level)
     )
-    each += (1 + noisier) * noise.guard**2 / pairs
-    cases = _cases(pairs, noise.guard_freedom, theirs)
+    noise_of_mean += (1 + noisier) * noise.guard**2 / pairs
+    cases = _cases(pairs, noise.guard_freedom, guard_level)
     for name, (mean, spread) in (guards or {}).items():
-        room, deviation = mean + (margins or {})[name], math.sqrt(spread + each)
+        room, deviation = mean + (margins or {})[name], math.sqrt(spread + noise_of_mean)
         holds = sum(
-            case.chance * ndtr((room - case.quantile * combined_error(case.share * each, spread)) / deviation)
+            case.chance * ndtr((room - case.quantile * combined_error(case.share * noise_of_mean, spread)) / deviation)
             for case in cases
         )
         passes = min(passes, holds)
@@ -95,8 +96,8 @@ def power(
 
 @dataclass(frozen=True, slots=True)
 class _VarianceCase:
-    """What an interval's width may rest on. ``chance``: of this case; ``share``: the mean variance then, of the true
-    one; ``quantile``: of Student's t at the level."""
+    """One case of the variance that an interval uses. ``chance``: of this case; ``share``: the mean of the estimated
+    variance in it, divided by the true one; ``quantile``: of Student's t at the level."""
 
     chance: float
     share: float
@@ -105,8 +106,8 @@ class _VarianceCase:
 
 @cache
 def _cases(pairs: int, known: float, level: float) -> tuple[_VarianceCase, ...]:
-    """Two cases: so many pairs vary like what is known, with so many degrees of freedom, so that both count; or they
-    vary more and count alone (probes/result/variance_pooling.py)."""
+    """Two cases: the pairs vary like the earlier probes, whose variance has ``known`` degrees of freedom, so the two
+    are pooled; or they vary more, and count alone (probes/result/variance_pooling.py)."""
     freedom = pairs - 1
     quiet, mean_quiet = (float(chdtr(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
     loud, mean_loud = (float(chdtrc(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
@@ -122,8 +123,8 @@ def first_look(pairs: int, left: int) -> int:
     return min(FIRST_LOOK, pairs) if left - 2 * FIRST_LOOK >= ENOUGH_FOR_MORE else pairs
 
 
-class _Looking:
-    """What the best stack will be worth after so many more readings, as far as draws of the effects tell."""
+class _SearchForecast:
+    """What the best stack will be worth after more readings, estimated from draws of the effects."""
 
     def __init__(self, effects: Effects, chance: float, noise: ReadingNoise, random: numpy.random.Generator) -> None:
         self.effects, self.chance, self.noise = effects, chance, noise
@@ -133,6 +134,7 @@ class _Looking:
         self.parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]
 
     def worth(self, readings: int) -> float:
+        """The expected effect of the best stack after so many more readings, in points."""
         share = self.own / (self.own + 4 * self.noise.target**2 / readings)
         means = self.effects.mean[0] + numpy.sqrt(share) * self.draws
         rest = numpy.sqrt(numpy.maximum(self.own * (1 - share), 1e-9))
@@ -155,15 +157,15 @@ def plan(
     random: numpy.random.Generator,
     least: float = 0.0,
 ) -> NightPlan:
-    """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
-    have to be worth more than nothing; ``least``: points that a confirmation must show."""
-    looking = _Looking(effects, chance, noise, random)
+    """The best plan for the ``left`` probes, with waves of ``wave`` recipes. ``chance``: of an effect above zero that a
+    member of a stack must have; ``least``: points that a confirmation must show."""
+    forecast = _SearchForecast(effects, chance, noise, random)
     best = NightPlan(0, 0, 0.0, 0.0)
     present, variance = (stack.expected, stack.variance) if stack else (0.0, 0.0)
     for look in range(0, max(1, left - 2 * fewest_pairs + 1), wave):
         expected, spread = present, variance
         if look:
-            expected = present + GROWTH * (looking.worth(look) - present)
+            expected = present + GROWTH * (forecast.worth(look) - present)
             spread = variance / 2
         shift = expected - present
         guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}

@@ -1,5 +1,5 @@
-"""What a night can show: the chance that a stack worth so many points is kept, and what would double it. Pure
-functions."""
+"""The power of a night: the chance that a stack of a given effect is kept, the minimum detectable effect, and what
+would double the chance. Pure functions."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -11,15 +11,15 @@ from agent.policy.night_plan import ReadingNoise, first_look, power
 from agent.policy.settings import PolicySettings
 
 WORTH = (0.2, 0.4, 0.8)
-"""Points on the scale from 0 to 10 for which the chance is told."""
+"""Effects of a stack for which the chance is reported, in points on the scale from 0 to 10."""
 MOST_PROBES = 240
-"""Probes that a session without a limit is taken to have."""
+"""A session without a limit is planned as if it had so many probes."""
 FINEST = 0.01
 ENOUGH_CHANCE = 0.9
-"""A chance that need not be doubled."""
+"""For a chance of at least this, nothing is suggested."""
 EVEN = 0.5
 TIMES = 10
-"""How many times as much is tried to double a chance."""
+"""Budgets and numbers of answers are raised at most to this multiple to double a chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Answers:
     share: float
 
     def raised(self, samples: int, noise: ReadingNoise) -> tuple["Answers", ReadingNoise]:
-        """The same with another number of answers, and the noise that is left."""
+        """The same with another number of answers per prompt, and the noise of a reading then."""
         left = 1 - self.share * (1 - self.samples / samples)
         root = math.sqrt(left)
         fewer = replace(noise, target=noise.target * root, guard=noise.guard * root)
@@ -39,8 +39,8 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """One way to a larger chance: ``what`` is raised from ``now`` to ``needed``, the smallest number that is enough;
-    None where not even ``most`` is. ``pairs``: that the confirmation then has."""
+    """One way to a larger chance: raise ``what`` from ``now`` to ``needed``, the smallest number that is enough; None
+    if even ``most`` is too little. ``pairs``: of the confirmation then."""
 
     what: str
     now: int
@@ -61,9 +61,9 @@ class Doubling:
 
 @dataclass(frozen=True, slots=True)
 class NightPower:
-    """``pairs``: of a confirmation; ``most_pairs``: that the policy allows; ``chances``: of a KEEP, by what the stack
-    is worth; ``visible``: what has an even chance, the minimum detectable effect, in points; ``doubling``: of the
-    chance nearest to a half, None where every chance is large."""
+    """``pairs``: of a confirmation; ``most_pairs``: that the policy allows; ``chances``: effect of a stack in points ->
+    chance of a KEEP; ``visible``: the minimum detectable effect in points, kept with a chance of 0.5; ``doubling``:
+    what would double the chance nearest to 0.5, None if every chance is large."""
 
     probes: int
     pairs: int
@@ -76,8 +76,8 @@ class NightPower:
 def night_power(
     noise: ReadingNoise, probes: float, policy: PolicySettings, answers: Answers | None = None
 ) -> NightPower:
-    """What the first confirmation of a night with so many probes can show, once its stack has all that is worth
-    something; guards not counted. ``noise``: of a reading; ``answers``: None where their part of it is not known."""
+    """The power of the first confirmation of a night with so many probes, if the search has found every improvement;
+    guards are not counted. ``noise``: of a reading; ``answers``: None if their part of the noise is not known."""
     total = int(min(probes, MOST_PROBES))
     most = policy.confirming_seeds
     pairs = _pairs(total, most)
@@ -152,7 +152,7 @@ def _raised(what: str, now: int, most: int, enough: Callable[[int], bool], pairs
 
 
 def in_words(found: NightPower) -> list[str]:
-    """Lines for people: the chances, and what would double the one nearest to a half."""
+    """Lines for people: the chances, and what would double the one nearest to 0.5."""
     if found.probes < FEWEST_PROBES:
         return [
             f"{found.probes} probes can keep nothing: repeats of the starting recipe, a wave and a confirmation of "

@@ -1,4 +1,4 @@
-"""What all readings together say of one change. Pure functions."""
+"""The effect of one change, estimated from all readings together. Pure functions."""
 
 import math
 
@@ -10,7 +10,7 @@ from probes.result.comparison import quantile
 
 
 def own_effect(known: NightState, knob: str, place: Place) -> OwnEffectEstimate | None:
-    """The effect of moving one knob of the incumbent to a place; None where the incumbent cannot make this move."""
+    """The effect of moving one knob of the incumbent to a place; None if the incumbent cannot make this move."""
     if (knob, place) not in known.effects.moves:
         return None
     recipes = len({tuple(sorted(one.places.items())) for one in known.target if one.places[knob] == place})
@@ -22,7 +22,8 @@ def own_effect(known: NightState, knob: str, place: Place) -> OwnEffectEstimate 
 
 
 def unconfirmed_verdict(own: OwnEffectEstimate, known: NightState, at_end: bool) -> Verdict:
-    """On a change that was measured and not confirmed. ``at_end``: the session ends; else another stack was kept."""
+    """The decision on a change that was measured and not confirmed, either because the session ends (``at_end``) or
+    because another stack was kept."""
     policy = known.policy
     if own.high < 0:
         return Verdict("DISCARD", "worse")

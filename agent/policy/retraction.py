@@ -1,9 +1,9 @@
-"""What is tested at the end of a session, and what does not hold. Pure functions.
+"""The rules of the checks at the end of a session, which may retract KEEPs. Pure functions.
 
-Each KEEP is left out of the recipe that stands, and that recipe is compared with the whole on fresh seeds. It holds
-while its own effect, by all readings, and this re-test together still give it the chance that a stack's member needs.
-On the holdout prompts, which chose nothing, what stands is compared with what the session began with; when that shows
-no improvement, or a guard below its margin, no KEEP holds.
+Leave-one-out: the incumbent is compared, on fresh seeds, with the same recipe without one KEEP. The KEEP holds if this
+re-test and its own effect by all readings, together, still give it the chance that a member of a stack needs
+(``member_chance``). Holdout: on prompts that no decision has used, the incumbent is compared with the recipe that the
+session started from. If that shows no improvement, or a guard below its margin, all KEEPs are retracted.
 """
 
 import math
@@ -32,8 +32,7 @@ class Kept:
 
 
 def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpace) -> Recipe | None:
-    """The starting recipe with every KEEP but one. None where nothing would be left out: a later KEEP moved the same
-    knob, or the rest is no legal recipe."""
+    """The starting recipe with every KEEP but one. None if the other changes do not make a legal recipe."""
     recipe = start
     for one in kept:
         if one.id != left_out:
@@ -45,9 +44,9 @@ def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpa
 
 
 def still_shown(kept: Kept, again: Comparison, terms: RuleTerms) -> tuple[float, float]:
-    """What a KEEP's own effect and its re-test show together, weighted by their precision: the effect, and the chance
-    that it is worth more than the smallest effect. Where the two disagree, the re-test counts alone: its seeds chose
-    nothing."""
+    """The mean of a KEEP's own effect and its re-test, weighted by their precision, and the chance that it is above the
+    smallest effect. Where the two disagree, the re-test counts alone, because its seeds took no part in the
+    selection."""
     retest = again.differences[terms.target]
     estimates = [(retest.delta, max(retest.standard_error, SMALLEST_ERROR))]
     if abs(kept.own[0] - retest.delta) < DISAGREE * math.hypot(kept.own[1], retest.standard_error):
@@ -74,7 +73,7 @@ def held_out(found: Comparison, terms: RuleTerms) -> Verdict | None:
 
 
 def standing_claim(found: Comparison, target: str, smallest_effect: float) -> str:
-    """What the holdout says, in one word for each of its three answers."""
+    """What the holdout says of the incumbent: "holds", "contradicted" or "not shown"."""
     effect: Mapping[str, Difference] = found.differences
     if effect[target].low > smallest_effect:
         return "holds"

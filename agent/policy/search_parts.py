@@ -1,4 +1,4 @@
-"""The parts of which a night's search is made, in one object, so that a benchmark can take one of them out."""
+"""The parts of a night's search in one object, so that a benchmark can replace one of them (an ablation)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ def _as_measured(known: NightState) -> NightState:
 
 @dataclass(frozen=True)
 class SearchParts:
-    """``view``: what is made of all that is known, the model and the choice of a stack included. ``next_step``: what to
-    do next. ``spread_wave``, ``drawn_wave``: the recipes of the first wave, and of later ones."""
+    """``view``: maps what is known to what the search may use. ``next_step``: decides what to do next. ``spread_wave``,
+    ``drawn_wave``: design the recipes of the first wave, and of later ones."""
 
     view: Callable[[NightState], NightState] = _as_measured
     next_step: Callable[[NightState, numpy.random.Generator], MeasureWave | ConfirmStack | Stop] = night.next_step

@@ -20,27 +20,27 @@ class PolicySettings(Section):
     night_error: float = Field(0.05, gt=0, lt=0.5)
     """Chance that a night without any real improvement ends with a KEEP."""
     later_error: float = Field(0.2, gt=0, lt=0.5)
-    """The same chance for what follows a KEEP, until the next KEEP."""
+    """Error that a KEEP grants to the confirmations after it, until the next KEEP."""
     spend: float = Field(0.5, gt=0, lt=1)
     """Share of the error left that a confirmation spends; one that begins with few probes left spends nearly all."""
     guard_error: float = Field(0.05, gt=0, lt=0.5)
-    """Chance that a guard that falls by its margin passes a confirmation."""
+    """Chance that a confirmation passes although a guard falls by its margin."""
     confirm: Literal["stack", "single"] = "stack"
     """Confirm the changes that are likely to help together, as a stack, or one change at a time ("single")."""
     wave: int = Field(6, ge=2)
     """Recipes of a wave after the first, each of which moves several knobs; rounded up to fill the workers."""
     member_chance: float = Field(0.7, gt=0.5, lt=1)
-    """A change is confirmed, and a KEEP that is left out at the end holds, if its chance to help is at least this; 0.06
-    less is enough for the last stack of a session."""
+    """Smallest chance to be an improvement that a change needs to be confirmed, and a KEEP to hold when it is re-tested
+    at the end; for the last stack of a session it is lower by 0.06."""
     confirming_seeds: int = Field(20, ge=2)
-    """Most fresh pairs of a confirmation; a session plans fewer if that leaves more for the search."""
+    """Most pairs of a confirmation; a session plans fewer if the search needs the probes."""
     disguised: float = Field(0.05, ge=0, le=0.5)
     """Largest share of the probes that A/A tests may take: the incumbent against itself under other seeds."""
     holdout_seeds: int = Field(3, ge=0)
-    """Pairs of each check at the end: of each KEEP that is left out, and of the comparison on the holdout prompts. At
-    least 2 are measured; 0 leaves out both checks."""
+    """Pairs of each check at the end: the leave-one-out test of each KEEP, and the comparison on the holdout prompts.
+    At least 2 are measured; 0 leaves out both checks."""
     most_samples: int = Field(0, ge=0)
-    """Most answers per prompt that the session may choose; 0 keeps those of [probe]."""
+    """Most answers per prompt that the session may choose; 0 keeps the number of [probe]."""
     must_see: float = Field(5.0, gt=0, le=10)
     """A study is refused if its target cannot show an effect of this many points."""
 

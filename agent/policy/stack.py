@@ -1,4 +1,4 @@
-"""A stack: the changes that are confirmed together, and what the readings let expect of it. Pure functions."""
+"""A stack: the changes that are confirmed together, and the effects predicted from the readings. Pure functions."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ from agent.policy.knob_model import KnobModel
 from agent.policy.wave_design import Usable
 
 GUARD_SLACK = 1.0
-"""Standard deviations that a guard's expected change stays above its margin."""
+"""A guard's predicted change must stay above its margin by so many standard deviations."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """``members``: (knob, place); ``places``: the recipe with all of them; ``expected``, ``variance``: of the target's
-    change; ``guards``: the same of each guard; ``noisier``: how many times the variance of the incumbent's readings its
-    readings have."""
+    """``members``: (knob, place); ``places``: the recipe with all of them; ``expected``, ``variance``: mean and
+    variance of the target's predicted change; ``guards``: the same for each guard; ``noisier``: the variance of its
+    readings as a multiple of that of the incumbent's."""
 
     members: tuple[tuple[str, Place], ...]
     places: Places
@@ -40,19 +40,19 @@ def best_stack(
     worth: Callable[[Stack], float] = lambda stack: stack.expected,
     most: int = 0,
 ) -> Stack | None:
-    """The stack that is worth most, found by adding one member after the other: of every knob at most one move, that
-    has at least this ``chance`` to be worth more than nothing, while the expected guards hold. None where no move does.
+    """The stack of the largest ``worth``, built greedily: at most one move of each knob, with at least this ``chance``
+    of an effect above zero, as long as every guard is predicted to hold. None if no move qualifies.
 
-    ``deviations``: of each guard, in the order of ``margins``, from the target. ``cumulative``: per guard, (change,
-    variance) of what was kept before. ``worth``: of a stack, its expected gain times its power, say. ``most``: members
-    at most; 0 for any number.
+    ``deviations``: the model of each guard's deviation from the target, in the order of ``margins``. ``cumulative``:
+    per guard, (change, variance) of what was kept before. ``worth``: such as the expected gain times the power.
+    ``most``: largest number of members; 0 for any number.
     """
     effects = target.effects(incumbent)
     apart = deviations.effects(incumbent) if deviations is not None else None
     left = [at for at in range(len(effects.moves)) if effects.likely[at] > 0 and effects.chance[at] >= chance]
 
     def stack_of(chosen: Sequence[int]) -> Stack | None:
-        """None where a probe may not run it, or a guard is not expected to hold."""
+        """None if a probe may not run it, or a guard is not predicted to hold."""
         places = {**incumbent, **dict(effects.moves[at] for at in chosen)}
         guards = _guards(effects, apart, chosen, margins)
         if not usable(places) or not _guards_hold(guards, margins, cumulative):
@@ -82,7 +82,7 @@ def _variance(effects: Effects, chosen: Sequence[int]) -> float:
 def _guards(
     effects: Effects, apart: Effects | None, chosen: Sequence[int], margins: Mapping[str, float]
 ) -> dict[str, tuple[float, float]]:
-    """Mean and variance of each guard's expected change: the target's, and the guard's deviation from it."""
+    """Mean and variance of each guard's predicted change: the target's change plus the change of the deviation."""
     gain, variance = float(effects.likely[list(chosen)].sum()), _variance(effects, chosen)
     if apart is None:
         return {}

@@ -1,10 +1,10 @@
-"""Which recipes a wave measures: around the incumbent, several knobs moved at once, so that one reading says something
-of each of them (Box, Hunter & Hunter 2005, Statistics for Experimenters, ch. 5 and 6). Pure functions.
+"""The recipes of a wave. Each moves several knobs of the incumbent, so that one reading is evidence about all of them
+(Box, Hunter & Hunter 2005, Statistics for Experimenters, ch. 5 and 6). Pure functions.
 
-The first wave is spread: a knob is moved in up to three quarters of its recipes, to near places on both sides about as
-often. Later waves are drawn: each recipe takes, knob by knob, the best of one draw of what the moves may be worth
-(Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart: fewer once many
-recipes were measured, so that later waves are closer to the recipe that will be confirmed.
+The first wave is spread: a knob is moved in up to three quarters of its recipes, about equally often to the near places
+on both sides. Later waves are drawn by Thompson sampling (Thompson 1933): each recipe draws an effect for every move
+and takes the best move of each knob. It leaves out some of them at random, so that the effects of the others can be
+told apart; fewer once there are many readings, so that later waves are closer to the recipe that will be confirmed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,16 +15,16 @@ import numpy
 from agent.policy.knob_effects import Axis, Effects, Place, Places
 
 MOVED, STRUCTURAL_MOVED = 0.75, 0.25
-"""Most of a first wave's recipes that move a knob, and one that changes what the others do: most readings should say
-what the others do around the incumbent."""
+"""Largest share of a first wave's recipes that move a knob, and that move a structural one: most readings should show
+the other knobs under the incumbent's value of it."""
 NEAR, NEAR_STEPS = 0.5, 2
-"""How far an ordered knob moves in a first wave at most: a share of its reach, or so many steps if they go further."""
+"""An ordered knob moves in a first wave at most by this share of its reach, or by so many steps if that is further."""
 LEFT_OUT, LEFT_OUT_LATER, MANY = 0.3, 0.15, 30
-"""Chance that a drawn recipe leaves a move out, at first and after MANY readings."""
+"""Chance that a drawn recipe leaves a move out: before MANY readings, and from then on."""
 TRIES = 6
-"""Draws per recipe that is wanted: some are illegal, or were drawn before."""
+"""Draws per wanted recipe: some recipes are illegal, or were drawn before."""
 NAMED_BY_OTHERS = 0.5
-"""Chance that a recipe takes a move that was proposed for another one of its wave."""
+"""Chance that a recipe also takes a move that was proposed for another recipe of its wave."""
 Usable = Callable[[Places], bool]
 """Whether a probe may run a recipe."""
 
@@ -37,8 +37,8 @@ def spread_wave(
     random: numpy.random.Generator,
     near: Mapping[str, Sequence[Place]] | None = None,
 ) -> list[Places]:
-    """At most ``size`` recipes of a first wave. ``near``: the places that each knob may be moved to, by default those
-    of ``near_places``."""
+    """At most ``size`` recipes of a first wave. ``near``: knob -> the places that it may be moved to; by default
+    ``near_places``."""
     rows: list[dict[str, Place]] = [dict(incumbent) for _ in range(size)]
     for axis in axes:
         places = near_places(axis, incumbent[axis.knob]) if near is None else near.get(axis.knob, ())
@@ -54,7 +54,7 @@ def spread_wave(
 def drawn_wave(
     effects: Effects, size: int, incumbent: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
-    """At most ``size`` recipes, each by a draw of its own. ``readings``: that the effects rest on."""
+    """At most ``size`` recipes, each from a draw of its own. ``readings``: their number so far."""
     left_out = LEFT_OUT if readings < MANY else LEFT_OUT_LATER
     found: list[Places] = []
     for _ in range(TRIES * size):
@@ -77,8 +77,8 @@ def with_proposed(
     usable: Usable,
     random: numpy.random.Generator,
 ) -> list[Places]:
-    """The recipes of a wave with the moves that somebody proposed, by the place of the recipe that must carry each. The
-    others take each by chance, so that its effect can be told from those of the moves beside it."""
+    """The recipes of a wave, with moves that somebody proposed. ``proposed``: index of a recipe -> the move that it
+    must have. The other recipes take each such move at random, so that its effect can be told from those beside it."""
     found = []
     for place in range(max([len(rows), *(one + 1 for one in proposed)])):
         row: dict[str, Place] = dict(rows[place] if place < len(rows) else incumbent)
@@ -94,13 +94,13 @@ def with_proposed(
 
 
 def _share_moved(axis: Axis, places: int) -> float:
-    """The share of a first wave's recipes that move a knob: the incumbent's own place is measured at least as often as
-    each of so many others."""
+    """The share of a first wave's recipes that move a knob with so many other places: small enough that the incumbent's
+    own place is measured at least as often as each of them."""
     return STRUCTURAL_MOVED if axis.structural else min(MOVED, places / (places + 1))
 
 
 def near_places(axis: Axis, here: Place) -> list[Place]:
-    """Where a first wave moves a knob: within a share of its reach or a few steps, or to any other name."""
+    """The places that a first wave moves a knob to: within NEAR of its reach or NEAR_STEPS steps, or any other name."""
     others = [place for place in axis.options if place != here]
     if isinstance(here, str):
         return others
@@ -110,7 +110,7 @@ def near_places(axis: Axis, here: Place) -> list[Place]:
 
 
 def allowed(row: dict[str, Place], incumbent: Places, usable: Usable, random: numpy.random.Generator) -> Places:
-    """The row with as many moves taken back, in a random order, as a probe needs to run it."""
+    """The row, with moves undone in random order until a probe may run it."""
     moved = [knob for knob, place in row.items() if place != incumbent[knob]]
     for place in random.permutation(len(moved)):
         if usable(row):
@@ -130,15 +130,14 @@ def distinct(rows: Sequence[Places], incumbent: Places) -> list[Places]:
 
 @dataclass(frozen=True)
 class Crashes:
-    """What crashes taught: recipes that ``ran`` and recipes that ``crashed`` for good."""
+    """Which moves may cause crashes. ``ran``: recipes that gave a reading; ``crashed``: those that failed for good."""
 
     axes: tuple[Axis, ...]
     ran: tuple[Places, ...]
     crashed: tuple[Places, ...]
 
     def suspected(self, places: Places) -> bool:
-        """Whether a recipe takes all the moves that may have made another one crash, or all but one where there are
-        several."""
+        """Whether a recipe shares all suspected moves of a recipe that crashed, or all but one of several."""
         for one in self.crashed:
             suspects = [axis for axis in self.axes if not self._cleared(axis, one[axis.knob])]
             shared = sum(self._as_far(axis, places[axis.knob], one[axis.knob]) for axis in suspects)

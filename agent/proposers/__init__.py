@@ -1,8 +1,8 @@
-"""Who proposes: waves fill themselves (agent/policy/wave_design.py), Optuna chooses among many near values, and a
-language model, or a proposer of another package, names a move for a recipe in each of its turns.
+"""The proposers. Most moves of a wave come from its design (agent/policy/wave_design.py). In a first wave Optuna
+chooses among many near values. A language model, or a proposer of another package, names a move in each of its turns.
 
 A built-in proposer is one file here and one branch of ``choose``. Another package adds one by an entry point of
-``nightlane.proposers`` that names an OpenProposer; all that it needs can be imported from here.
+``nightlane.proposers`` that names an OpenProposer; everything that it needs can be imported from here.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,8 +42,8 @@ class OpenProposer(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """``first`` proposes in its ``share`` of the turns, one for each recipe of a wave. All other moves of a wave are
-    drawn from what the readings let expect; where nothing is known of a knob, ``last`` chooses among its values.
+    """``first`` proposes in its ``share`` of the turns; each recipe of a wave is a turn. The wave's design chooses all
+    other moves; in a first wave, ``last`` chooses among the near values of a knob if there are many.
 
     ``description``: one line for the log.
     """
@@ -54,7 +54,7 @@ class Chain:
     description: str
 
     def is_turn_of_first(self, turn: int) -> bool:
-        """Turns are spread evenly: turn t is the first one's if floor(share t) is larger than floor(share (t - 1))."""
+        """Turns are spread evenly: turn t belongs to ``first`` if floor(share t) > floor(share (t - 1))."""
         return self.first is not None and int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
 
     def ask_first(self, situation: Situation) -> Suggestion | Declined:

@@ -1,4 +1,4 @@
-"""The context of a proposal: the turn's lane, its legal moves and what was learnt so far."""
+"""The context of a proposal: the turn's lane, its legal moves, and the decisions so far."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ from lanes import Recipe, SearchSpace, Value
 CALIBRATION = "calibration"
 """The lane, and the proposer, of A/A tests: the incumbent against itself under other seeds."""
 FACTORIAL, THOMPSON = "factorial", "thompson"
-"""The proposers of changes that a wave takes up by itself: a first wave, which is a fractional factorial design, and
-later ones, which are drawn from what the readings let expect (Thompson 1933)."""
+"""The proposers of changes that come from the design of a wave: a first wave is a fractional factorial design, and
+later ones are drawn by Thompson sampling (Thompson 1933)."""
 DESIGNED = (FACTORIAL, THOMPSON, "optuna")
-"""Proposers that fill a wave; others are asked in their turns, lane by lane."""
+"""Proposers of changes that come from the design of a wave; others are asked in their turns, lane by lane."""
 PERSON = "person"
 """The proposer of ``nightlane propose``: it has no turns, and its changes go into the next wave."""
 
 
 class History(Sequence[Tried]):
-    """The first ``count`` decisions of a search; ``decode`` is called for those that a proposer looks at."""
+    """The first ``count`` decisions of a search. A decision is decoded only when a proposer reads it."""
 
     def __init__(self, count: int, decode: Callable[[int], Tried]) -> None:
         self._count, self._decode = count, decode
@@ -47,11 +47,11 @@ class History(Sequence[Tried]):
 
 
 class Search:
-    """A session's search so far, and that of earlier sessions under the same question and probe key.
+    """The proposals and decisions of a session so far, and of earlier sessions under the same question and probe key.
 
-    Each decision is read once, so the cost of one more does not grow; those of earlier sessions only when a proposer is
-    asked, because there may be thousands. With a PastLedger it is the search of an earlier turn. ``last_turn``: of the
-    session's proposals.
+    Each decision is read once, so the cost per decision does not grow. Decisions of earlier sessions are read only when
+    a proposer is asked, because there may be thousands. With a PastLedger it is the search of an earlier turn.
+    ``last_turn``: the turn of the session's last proposal.
     """
 
     def __init__(self, row: SessionRow, study: Study, ledger: Ledger | PastLedger) -> None:
@@ -70,7 +70,7 @@ class Search:
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Read what the ledger has of this session since the last call."""
+        """Read this session's new proposals and decisions from the ledger."""
         for proposal in self.ledger.proposals("WHERE session = ? AND turn > ?", (self.row.id, self.last_turn)):
             self.last_turn = max(self.last_turn, proposal.turn)
             self._pending[proposal.id] = proposal
@@ -82,7 +82,7 @@ class Search:
             self._pending.pop(name, None)
 
     def _catch_up_with_history(self) -> None:
-        """Read the decisions of all sessions since the last call."""
+        """Read the new decisions of all sessions from the ledger."""
         for past in self.ledger.history(self.row.question, self.row.key, self._last_decision):
             self._last_decision = past.number
             if past.lane != CALIBRATION:
@@ -96,7 +96,7 @@ class Search:
             self._levels[past.incumbent] = self._levels.get(past.incumbent, level) + (past.delta or 0.0)
 
     def _as_tried(self, place: int) -> Tried:
-        """A decision as proposers see it. Levels are counted from where the search began."""
+        """A decision as proposers see it. ``score`` is relative to the recipe with which the search began."""
         past, level = self._decided[place]
         decision = self.ledger.decision(past.id)
         row = decision.row if decision else {}
@@ -153,8 +153,8 @@ class Search:
     def situation(
         self, turn: int, incumbent: Recipe, budget_left: str, expected: Mapping[Move, Expected]
     ) -> Situation | None:
-        """What this turn's proposer is shown, in the lane furthest behind its share that has a move; None if no lane
-        has one."""
+        """What this turn's proposer is shown. The turn belongs to the lane that is furthest behind its share and has a
+        move; None if no lane has a move."""
         shares = self.space.shares
         total, asked = sum(shares.values()), sum(self._lanes.values()) + 1
         order = sorted(shares, key=lambda name: self._lanes[name] - asked * shares[name] / total)
@@ -196,7 +196,7 @@ class Search:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        """What a person had told the session by now."""
+        """A person's notes to the session so far."""
         return tuple(
             request.data["text"]
             for request in self.ledger.requests(self.row.id)
@@ -204,11 +204,11 @@ class Search:
         )
 
     def barred(self) -> set[str]:
-        """The effects of recipes that are not proposed again: dead ends, and what is proposed and undecided yet."""
+        """``Recipe.effect`` of the recipes that are not proposed again: dead ends, and undecided proposals."""
         return self.dead_ends.effects | {self.ledger.effect(proposal.child) for proposal in self._pending.values()}
 
     def _open_moves(self, incumbent: Recipe, lane: str) -> dict[str, tuple[Value, ...]]:
-        """The legal moves of a lane that are no dead end and lead to no barred recipe, whatever its incumbent was."""
+        """The legal moves of a lane that are no dead end and do not lead to a barred recipe."""
         barred, dead_ends, open_moves = self.barred(), self.dead_ends, {}
         for name, values in self.space.moves(incumbent, lane).items():
             knob = self.space.knob(name)

@@ -10,15 +10,15 @@ from lanes import Knob, SearchSpace, Value
 from probes.run.failures import crash_meaning
 
 SKIPPED = "skipped"
-"""The reason of a change that a person took out of a session. It binds that session alone."""
+"""The reason of a change that a person took out of a session. Other sessions may try it."""
 UNDECIDED = ("unpromising", "unconfirmed")
-"""Reasons of changes that too few readings decided on: they may be tried again, on other seeds."""
+"""Reasons that leave the effect of a change open: it may be tried again, on other seeds."""
 MOST_TRIES = 6
-"""How often a recipe is tried that is undecided each time."""
+"""A recipe whose decisions all leave its effect open is tried at most so often."""
 NOT_TRIED = ("overtaken", "budget")
-"""Reasons that say nothing about the change: it may be tried again as often as that happens."""
+"""Reasons that say nothing about the change: it may be tried again any number of times."""
 HARM = ("worse", "guard", "cumulative")
-"""Reasons, before their colon, of moves that did harm, besides crashes."""
+"""Reasons, without what follows a colon, of moves that did harm; crashes come in addition."""
 
 
 def is_machine_fault(reason: str) -> bool:
@@ -35,8 +35,8 @@ def _did_harm(reason: str) -> bool:
 
 @dataclass
 class DeadEnds:
-    """What is not tried again, by all decisions under the same question and probe key. Harmful moves are those of this
-    session alone.
+    """What is not tried again after all decisions under the same question and probe key. Harmful moves are only those
+    of this session.
 
     ``effects``: the effects (``Recipe.effect``) of recipes that are not tried again.
     """
@@ -48,7 +48,7 @@ class DeadEnds:
     _harmful: dict[str, "_HarmfulMoves"] = field(default_factory=dict)
 
     def add(self, past: PastDecision, parent: str, child: str) -> None:
-        """Take in a decision. ``parent``, ``child``: the effects of the proposal's two recipes."""
+        """Add a decision. ``parent``, ``child``: the effects (``Recipe.effect``) of the proposal's two recipes."""
         own, reason = past.session == self.session, past.reason
         one_of_many = bool(past.with_others) and past.status != "KEEP"
         if own and _did_harm(reason) and not one_of_many:
@@ -64,13 +64,13 @@ class DeadEnds:
             self.effects.add(child)
 
     def bars(self, knob: Knob, now: Value, value: Value) -> bool:
-        """Whether a move did harm; or goes at least as far the same way as one that crashed or broke a guard."""
+        """Whether a move did harm, or goes as far in the same direction as one that crashed or broke a guard."""
         return knob.name in self._harmful and self._harmful[knob.name].cover(knob, now, value)
 
 
 @dataclass
 class _HarmfulMoves:
-    """Moves of one knob that did harm. ``up``, ``down``: of an ordered knob, the nearest places above and below that
+    """Moves of one knob that did harm. ``up``, ``down``: for an ordered knob, the nearest places above and below that
     crashed or broke a guard."""
 
     moves: set[tuple[Value, Value]] = field(default_factory=set)

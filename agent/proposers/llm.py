@@ -1,7 +1,7 @@
-"""The language model's proposer. agent/proposers/prompt.py writes what it is shown, reply.py reads its reply.
+"""The proposer that asks a language model. agent/proposers/prompt.py writes the prompt, reply.py reads the reply.
 
 After a reply that cannot be used, the model is told what is wrong with it and asked once more. If that fails too, or
-the endpoint gives no reply, the next proposer has the turn. A turn takes at most one timeout, whatever happens in it.
+the endpoint gives no reply, the wave's design chooses instead. All requests of a turn share one timeout.
 """
 
 import os
@@ -52,7 +52,7 @@ class LanguageModelProposer:
         self._endpoint.check()
 
     def try_once(self, situation: Situation) -> Trial:
-        """Ask for one proposal, and say whether it could be used."""
+        """Ask for one proposal; returns whether it could be used."""
 
         def problem_of(completion: Completion) -> str:
             try:
@@ -72,14 +72,14 @@ class LanguageModelProposer:
                 left = end - time.monotonic()
                 completion = self._endpoint.ask(messages, response_format(situation), seconds=left, note=self.note)
             except NoReply as error:
-                self.note(f"the language model gave no reply ({error}); the next proposer has this turn")
+                self.note(f"the language model gave no reply ({error}); the wave is made without it")
                 return _declined(used, f"no reply: {error}")
             used += completion.usage
             try:
                 return self._suggestion(completion, situation, used)
             except RefusedReply as refused:
                 why = f"{ATTEMPTS} replies refused, the last: {refused}"
-                then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
+                then = "asking again" if attempt < ATTEMPTS else "the wave is made without it"
                 self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
                 messages += _correction(completion.text, str(refused))
         return _declined(used, why)

@@ -1,13 +1,13 @@
-"""Proposer pairs, to train a proposer: two proposals in one context, of which one was kept and one was discarded.
+"""Proposer pairs, to train a proposer: two proposals in one context, one kept and one discarded.
 
 They come from the ledger alone. The context is what a language model would have been shown (agent/proposers/prompt.py)
-at the first proposal against the incumbent of both: it holds nothing that was decided later, since that would give the
+at the first proposal against the incumbent of both. It holds nothing that was decided later, since that would give the
 answer away. A turn belongs to one lane, so both proposals are of one lane, and both are legal moves in that context.
 The context has no user instructions, no dollars left and no expected effects, since the ledger does not hold them.
 
-Changes are measured side by side and confirmed in stacks, so a KEEP or a DISCARD is that of the whole stack. A pair
-therefore goes by what the readings say of each change itself: the kept one has the larger effect of its own, unless the
-other one broke a guard by itself. Of a change that was proposed more than once, the last decision counts.
+Changes are confirmed in stacks, so a KEEP or a DISCARD is that of the whole stack. A pair is therefore chosen by the
+own effects of the two changes: the kept one has the larger own effect, unless the other one broke a guard by itself. Of
+a change that was proposed more than once, the last decision counts.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,16 +32,16 @@ from lanes import show
 from preferences.export.dataset import Format, write_rows
 
 COMPARED = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
-"""Reasons, before any colon, of a DISCARD that comparisons led to. Not among them: overtaken and budget, which were not
-compared to the end; calibration and false_alarm, the A/A tests."""
+"""Reasons, without what follows a colon, of a DISCARD that is based on readings. Others are overtaken and budget, where
+the comparison was not finished, and calibration and false_alarm, the A/A tests."""
 GUARDS = ("guard", "cumulative")
-"""Reasons of a change that may be worth more on the target, and is no better."""
+"""Reasons of a change that is worse because of a guard, even if its effect on the target is larger."""
 
 
 @dataclass(frozen=True)
 class ProposerPair:
-    """Two proposals in one context. ``kept``: a KEEP that was not retracted; ``discarded``: for a ``reason`` of
-    ``COMPARED``, and worth less by its own effect or harmful to a guard."""
+    """Two proposals in one context. ``kept``: a KEEP that was not retracted; ``discarded``: a DISCARD for a ``reason``
+    of ``COMPARED``, with a smaller own effect or with harm to a guard."""
 
     context: Situation
     kept: ProposalRow
@@ -99,7 +99,8 @@ def proposer_pairs(ledger: Ledger) -> tuple[ProposerPair, ...]:
 def reply(proposal: ProposalRow) -> str:
     """The proposal as a language model's reply (agent/proposers/reply.py), with the proposer's own hypothesis.
 
-    What a wave took up by itself states readings that the context does not hold, so its reply names the move alone.
+    The hypothesis of a change from a wave's design quotes readings that the context does not hold, so the reply of such
+    a change names only the move.
     """
     value, hypothesis = value_of(proposal.after), proposal.hypothesis
     if proposal.proposer in DESIGNED:
@@ -108,7 +109,7 @@ def reply(proposal: ProposalRow) -> str:
 
 
 def prediction(proposal: ProposalRow) -> float | None:
-    """The effect that the proposer predicted; None if it gave none, or the readings gave it, which is never told."""
+    """The effect that the proposer predicted; None if it gave none, or if it was estimated from the readings."""
     return None if proposal.proposer in DESIGNED else proposal.predicted
 
 
@@ -136,7 +137,7 @@ def _is_kept(decision: DecisionRow, retracted: set[str]) -> bool:
 
 
 def _lost(decision: DecisionRow, to: DecisionRow) -> bool:
-    """Whether a change was discarded and is worse than a kept one, by the own effects of both."""
+    """Whether a change was discarded, and is worse than a kept one by the own effects of both or broke a guard."""
     reason = decision.reason.partition(":")[0]
     if decision.status != "DISCARD" or reason not in COMPARED:
         return False

@@ -15,9 +15,9 @@ Move = tuple[str, Value]
 class Tried:
     """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
 
-    ``delta``: the change's own effect, by all readings together, with ``standard_error``. ``score``: the target with
-    it, counted from where the search began. ``guard_excess``: how far the worst guard was below its margin; at most 0
-    if none was. All figures are None for a CRASH.
+    ``delta``: the change's own effect, estimated from all readings together, with ``standard_error``. ``score``: the
+    target's gain over the start of the search with this change. ``guard_excess``: how far the worst guard was below its
+    margin; at most 0 if none was. All figures are None for a CRASH.
     """
 
     recipe: Recipe
@@ -37,8 +37,8 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What all readings together let expect of a move: its effect on the target with the standard deviation of that,
-    the chance that it is worth more than nothing, and the chance that it breaks no guard."""
+    """The effect of a move on the target, estimated from all readings together: its mean (``delta``) and standard
+    deviation, the chance that it is above zero, and the chance that the move breaks no guard (``safe``)."""
 
     delta: float
     deviation: float
@@ -50,8 +50,8 @@ class Expected:
 class Situation:
     """Everything a proposal may depend on.
 
-    ``moves``: the values per knob of this turn's lane that may be tried. ``expected``: of the moves from the incumbent;
-    empty before anything was measured. ``notes``: what a person told the running session, oldest first.
+    ``moves``: knob of this turn's lane -> the values that may be tried. ``expected``: the estimated effects of moves
+    from the incumbent; empty before anything was measured. ``notes``: of a person to the running session, oldest first.
     """
 
     turn: int
@@ -71,7 +71,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A knob and one of its legal values, with a hypothesis and a predicted effect; ``dollars`` and the tokens: what it
+    """A knob and one of its legal values, with a hypothesis and a predicted effect. ``dollars`` and the tokens are its
     cost."""
 
     knob: str
@@ -90,8 +90,8 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """No suggestion this turn: the wave is drawn without it. ``dollars`` and the tokens: what the attempt cost;
-    ``why``: in one line, for the report."""
+    """No suggestion in this turn: the wave is drawn without one. ``why``: one line for the report; ``dollars`` and the
+    tokens are the cost of the attempt."""
 
     dollars: float = 0.0
     why: str = ""

@@ -47,11 +47,11 @@ class Reply(_Closed):
 
 
 class RefusedReply(Exception):
-    """A reply that breaks the schema or names no legal move; the text says to the model what is wrong."""
+    """A reply that breaks the schema or names no legal move; the text tells the model what is wrong."""
 
 
 def read_reply(text: str) -> Reply:
-    """The reply in a model's text, repaired once if it is malformed; Refused says what is wrong with it."""
+    """The reply in a model's text, repaired once if it is malformed; RefusedReply says what is wrong with it."""
     answer = text.rpartition("</think>")[2].strip()
     if not answer:
         raise RefusedReply("it is empty")
@@ -71,19 +71,19 @@ def read_reply(text: str) -> Reply:
 
 
 def reply_text(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
-    """A reply as text that ``read_reply`` reads; the prediction is brought within the bounds of the schema."""
-    bounded = min(max(predicted, -MOST_PREDICTED), MOST_PREDICTED) + 0.0  # which makes -0.0 a 0.0
+    """A reply as text that ``read_reply`` reads; the prediction is clipped to the bounds of the schema."""
+    bounded = min(max(predicted, -MOST_PREDICTED), MOST_PREDICTED) + 0.0  # + 0.0 turns -0.0 into 0.0
     move = Move(knob=knob, value=as_json(value))
     return Reply(move=move, hypothesis=hypothesis, predicted_delta=bounded).model_dump_json()
 
 
 def as_json(value: Value) -> str | int | float:
-    """A legal value in the form that a reply gives it in: a number, or the text that the briefing lists."""
+    """A legal value as a reply gives it: a number, or the text that the briefing lists."""
     return show(value) if isinstance(value, tuple) else value
 
 
 def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
-    """The legal value that the reply names, as the ladder has it; Refused lists the legal ones."""
+    """The legal value that the reply names, as the ladder has it; RefusedReply lists the legal ones."""
     named = reply.move
     if named.knob not in moves:
         known = ", ".join(moves)
@@ -99,7 +99,7 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
 
 
 def _parsed(text: str) -> Any:
-    """The text as strict JSON, else repaired if no field is given twice."""
+    """The text, parsed as strict JSON or else repaired. RefusedReply if a field is given twice."""
     try:
         strict = strict_json(text)
     except Ambiguous as error:

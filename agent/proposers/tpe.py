@@ -1,4 +1,4 @@
-"""Optuna's proposer: TPE (Bergstra et al. 2011) with every parameter fixed at the incumbent's but one.
+"""Optuna's proposer: TPE (Bergstra et al. 2011) for one parameter, with all others fixed at the incumbent's values.
 
 The Optuna study is rebuilt from the history at each turn, so no second store can disagree with the ledger, and the same
 history and seed give the same proposal.
@@ -22,11 +22,11 @@ from lanes import Knob, Recipe, Value, show
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STARTUP_TRIALS = 5
 RECENT = 1000
-"""TPE looks at so many last decisions, so that a turn in a workspace with many of them costs no more."""
+"""TPE reads only so many latest decisions, so that the cost of a turn stays bounded."""
 
 
 class TpeProposer:
-    """Takes the knob that was tried least and lets TPE choose its value."""
+    """Takes the knob with the fewest tries and lets TPE choose its value."""
 
     name = "optuna"
 
@@ -42,7 +42,7 @@ class TpeProposer:
         return Suggestion(knob.name, value, hypothesis, None, self.name)
 
     def _knob(self, situation: Situation) -> str:
-        """The knob tried least; among equals, as the study lists them."""
+        """The knob with the fewest tries; the first one in the study's order if there are several."""
         tries = Counter(tried.knob for tried in situation.history[-RECENT:])
         return min(situation.moves, key=lambda name: tries[name])
 
@@ -94,7 +94,7 @@ def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribut
 
 
 def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:
-    """The move nearest to what TPE wanted, by chance among equals and where values have no order."""
+    """The move nearest to TPE's value; a random one among equally near ones, or if values have no order."""
     if not knob.ordered:
         return chance.choice(list(moves))
     places = {value: place for place, value in enumerate(knob.values)}

@@ -1,7 +1,7 @@
-"""What a night would have kept by another scorer.
+"""Decides the confirmations of a session again, with another scorer of the same answers.
 
-replacement_scorer.py   the file of the other scorer
-answers.py              the kept answers of a probe, scored again, or of two probes, between which the scorer chooses
-replay.py               the rule, look by look, on readings that were measured before: a pure function
-session.py              all confirmations of a session, with both scorers; writes runs/rescore-*/ and nothing else
+replacement_scorer.py   reads the file of the other scorer
+answers.py              scores the kept answers of a probe again, or chooses between those of two probes
+replay.py               applies the rule, look by look, to readings that were measured before: a pure function
+session.py              replays all confirmations of a session with both scorers; writes only runs/rescore-*/
 """

@@ -1,5 +1,5 @@
-"""The kept answers of probes, scored by another scorer, or compared by one that chooses between two answers. What was
-scored or compared before is not done again."""
+"""Scores the kept answers of probes with another scorer, or compares them with one that chooses between two answers.
+Scores and choices are stored, and not made twice."""
 
 import json
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ from probes.scoring.thoughts import without_thoughts
 
 @dataclass
 class Rescorer:
-    """Scores readings again. ``digest``: of the scorer, which becomes part of the new readings' key. ``folder``: the
-    new readings are kept there, a file each."""
+    """Scores readings again. ``digest``: of the new scorer, a part of the new readings' key. ``folder``: of the new
+    readings, one file each."""
 
     scorer: Scorer
     settings: ScorerSettings
@@ -73,7 +73,7 @@ class Rescorer:
 def kept_texts(
     reading: Reading, store: ProbeStore, prompts: Mapping[str, Prompt], settings: ScorerSettings
 ) -> dict[tuple[str, int], str] | str:
-    """What a scorer is given of each answer, by prompt and sample, or why it cannot be scored."""
+    """(prompt, sample) -> the part of the answer that a scorer is given; or why the reading cannot be scored."""
     rows = store.answers(reading.probe)
     if len(rows) != reading.answers:
         return f"the answers of probe {reading.probe} are gone"
@@ -83,7 +83,7 @@ def kept_texts(
 
 
 def _part_to_score(row: Mapping[str, Any], settings: ScorerSettings) -> str:
-    """The part of a kept answer that a scorer is given: what follows its thoughts, unless it asks for all."""
+    """The part of a kept answer that a scorer is given: the text after the thoughts, or all of it."""
     if settings.thoughts == "keep":
         return str(row["text"])
     return str(row["scored_text"]) if "scored_text" in row else without_thoughts(str(row["text"]))
@@ -91,7 +91,7 @@ def _part_to_score(row: Mapping[str, Any], settings: ScorerSettings) -> str:
 
 @dataclass
 class Chooser:
-    """Compares readings by their answers. ``folder``: the choices are kept there, a file for two probes each."""
+    """Compares two readings by their answers. ``folder``: of the choices, one file per pair of probes."""
 
     examiner: ScorerExaminer
     settings: ScorerSettings
@@ -114,7 +114,7 @@ class Chooser:
         return found if failure is None else f"probes {candidate.probe} and {baseline.probe}: {failure}"
 
     def _made(self, candidate: Reading, baseline: Reading) -> tuple[list[Choice], str | None] | str:
-        """The choices, and why they are too few; or why no answers can be compared."""
+        """The choices, and why they are too few (None if not); or why the answers cannot be compared."""
         mine, theirs = (kept_texts(one, self.store, self.prompts, self.settings) for one in (candidate, baseline))
         if isinstance(mine, str) or isinstance(theirs, str):
             return mine if isinstance(mine, str) else str(theirs)

@@ -18,8 +18,8 @@ from probes.scoring import scorer_class, scorer_digest, scorer_settings
 
 @dataclass(frozen=True)
 class ReplacementScorer:
-    """``folder``: that its paths start from. ``prompts``: file of prompts with the checks that it needs; None for the
-    study's own."""
+    """``folder``: where its relative paths start. ``prompts``: a file of prompts with the checks that it needs; None
+    for the study's own prompts."""
 
     settings: ScorerSettings
     folder: Path
@@ -30,8 +30,7 @@ class ReplacementScorer:
         return scorer_digest(self.settings, self.folder)
 
     def prompts_of(self, material: Material, key: ProbeKey) -> Sequence[Prompt]:
-        """The probe prompts that the session asked, with the checks of this scorer, validated. BadInput if they are not
-        those of the session."""
+        """The validated probe prompts. BadInput if they are the study's own and changed since the session."""
         if self.prompts is not None:
             prompts = tuple(prompt for prompt in load_prompts(self.prompts) if prompt.split == "probe")
         else:

@@ -1,14 +1,14 @@
-"""The rule, look by look, on pairs that were measured before. A pure function of readings.
+"""Applies the rule, look by look, to pairs that were measured before. A pure function of readings.
 
-It decides by the pairs alone: what waves let expect, and the noise that earlier probes showed, were measured by the
-session's own scorer and say nothing of another one. The pairs that are still to come are taken to be like those seen.
+It decides by the pairs alone. The effects predicted from the waves, and the noise of earlier probes, were measured with
+the session's own scorer and do not apply to another one. Pairs to come are assumed to have the effect seen so far.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, RuleTerms, account_of, look
+from agent.policy.confirmation import ConfirmationInputs, ErrorSpending, Estimate, RuleTerms, look, spending_of
 from probes.result.comparison import Choice, Comparison, compare
 from probes.result.reading import Reading
 
@@ -18,8 +18,8 @@ UNDECIDED = "undecided"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """``pairs``: that were looked at when the rule decided. The effect is that on the target, with an interval at the
-    policy's confidence; ``guards``: the effect on each."""
+    """The replay of a confirmation. ``pairs``: their number when the rule decided. ``delta``: the effect on the target,
+    with an interval at the policy's confidence; ``guards``: the effect on each guard."""
 
     status: Literal["KEEP", "DISCARD", "UNDECIDED"]
     reason: str
@@ -38,9 +38,9 @@ def replay(
     cumulative: Mapping[str, Estimate],
     choices: Sequence[Choice] | None = None,
 ) -> tuple[Replayed, ErrorSpending]:
-    """Decide on two pairs of readings or more, in the order in which they were measured; with what a KEEP leaves of the
-    guards. ``cumulative``: of each guard, by the KEEPs replayed so far. ``choices``: between the answers of both sides,
-    which then replace the scores."""
+    """Decide on the pairs of readings, at least two, in the order in which they were measured; also returns what the
+    confirmation leaves for later ones. ``cumulative``: the change of each guard by the KEEPs replayed so far.
+    ``choices``: between the answers of both sides; they replace the scores."""
     for pairs in range(given.first, len(candidate) + 1):
         seen = compare(candidate[:pairs], baseline[:pairs], terms.policy.confidence, choices)
         likely = (seen.differences[terms.target].delta, 0.0)
@@ -48,7 +48,7 @@ def replay(
         _, verdict = look(seen, alone, terms)
         if verdict is not None:
             found = _replayed(seen, terms, "KEEP" if verdict.status == "KEEP" else "DISCARD", verdict.reason)
-            return found, account_of(seen, alone, verdict, terms)
+            return found, spending_of(seen, alone, verdict, terms)
     seen = compare(candidate, baseline, terms.policy.confidence, choices)
     return _replayed(seen, terms, "UNDECIDED", UNDECIDED), ErrorSpending(given.error, False, {})
 

@@ -1,9 +1,9 @@
-"""The confirmations of a session, decided again by another scorer of the same answers.
+"""Decides the confirmations of a session again, with another scorer of the same answers.
 
-runs/rescore-SESSION-SCORER/   probe-ID.json, a reading by the new scorer each; rescore.json, written last
+runs/rescore-SESSION-SCORER/   probe-ID.json: a reading by the new scorer; rescore.json: the result, written last
 
-Nothing else of the workspace is written. Stacks alone are replayed: what was not confirmed was decided by a model of
-all readings.
+Nothing else in the workspace is written. Only stacks are replayed: changes that were not confirmed were decided on by a
+model of all readings.
 """
 
 import json
@@ -42,8 +42,8 @@ FEWEST_PAIRS = 2
 
 @dataclass
 class ReadingSides:
-    """Readings of the stack and of the incumbent, pair by pair; and the choices between their answers, if the scorer
-    chooses."""
+    """Readings of the stack (``candidate``) and of the incumbent (``baseline``), pair by pair; and the choices between
+    their answers, if the scorer chooses."""
 
     candidate: list[Reading] = field(default_factory=list)
     baseline: list[Reading] = field(default_factory=list)
@@ -52,9 +52,9 @@ class ReadingSides:
 
 @dataclass(frozen=True, kw_only=True)
 class StackReplay:
-    """One confirmation. ``decided``: what the session decided; ``retracted``: whether it took that back.
-    ``old``, ``new``: the rule on the pairs alone, by the scores of the night and by the new ones; None where
-    ``left_out`` says why. ``of_kept``: whether the new scorer kept every stack that the incumbent rests on."""
+    """One confirmation. ``decided``: what the session decided; ``retracted``: whether it retracted that later.
+    ``old``, ``new``: what the rule decides by the pairs alone, with the night's scores and with the new ones; None
+    where ``left_out`` says why. ``of_kept``: whether the new scorer kept every stack that the incumbent consists of."""
 
     number: int
     members: tuple[str, ...]
@@ -71,8 +71,8 @@ class StackReplay:
 
 @dataclass(frozen=True, kw_only=True)
 class Rescored:
-    """``scorers``: the kinds, old and new. ``means``: by category, the mean score of all answers that both scored; none
-    where the new one chooses between answers."""
+    """``scorers``: the kinds of the old and the new one. ``means``: category -> mean old and new score of the answers
+    that both scored; empty if the new scorer chooses between answers."""
 
     session: str
     scorers: tuple[str, str]
@@ -87,8 +87,8 @@ class Rescored:
 
 @dataclass
 class _StackPairs:
-    """The pairs of a session's stacks, as readings by both scorers. ``rescorer``: gives the new readings, or the
-    choices between two old ones. ``ids``: of probes by (recipe, seed)."""
+    """The pairs of a session's stacks, as readings by both scorers. ``rescorer``: makes the new readings, or the
+    choices between two old ones. ``ids``: (recipe, seed) -> probe."""
 
     store: ProbeStore
     rescorer: Rescorer | Chooser
@@ -96,7 +96,7 @@ class _StackPairs:
     both: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
 
     def of(self, stack: RecordedStack, seeds: Sequence[tuple[int, int]]) -> tuple[ReadingSides, ReadingSides] | str:
-        """By the old scorer and by the new one, or why not."""
+        """The readings by the old and by the new scorer, or a sentence why there are none."""
         if len(seeds) < FEWEST_PAIRS:
             return "fewer than two pairs were compared"
         old, new = ReadingSides(), ReadingSides(choices=[] if isinstance(self.rescorer, Chooser) else None)
@@ -129,8 +129,8 @@ class _StackPairs:
 
 @dataclass(frozen=True)
 class _Confirmed:
-    """The confirmations of a session that are decided again: its ``stacks`` with their decisions. ``key``: of its
-    probes."""
+    """The confirmations of a session that are decided again: its ``stacks`` with their decisions. ``key``: the probe
+    key of the session."""
 
     session: SessionRow
     study: Study
@@ -162,7 +162,7 @@ class _Confirmed:
         return cls(session, study, concluded, store, key)
 
     def probe_ids(self, ledger: Ledger) -> dict[tuple[str, int], str]:
-        """Of the probes that were compared, by (recipe, seed)."""
+        """(recipe, seed) -> the id of the probe, for the probes that were compared."""
         seeds = {seed for _, decision in self.stacks for pair in _seeds(decision) for seed in pair}
         rows = ledger.probes_under(self.session.key, sorted(seeds))
         return {(row.recipe, row.seed): row.id for row in rows if row.kind == "reading"}
@@ -175,10 +175,10 @@ def rescore(
     note: Callable[[str], None],
     dollars: float | None = None,
 ) -> Rescored:
-    """Score the kept answers of a session's confirmations again, and decide again. ``dollars``: what judging may cost.
+    """Score the kept answers of a session's confirmations again, and decide again. ``dollars``: limit on judging.
 
     BadInput if there is no such session, or it has no confirmation; BudgetSpent if judging costs more; errors of the
-    scorer as in a probe. What was scored stays, and the same call goes on.
+    scorer as in a probe. Scores are stored at once, so the same call continues an interrupted one.
     """
     with Ledger(workspace.ledger, read_only=True) as ledger:
         confirmed = _Confirmed.of(workspace, ledger, session_id)
@@ -216,7 +216,7 @@ def _rescorer(
     allowance: Allowance,
     note: Callable[[str], None],
 ) -> Iterator[tuple[Rescorer | Chooser, SpendingMeter]]:
-    """The other scorer, opened, and what it spends: it scores answers again, or chooses between them."""
+    """Open the other scorer, which scores answers or chooses between them; also yields the meter of its cost."""
     settings, kind = new.settings, scorer_class(new.settings.kind)
     opened: Any = (kind.examiner if settings.chooses else kind)(settings, new.folder)
     try:
@@ -241,7 +241,7 @@ def _replays(
     pairs: _StackPairs,
     note: Callable[[str], None],
 ) -> Iterator[StackReplay]:
-    """Stack by stack, oldest first: the guards' sums by earlier KEEPs are those of the same scorer."""
+    """Replay the stacks, oldest first. Each scorer has its own sums of what earlier KEEPs did to the guards."""
     terms, accounts = (
         RuleTerms(study.file.policy, study.target, study.guards),
         (list[ErrorSpending](), list[ErrorSpending]()),
@@ -275,12 +275,12 @@ def _replays(
 
 
 def _posed(reading: Reading, seed: int) -> Reading:
-    """An A/A test pairs readings of different seeds, so both count as one of the incumbent's seed."""
+    """The reading as if it had this seed: an A/A test pairs readings of different seeds."""
     return replace(reading, seed=seed)
 
 
 def _means(both: Iterable[tuple[Reading, Reading]]) -> dict[str, tuple[float, float]]:
-    """By category: the means of the answers that both scored."""
+    """Category -> mean old and new score of the answers that both scored."""
     values: dict[str, list[tuple[float, float]]] = {}
     for old, new in both:
         scored = {(one.prompt, one.sample): one.value for one in new.scores}

@@ -1,2 +1,2 @@
-"""A person steers a session from another process: requests.py says what may be asked and refuses what is illegal at
-once, handler.py is what the session does with a request at its next safe point."""
+"""A person steers a session from another process: requests.py checks a request and records it, handler.py carries it
+out at the session's next safe point."""

@@ -1,8 +1,8 @@
 """What a session does with the requests of a person (agent/steering/requests.py), at its safe points.
 
 Before each batch of probes it takes pause, continue, stop, budget and note; between two rounds (a wave, a stack) also
-skip and propose. What holds is read from the ledger each time, so a session that was killed and resumed is as paused
-or stopped as it was, and neither loses a request nor carries it out twice.
+skip and propose. Whether the session is paused or stopped is read from the ledger each time, so a session that was
+killed and resumed stays paused or stopped, and neither loses a request nor carries it out twice.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from lanes import Recipe, Value, show
 
 BETWEEN_ROUNDS = ("skip", "propose")
 SECONDS = 1.0
-"""Between two looks of a paused session."""
+"""Between two checks of a paused session for new requests."""
 
 
 @dataclass
@@ -38,8 +38,8 @@ class RequestHandler:
     # at each safe point
 
     def take(self) -> None:
-        """Take what may be taken before a batch of probes; wait while the session is paused. BudgetSpent if it is
-        stopped and should not end its round."""
+        """Take the requests that are allowed before a batch of probes; wait while the session is paused. BudgetSpent if
+        it is stopped and should not finish its round."""
         holds = self._take_now()
         if holds and holds.what == "pause":
             holds = self._wait()
@@ -47,7 +47,7 @@ class RequestHandler:
             raise BudgetSpent(_why(holds))
 
     def reason_to_end(self) -> str | None:
-        """Why no further round begins, if a person stopped the session."""
+        """Why no further round begins: a person stopped the session. None if nobody did."""
         holds = standing(self._requests())
         return _why(holds) if holds and holds.what == "stop" else None
 
@@ -58,7 +58,7 @@ class RequestHandler:
         return standing(self._requests())
 
     def _wait(self) -> SteeringRequest | None:
-        """Wait for the end of a pause; returns the stop that ended it, if one did. A pause costs no hours."""
+        """Wait for the end of a pause; returns the stop that ended it, if any. Paused time does not count as hours."""
         measurements = self.measurements
         measurements.mark_alive()
         try:
@@ -90,13 +90,13 @@ class RequestHandler:
 
     @property
     def changes_wait(self) -> bool:
-        """Whether a person wants the search itself changed."""
+        """Whether a skip or a propose waits."""
         return any(request.what in BETWEEN_ROUNDS for request in self._open())
 
     def take_changes(
         self, known: NightState, incumbent: Recipe, proposals: Proposals, decisions: Decisions, waves: int
     ) -> None:
-        """Take skip and propose. ``waves``: that the session has recorded."""
+        """Take skip and propose. ``waves``: the number of waves so far."""
         for request in self._open():
             if request.what == "skip":
                 self._skip(request, known, proposals, decisions)
@@ -109,7 +109,7 @@ class RequestHandler:
         return {answer.data["proposal"] for answer in answers if answer.data.get("wave") == waves + 1}
 
     def without_skipped(self, known: NightState) -> NightState:
-        """Recipes with a change that a person skipped are as good as illegal."""
+        """The state in which recipes with a change that a person skipped are illegal."""
         skipped = self._skipped()
         if not skipped:
             return known
@@ -150,7 +150,7 @@ class RequestHandler:
         self._answer(request, f"{text}, and in wave {waves + 1}", data, proposal=(row, child) if child else None)
 
     def _refusal(self, known: NightState, knob: str, value: Value, is_new: bool, room: int | None) -> str | None:
-        """Why a change cannot be measured and decided on any more."""
+        """Why a change can no longer be measured and decided on; None if it can."""
         place = self._place(knob, value)
         if not known.affords_wave:
             return f"{known.left} probes are left, too few for a wave and a confirmation; raise nightlane budget"
@@ -175,7 +175,7 @@ class RequestHandler:
     # requests and answers
 
     def finish(self, reason: str) -> None:
-        """Finish the session, and answer what it did not take."""
+        """Finish the session, and refuse the requests that it has not taken."""
         measurements, refusal = self.measurements, RequestAnswer(time=now(), text="too late: the session ended first")
         for event in measurements.ledger.finish_and_refuse(
             self._session, refusal.time, reason, refusal, lambda request: _event(request, refusal.text)
@@ -201,7 +201,8 @@ class RequestHandler:
         proposal: tuple[ProposalRow, Recipe] | None = None,
         limits: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record what was done about a request, with what it did, and tell it."""
+        """Record the answer to a request together with its effect, and show it. ``data``: what a resumed session must
+        know; ``proposal``, ``limits``: what the request added or changed."""
         measurements, answer = self.measurements, RequestAnswer(time=now(), text=text, data=data or {})
         event = _event(request, text)
         with uninterrupted(), full_disk_reported(measurements.workspace):

@@ -30,14 +30,14 @@ from common.wording import one_line
 from lanes import Recipe, SearchSpace, Value, show
 
 STATES = ("pause", "continue", "stop")
-"""The last of these that was taken is what holds."""
+"""The last of these that was taken is in force."""
 MOST_TEXT = 1000
 """Characters of a note or of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a request is checked against. ``row``: of the session; ``incumbent``: of now."""
+    """What a request is checked against. ``row``: of the session; ``incumbent``: the current one."""
 
     ledger: Ledger
     row: SessionRow
@@ -47,7 +47,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRequest:
-    """A request that was recorded. ``is_running``: whether a process runs the session now."""
+    """A recorded request. ``is_running``: whether a process runs the session now."""
 
     session: str
     request: SteeringRequest
@@ -55,7 +55,7 @@ class RecordedRequest:
 
 
 CheckRequest = Callable[[RequestContext], Mapping[str, Any]]
-"""The data of a request; BadInput for an illegal one."""
+"""Checks a request and returns its data; BadInput if it is illegal."""
 
 
 def ask(workspace: Workspace, what: RequestKind, check: CheckRequest = lambda found: {}) -> RecordedRequest:
@@ -65,9 +65,7 @@ def ask(workspace: Workspace, what: RequestKind, check: CheckRequest = lambda fo
         row, is_running = _unfinished(workspace, ledger)
         data = check(_situation(workspace, ledger, row))
     if not os.access(workspace.ledger, os.W_OK):
-        raise BadInput(
-            f"who steers a session writes its ledger and you may not write {workspace.ledger}; ask its owner"
-        )
+        raise BadInput(f"a request is written to the ledger and you may not write {workspace.ledger}; ask its owner")
     time = now()
     with full_disk_reported(workspace), Ledger(workspace.ledger) as ledger:
         number = ledger.record_request(row.id, time, what, data)
@@ -80,7 +78,7 @@ def ask(workspace: Workspace, what: RequestKind, check: CheckRequest = lambda fo
 
 
 def in_words(request: SteeringRequest) -> str:
-    """As a person would type it."""
+    """The request as a person would type it."""
     data = request.data
     if request.what == "stop":
         return "stop --after-round" if data["after_round"] else "stop"
@@ -95,7 +93,7 @@ def in_words(request: SteeringRequest) -> str:
 
 
 def standing(requests: Sequence[SteeringRequest]) -> SteeringRequest | None:
-    """The pause or the stop that holds; None if neither does."""
+    """The pause or stop that is in force; None if neither is."""
     taken = [request for request in requests if request.answer and request.what in STATES]
     return taken[-1] if taken and taken[-1].what != "continue" else None
 
@@ -112,7 +110,7 @@ def note(text: str) -> CheckRequest:
 
 
 def budget(limits: Mapping[str, float | None]) -> CheckRequest:
-    """``limits``: of hours, probes and decisions, of the whole session; None leaves one as it is."""
+    """``limits``: hours, probes and decisions of the whole session; None leaves a limit as it is."""
     given = {name: value for name, value in limits.items() if value is not None}
 
     def check(found: RequestContext) -> Mapping[str, Any]:
@@ -153,7 +151,7 @@ def skip(proposal: str) -> CheckRequest:
 
 
 def propose(assignment: str, why: str) -> CheckRequest:
-    """``assignment``: KNOB=VALUE. IllegalRecipe where the incumbent cannot make this move."""
+    """``assignment``: KNOB=VALUE. IllegalRecipe if the incumbent cannot make this move."""
 
     def check(found: RequestContext) -> Mapping[str, Any]:
         name, equals, text = assignment.partition("=")
@@ -186,8 +184,8 @@ def _text(text: str, what: str) -> str:
 
 
 def _value(values: tuple[Value, ...], text: str) -> Value:
-    """The value of a ladder that a text names, as in 2e-5, 0.00002 or a+b; else the number or the text itself, which
-    the ladder refuses."""
+    """The value of the ladder that a text such as 2e-5, 0.00002 or a+b names. If there is none, the number or the text
+    itself, which the ladder then refuses."""
     number = _number(text)
     for value in values:
         same = isinstance(value, int | float) and number is not None and f"{value:.6g}" == f"{number:.6g}"
@@ -207,7 +205,7 @@ def _number(text: str) -> float | None:
 
 
 def _unfinished(workspace: Workspace, ledger: Ledger) -> tuple[SessionRow, bool]:
-    """The session that runs, or the last one that can be resumed; and whether it runs."""
+    """The session that runs, or the last one that can be resumed, and whether it runs. BadInput if there is none."""
     is_held = workspace.holder() is not None
     running = ledger.session_of_last_event() if is_held else None
     row = ledger.session(running) if running else None

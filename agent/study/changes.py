@@ -1,4 +1,4 @@
-"""Which keys of a study changed, where decisions depend on them."""
+"""Which keys of a study changed, among those that decisions depend on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _ABSENT = "(not set)"
 
 
 def changed_keys(before: Study, after: Study) -> list[str]:
-    """Each key of the question that differs, with its values."""
+    """Each deciding key that differs, with its old and new value."""
     old, new = before.deciding_keys, after.deciding_keys
     return [
         f"{name}: {_shown(old.get(name, _ABSENT))} -> {_shown(new.get(name, _ABSENT))}" for name in _different(old, new)
@@ -21,7 +21,7 @@ def changed_keys(before: Study, after: Study) -> list[str]:
 
 
 def added_sources(before: Study, after: Study) -> tuple[str, ...] | None:
-    """The sources that were added to a study, if decisions depend on nothing else that changed; else None."""
+    """The sources that were added to a study; None if another deciding key changed, too."""
     old, new = before.deciding_keys, after.deciding_keys
     names = _different(old, new)
     if not all(name.startswith(SOURCES) and name not in old for name in names):

@@ -11,8 +11,8 @@ from probes.inputs.settings import MOVED
 
 
 def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> str:
-    """The first error as one sentence; an unknown key comes before all others. ``scorer``: the settings that the error
-    is about, if it is not about the whole file."""
+    """The first error as one sentence; unknown keys come before other errors. ``scorer``: the settings class if the
+    error is about [scorer] and not about the whole file."""
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     where = [str(part) for part in problem["loc"]]

@@ -23,7 +23,7 @@ TryEndpoint = Callable[[Study, Mapping[str, str]], Trial | None]
 
 @dataclass(frozen=True, slots=True)
 class EndpointTrial:
-    """``required``: whether the study asks for this endpoint; else it is used because it is set in the environment."""
+    """``required``: whether the study asks for this endpoint; otherwise it is used because the environment sets it."""
 
     trial: Trial
     required: bool

@@ -1,4 +1,4 @@
-"""The engine that trains a session's probes: that of ``[runner] engine``, unless it cannot train them all."""
+"""The engine that trains a session's probes: ``[runner] engine``, or TRL if that engine cannot train all of them."""
 
 from agent.study.load import Study
 from probes.inputs.settings import RunnerSettings
@@ -7,8 +7,8 @@ from probes.train.packed.support import study_problem
 
 
 def why_not_packed(study: Study) -> str:
-    """Why a study that asks for the packed engine is trained by TRL, as far as its settings tell; "" otherwise. A
-    worker looks at the base."""
+    """Why a study that asks for the packed engine is trained by TRL, according to its settings; "" if it is not. A
+    worker also checks the base model."""
     runner: RunnerSettings = study.file.runner
     if runner.engine != "packed":
         return ""

@@ -25,9 +25,9 @@ from probes.scoring import scorer_class, scorer_settings
 
 @dataclass(frozen=True)
 class Study:
-    """A validated study: the settings of the file, the folder its paths start from, and what follows from them.
+    """A validated study: the settings of the file, and what follows from them. Relative paths start in its folder.
 
-    ``left_out``: readable rows that are not trained on, by source (agent/study/material_check.py).
+    ``left_out``: source -> readable rows that are not trained on (agent/study/material_check.py).
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Study:
 
     @property
     def _deciding(self) -> dict[str, Any]:
-        """The sections of the file that decisions depend on. must_see says nothing about them."""
+        """The sections of the file that decisions depend on, without must_see, which changes no decision."""
         decides = {"model", "prompts", "target", "guards", "probe", "policy"}
         return self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
 
@@ -60,8 +60,8 @@ class Study:
         """Digest of what decisions depend on: model, starting recipe, sources, prompts, scorer, target, guards, probe,
         policy, and the serving endpoint if one generates the answers.
 
-        Lanes, manifests, budget, proposer, runner, harvest and must_see are left out: they say what is tried and where,
-        and may change between sessions.
+        Lanes, manifests, budget, proposer, runner, harvest and must_see do not enter it: they may change between
+        sessions without making readings incomparable.
         """
         parts = [self._deciding, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
         served = [self.file.serving.model_dump(mode="json")] if self.file.serving.kind == "endpoint" else []
@@ -69,7 +69,7 @@ class Study:
 
     @property
     def deciding_keys(self) -> dict[str, Any]:
-        """What the question depends on, as section.key -> value."""
+        """The keys that the question depends on: section.key -> value."""
         sections = {
             **self._deciding,
             "scorer": self.scorer.model_dump(mode="json"),
@@ -130,7 +130,7 @@ class Study:
 
 
 def load_study(path: Path) -> Study:
-    """Read and validate a study file; BadInput in one sentence for the first law it breaks."""
+    """Read and validate a study file; BadInput in one sentence for the first rule that it breaks."""
     return parse_study(path, _text(path))
 
 
@@ -150,13 +150,13 @@ def _text(path: Path) -> str:
 
 
 def recorded_study(path: Path, text: str) -> Study:
-    """The study that a session began with, which may have been one of an older version: keys of [policy] that are gone
-    are passed over, and those of [probe] that moved are read as keys of [runner]."""
+    """The study that a session began with, perhaps under an older version: keys of [policy] that no longer exist are
+    ignored, and keys that moved from [probe] are read as keys of [runner]."""
     return parse_study(path, text, older=True)
 
 
 def _modern(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables of a study of an older version as this one has them."""
+    """The tables of an older version's study, converted to this version."""
     modern = dict(table)
     if isinstance(policy := table.get("policy"), dict):
         modern["policy"] = {name: value for name, value in policy.items() if name not in RETIRED}
@@ -178,8 +178,8 @@ def named_mixture(mixture: object, manifests: Mapping[str, Any], where: str) -> 
 
 
 def parse_study(path: Path, text: str, older: bool = False) -> Study:
-    """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``older``: it may be
-    one of an older version."""
+    """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``older``: accept
+    keys of older versions."""
     try:
         table = tomllib.loads(text)
         file = parse_strict(StudyFile, _modern(table) if older else table)

@@ -1,7 +1,7 @@
 """Checks a study against its files and its model before anything is trained.
 
-Rows that cannot be trained as they are meant are refused now, or left out if the study says so, and do not fail a seed
-in the middle of the night. The memory that its probes need is compared with what this machine has.
+Rows that cannot be trained on as intended are refused now, or left out if the study says so, instead of failing a probe
+in the middle of the night. The memory that the probes need is compared with the memory of this machine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,9 @@ def _ignore_progress(done: int, total: int) -> None: ...
 class CheckedStudy:
     """A study that can be trained, without the rows that are left out.
 
-    ``counts``: its rows as the tokenizer renders them, by source; empty if the model is simulated or not available.
-    ``shortest``: the smallest max_length that a recipe of the study may have, which all rows are checked against.
-    ``files``: a digest of each source as read.
+    ``counts``: source -> counts of its rows as the tokenizer renders them; empty if the model is simulated or not
+    available. ``shortest``: the smallest max_length that a recipe of the study may have; all rows are checked against
+    it. ``files``: source -> digest of its files as they were read.
     """
 
     study: Study
@@ -56,10 +56,11 @@ def check_study(
     gaps_before: Mapping[str, Sequence[Gap]] | None = None,
     on_progress: OnProgress = _ignore_progress,
 ) -> CheckedStudy:
-    """BadInput in one sentence for the first thing that cannot be trained.
+    """Check a study against its files and its model. BadInput in one sentence for the first thing that cannot be
+    trained.
 
-    ``note`` is called before a step that takes long. ``gaps_before``: the rows that a session left out when it began,
-    by source; they stay out even if they were corrected since.
+    ``note`` is called before a step that takes long. ``gaps_before``: source -> the rows that a session left out when
+    it began; they stay out even if they were corrected since.
     """
     study.check_material()
     reach = Requirements.of(study.start, study.lanes.knobs)
@@ -90,8 +91,8 @@ def check_study(
 
 
 def memory_fit(checked: CheckedStudy, machine: Machine | None = None) -> Fit | None:
-    """The estimate for the starting recipe and for the largest that the lanes can make; None if the model is simulated,
-    not on this machine, or cannot be computed without its weights."""
+    """The memory that the starting recipe needs and the largest recipe that the lanes can make, against this machine's;
+    None if the model is simulated or not on this machine, or the estimate cannot be computed without its weights."""
     study, renderer = checked.study, checked.renderer
     if renderer is None or not study.material.probe_prompts:
         return None

@@ -1,11 +1,12 @@
-"""Power analysis: what a night of this study can show, before anything is trained.
+"""Power analysis before anything is trained: which effects a night of this study can detect.
 
-The noise comes from earlier readings of this workspace, as the next session will read them, else from assumptions. An
-answer's score is then taken as recipe + run + category by run + prompt + answer + judgement; a run is a recipe trained
-with one seed. The answers of both sides of a pair have a part in common (the prompt, the random numbers), which
-cancels. It leaves out that a change helps some prompts and harms others, so the real noise is larger.
+The noise comes from earlier readings of this workspace, as the next session will read them, or else from assumptions.
+The assumed model of an answer's score is recipe + run + category by run + prompt + answer + judgement; a run is a
+recipe trained with one seed. The answers of both sides of a pair have a part in common (the prompt, the random
+numbers), which cancels. The model ignores that a change helps some prompts and harms others, so the real noise is
+larger.
 
-What follows from the noise is computed as at the start of a session (agent/policy/night_power.py).
+The power is computed from the noise as at the start of a session (agent/policy/night_power.py).
 """
 
 import math
@@ -35,8 +36,8 @@ from probes.run.store import ProbeStore
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssumedNoise:
     """Standard deviations on the 0 to 10 scale: between runs, of a category within a run, of one answer's score around
-    the mean of its category, and between judgements of one answer. ``correlation``: between the answers of the two
-    sides."""
+    the mean of its category, and between judgements of one answer. ``correlation``: between the scores of the answers
+    of the two sides of a pair."""
 
     run: float = 0.35
     category_by_run: float = 0.15
@@ -47,8 +48,9 @@ class AssumedNoise:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What a probe asks: prompts, answers per prompt, categories among the prompts, judgements per answer. ``choices``:
-    whether sides are compared by pairwise choices, 10 x (share won minus share lost)."""
+    """The size of a probe's evaluation: prompts, answers per prompt (``samples``), categories among the prompts,
+    judgements per answer (``passes``). ``choices``: whether the two sides are compared by pairwise choices, as
+    10 x (share won - share lost)."""
 
     prompts: int
     samples: int
@@ -71,10 +73,11 @@ class PairNoise:
 
 
 def pair_noise(design: Design, noise: AssumedNoise) -> PairNoise:
-    """The noise of a pair of this design under this noise.
+    """The noise of a pair with this design and this noise of scores.
 
-    A pairwise choice is won where the difference of the scores is above 0. Near a difference of 0, one point more wins
-    more often by twice the normal density over the deviation. Without ties a choice is +10 or -10, with deviation 10.
+    A pairwise choice is won if the difference of the two scores is above 0. So for differences near 0, one point more
+    raises (share won - share lost) by twice the normal density at 0 divided by the deviation of the difference. Without
+    ties a choice counts +10 or -10, so its deviation is 10.
     """
     by_seed = math.sqrt(2 * (noise.run**2 + noise.category_by_run**2 / design.categories))
     by_answer = math.sqrt(2 * ((1 - noise.correlation) * noise.answer**2 + noise.judgement**2 / design.passes))
@@ -92,9 +95,10 @@ ASSUMED_JUDGEMENT = 0.5  # points between two judgements of one answer, until an
 
 @dataclass(frozen=True, slots=True)
 class PowerAnalysis:
-    """``designs``: by category, overall last. ``pairs``: standard deviations of a pair's difference, of these; if they
-    are measured, of the target and the guards. ``assumed``: where nothing was measured. ``night``: what a night can
-    show in the target. ``measured``: the number of readings that the noise comes from; 0 if it is assumed."""
+    """``designs``: category -> design, overall last. ``pairs``: category -> standard deviation of a pair's difference;
+    of target and guards only if the noise was measured. ``assumed``: the noise that is used if none was measured.
+    ``night``: the power of a night for the target. ``measured``: the number of readings that the noise comes from; 0 if
+    it is assumed."""
 
     designs: dict[str, Design]
     pairs: dict[str, float]
@@ -107,7 +111,7 @@ class PowerAnalysis:
         return NormalDist().inv_cdf((1 + confidence) / 2) * self.pairs[category] / math.sqrt(self.night.pairs)
 
     def lost(self, guard: str, error: float) -> float:
-        """The points by which a guard's lower bound is below its change, after all pairs of a confirmation."""
+        """By how many points a guard's lower bound is below its change, after all pairs of a confirmation."""
         level = levels(error, self.night.pairs, min(FIRST_LOOK, self.night.pairs))[-1]
         return -NormalDist().inv_cdf(level) * self.pairs[guard] / math.sqrt(self.night.pairs)
 
@@ -124,7 +128,7 @@ class PowerAnalysis:
 
 
 def analyse_power(study: Study, workspace: Workspace, probes: float | None = None) -> PowerAnalysis:
-    """What a night of this study can show. ``probes``: that it has, if another limit than [budget] probes tells."""
+    """The power of a night of this study. ``probes``: of the night; by default those of [budget] for the search."""
     designs, policy = _designs(study), study.file.policy
     total = _probes(study) if probes is None else probes
     assumed = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
@@ -175,14 +179,14 @@ def _designs(study: Study) -> dict[str, Design]:
 
 
 def _variance(noise: ReadingNoise, is_target: bool) -> float:
-    """The variance of a reading of the target, or of a guard: the target's, and the guard's deviation from it."""
+    """The variance of a reading of the target; for a guard, that of its deviation from the target is added."""
     return noise.target**2 + (0.0 if is_target else noise.guard**2)
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """``noise``: of ``readings``, by the model that a session has of them; ``answers``: their part of it; None where
-    repeats of the start do not tell."""
+    """``noise``: of a reading, by a session's model of the ``readings``; ``answers``: the answers' part of it; None if
+    the repeats of the start do not show it."""
 
     noise: ReadingNoise
     answers: Answers | None
@@ -190,8 +194,7 @@ class _Measured:
 
 
 def _measured(study: Study, workspace: Workspace) -> _Measured | None:
-    """The noise by the readings under this question and under the probe key that the files give now; None with too
-    few."""
+    """The noise of the readings under this question and the files' present probe key; None if there are too few."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -200,8 +203,8 @@ def _measured(study: Study, workspace: Workspace) -> _Measured | None:
         store = ProbeStore(workspace.runs)
         if last is None or not _key_unchanged(study, ledger, last, store):
             return None
-        standing = ErrorBudget(study.file.policy.night_error, {})
-        known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), standing, 0)
+        error_budget = ErrorBudget(study.file.policy.night_error, {})
+        known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), error_budget, 0)
         if len(known.target) < FEWEST_READINGS:
             return None
         floor = next(iter(ledger.checks(last.id, FLOOR)), None)
@@ -210,7 +213,7 @@ def _measured(study: Study, workspace: Workspace) -> _Measured | None:
 
 
 def _key_unchanged(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:
-    """Whether the files give the session's probe key again, for the same base and device, since no worker runs."""
+    """Whether the files still give the session's probe key, with its base and device, since no worker runs."""
     for row in ledger.probes(session.id):
         outcome = store.read(row.id)
         if isinstance(outcome, Reading) and outcome.key.digest == session.key:

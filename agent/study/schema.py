@@ -37,7 +37,7 @@ class Budget(Section):
     decisions: int | None = Field(None, ge=1)
     """Most changes that a session proposes."""
     hours: float | None = Field(8.0, gt=0)
-    """Most hours of running; a suspended machine costs none."""
+    """Most hours of running; time in which the machine is suspended does not count."""
     probes: int | None = Field(None, ge=1)
     """Most probes."""
     dollars: float | None = Field(None, gt=0)
@@ -53,13 +53,13 @@ PROPOSERS = ("auto", "optuna", "language_model", "hybrid")
 
 
 class ProposerSettings(Section):
-    """``[proposer]``: who proposes. An endpoint is set if OPENAI_BASE_URL or OPENAI_API_KEY is."""
+    """``[proposer]``: who proposes. There is an endpoint if OPENAI_BASE_URL or OPENAI_API_KEY is set."""
 
     kind: str = "auto"
-    """optuna (no language model: waves are drawn from the readings, the first one with Optuna's TPE where a knob has
-    many near values), language_model, hybrid (it names a move for a share of the recipes), the name of an installed
-    proposer (an entry point of nightlane.proposers), or auto: hybrid if an endpoint and a model are set, else
-    optuna."""
+    """optuna (no language model: waves are designed and drawn from the readings; Optuna's TPE chooses in a first wave
+    where a knob has many near values), language_model, hybrid (a language model names a move for a share of the
+    recipes), the name of an installed proposer (an entry point of nightlane.proposers), or auto: hybrid if an endpoint
+    and a model are set, else optuna."""
     model: str = ""
     """Name of the language model; if empty, that of OPENAI_MODEL."""
     share: float = Field(0.5, gt=0, le=1)
@@ -67,7 +67,7 @@ class ProposerSettings(Section):
     program: str = ""
     """A text file with your instructions to the language model."""
     timeout: float = Field(60.0, gt=0)
-    """Most seconds of a turn, with all of its requests."""
+    """Most seconds of a turn, all of its requests together."""
     max_tokens: int = Field(1024, ge=64)
     """Most tokens of a reply."""
     dollars_per_million_input: float = Field(0.0, ge=0)
@@ -87,8 +87,8 @@ class NotifySettings(Section):
     """``[notify]``: who is notified of a session. No decision depends on it."""
 
     urls: tuple[str, ...] = ()
-    """Addresses as apprise has them: ntfys://topic, mailto://..., json://host/path. ${NAME} stands for the environment
-    variable NAME, so that no secret need be in the study."""
+    """Addresses in the syntax of apprise: ntfys://topic, mailto://..., json://host/path. ${NAME} stands for the
+    environment variable NAME, so that the study need not contain a secret."""
 
 
 class StudyFile(Section):

@@ -37,8 +37,8 @@ def check(workspace: Workspace) -> list[FileStatus]:
 
 
 def repair(workspace: Workspace) -> list[str]:
-    """Repair what can be repaired; returns what was done. The ledger is first, since other files are compared with
-    it."""
+    """Repair what can be repaired; returns a line for each repair. The ledger comes first, since the other files are
+    compared with it."""
     with workspace.held(), full_disk_reported(workspace):
         done = []
         ledger, _ = check_ledger(workspace)
@@ -53,7 +53,7 @@ def repair(workspace: Workspace) -> list[str]:
 def _check_evaluations(workspace: Workspace) -> Iterator[FileStatus]:
     for folder in sorted(workspace.runs.glob("evaluation-*")):
         bad = [path.name for path in sorted(folder.glob("*.json*")) if not is_json(path)] or altered_files(folder)
-        message = f"{', '.join(bad)} cannot be read or changed since: evaluate again" if bad else "whole"
+        message = f"{', '.join(bad)} is unreadable or was changed: evaluate again" if bad else "whole"
         yield FileStatus(str(folder), not bad, message)
 
 
@@ -79,5 +79,5 @@ def _check_leftovers(workspace: Workspace) -> Iterator[FileStatus]:
     patterns = (".*.tmp", "runs/.*.tmp", "runs/*/.*.tmp")
     leftovers = [path for pattern in patterns for path in workspace.root.glob(pattern)]
     if leftovers:
-        message = f"{count(len(leftovers), 'half file')} of killed writes, which nothing reads"
+        message = f"{count(len(leftovers), 'incomplete file')} of killed writes, which nothing reads"
         yield FileStatus(str(workspace.root), True, message)

@@ -32,10 +32,11 @@ _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)
 
 @dataclass(frozen=True)
 class LedgerContent:
-    """What the other files of a workspace are compared with. ``studies``: path and text by session; ``rows``: the lines
-    of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes;
-    ``recipes``: digests; ``compared``: by session, the pairs of probes between whose answers a judge chose. ``known``:
-    whether the ledger could be read."""
+    """What the other files of a workspace are compared with.
+
+    ``studies``: session -> path and text of its study; ``rows``: the lines of results.tsv; ``events``: the lines of
+    progress.log; ``readings``: ids of the probes with a reading; ``recipes``: digests; ``compared``: session -> names
+    of the comparisons that a judge made; ``known``: whether the ledger could be read."""
 
     studies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
@@ -48,7 +49,7 @@ class LedgerContent:
 
 
 def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
-    """Its status, and its content, which is empty if there is none or it cannot be read."""
+    """The ledger's status and its content, which is empty if there is no ledger or it cannot be read."""
     path, name = workspace.ledger, str(workspace.ledger)
     if repair_is_unfinished(path):
         return FileStatus(name, False, unfinished_repair_message(path), lambda: finish_salvage(path)), LedgerContent()
@@ -65,7 +66,7 @@ def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
         return FileStatus(name, False, str(error)), LedgerContent(known=False)
     except (sqlite3.Error, *UNREADABLE) as error:
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _IN_USE:
-            message = f"cannot be read now ({error}), which says nothing of its content; try again later"
+            message = f"cannot be read now ({error}), which does not mean that it is damaged; try again later"
             return FileStatus(name, False, message), LedgerContent(known=False)
         message = f"is damaged ({error}); restore it, or {repair_hint(path)}"
         return FileStatus(name, False, message, lambda: salvage(path)), LedgerContent(known=False)
@@ -101,7 +102,7 @@ def _content(database: sqlite3.Connection) -> LedgerContent:
 
 
 def check_result_files(workspace: Workspace, content: LedgerContent) -> Iterator[FileStatus]:
-    """Whether results.tsv and progress.log have the ledger's lines of its sessions, in order, and no others of them."""
+    """Whether results.tsv and progress.log hold exactly the ledger's lines, in order, for the ledger's sessions."""
     width = len(COLUMNS)
     yield _check_lines(
         workspace.root / "results.tsv",

@@ -68,8 +68,8 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
 
 
 def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:
-    """The folders of all probes. One without an outcome was cut off and runs again when it is needed, unless the ledger
-    has a reading of it."""
+    """The folders of all probes. A probe without an outcome was cut off and runs again when it is needed; if the ledger
+    has a reading of it, its folder is damaged."""
     damaged, cut_off = list[Path](), 0
     folders = {path.name.removeprefix("probe-"): path for path in sorted(workspace.runs.glob("probe-*"))}
     for name, path in folders.items():
@@ -91,8 +91,8 @@ def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:
 
 
 def probe_is_intact(folder: Path, probe: str) -> bool:
-    """Whether the folder of a probe has its outcome, its recipe and its answers, as they were written, and they belong
-    together. A person may have removed the answers."""
+    """Whether outcome, recipe and answers in the folder of a probe are as they were written, and belong together. The
+    answers may be missing, since a person may remove them."""
     try:
         named = json.loads((folder / "probe.json").read_text(encoding="utf-8"))
         outcome = outcome_from_json(read_manifest(folder))

@@ -42,7 +42,7 @@ def check_stores(workspace: Workspace) -> Iterator[FileStatus]:
     files[folder / "reserved.jsonl"] = reserved_from_json
     if not sums_are_readable(folder):
         message = (
-            "has the checksums of the stores and cannot be read, so nobody knows whether they are as they were written"
+            "has the checksums of the stores and cannot be read, so changes of the stores cannot be noticed"
             "; restore it, or take the stores as they are with nightlane doctor --repair"
         )
         yield FileStatus(
@@ -81,7 +81,9 @@ def check_judging(workspace: Workspace, content: LedgerContent) -> Iterator[File
     if costs.exists():
         yield _check_database(costs, "spent", "set it aside, and what judging cost before is no longer counted")
     elif judges:
-        message = "is gone, so what judging cost is not known: restore it, or begin anew with doctor --repair"
+        message = (
+            "is gone, so the cost of judging so far is unknown: restore it, or begin it again with doctor --repair"
+        )
         yield FileStatus(str(costs), False, message, lambda: _begin_costs(costs))
     for settings, folder in judges:
         path = cache_folder(settings, folder) / "judgements.sqlite"

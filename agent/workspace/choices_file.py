@@ -17,7 +17,7 @@ from probes.run.store import DAMAGED
 
 PREFIX, SUFFIX = "choices-", ".json"
 KEYS = ({"choices", "failure"}, {"choices", "failure", "sha256"})
-"""Of a file of an older version, and of this one."""
+"""The keys of a file of an older version, and of this one."""
 
 
 def comparison_name(candidate: str, baseline: str) -> str:
@@ -31,7 +31,7 @@ def choices_path(session: Path, comparison: str) -> Path:
 
 
 def stored_comparisons(session: Path) -> list[str]:
-    """The comparisons that have a file, whole or damaged."""
+    """The names of the comparisons that have a file, whole or damaged."""
     paths = sorted(session.glob(f"{PREFIX}*{SUFFIX}"))
     return [path.name.removeprefix(PREFIX).removesuffix(SUFFIX) for path in paths]
 
@@ -44,8 +44,8 @@ def write_choices(path: Path, choices: Sequence[Choice], failure: str | None) ->
 
 
 def read_choices(path: Path) -> tuple[list[Choice], str | None]:
-    """The choices, or why there are none. Raises one of ``DAMAGED`` if the file is missing or is not
-    as it was written."""
+    """The choices, and why there are too few (None if there are enough). Raises one of ``DAMAGED`` if the file is
+    missing or was changed."""
     text = path.read_text(encoding="utf-8")
     require_own_digest(text)
     data = json.loads(text)
@@ -55,7 +55,7 @@ def read_choices(path: Path) -> tuple[list[Choice], str | None]:
 
 
 def has_choices(path: Path) -> bool:
-    """Whether the file is there, as it was written."""
+    """Whether the file exists and is as it was written."""
     try:
         read_choices(path)
     except DAMAGED:

@@ -1,4 +1,4 @@
-"""The status of a file of a workspace, and how its kinds of files are tested and repaired."""
+"""The status of a file of a workspace, and the tests and repairs that several kinds of files share."""
 
 import contextlib
 import json
@@ -22,8 +22,8 @@ Repair = Callable[[], str]
 
 @dataclass(frozen=True)
 class FileStatus:
-    """A file, or a group of files. ``message``: what it holds, or what is wrong and the remedy. ``repair``: None if
-    nothing is damaged, or if only a person can help."""
+    """The status of a file or a group of files. ``message``: what it holds, or what is wrong and the remedy.
+    ``repair``: None if nothing is damaged, or if only a person can help."""
 
     path: str
     intact: bool
@@ -55,7 +55,7 @@ def is_unaltered_json(path: Path) -> bool:
 
 def database_problem(path: Path, tables: Iterable[str] = (), rows_may_vanish: bool = False) -> str | None:
     """What is wrong with an SQLite file, or None. ``tables``: those whose rows have checksums; ``rows_may_vanish``:
-    altered rows count, missing ones do not."""
+    missing rows are no damage, altered ones are."""
     try:
         require_sound(path)
         with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:

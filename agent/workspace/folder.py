@@ -76,7 +76,7 @@ class Workspace:
         return False
 
     def holder(self) -> int | None:
-        """The process that holds the workspace now, or None. It takes no more than permission to read."""
+        """The process that holds the workspace now, or None. Permission to read is enough."""
         try:
             with (self.runs / "lock").open("r", encoding="utf-8") as lock:
                 try:

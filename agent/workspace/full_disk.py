@@ -1,4 +1,4 @@
-"""What a full disk ends: with DiskFull, in one sentence."""
+"""Turns the errors of a full disk into DiskFull, in one sentence."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from common.files import is_full_disk
 
 @contextmanager
 def full_disk_reported(workspace: Workspace) -> Iterator[None]:
-    """DiskFull in place of "no space left" from files, and of a full or failing disk from SQLite."""
+    """Raise DiskFull where a write to a file finds no space left, or SQLite finds the disk full or failing."""
     try:
         yield
     except OSError as error:

@@ -42,7 +42,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import: the numbers of new rows or votes and of those that existed already, and the bad rows."""
+    """The result of an import: how many rows or votes are ``new`` or were ``known`` before, and the bad rows."""
 
     file: Path
     kind: str
@@ -55,7 +55,8 @@ class Imported:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """The result of a review. ``judged``: the number of rows of the set that somebody judged by now, of ``needed``."""
+    """The result of a review. ``judged``: how many rows of the store have been judged by anybody, of the ``needed``
+    ones; ``looked_at``: whether the store counts as reviewed."""
 
     kind: StoreKind
     store: str
@@ -75,10 +76,10 @@ def open_stores(workspace: Workspace, study: Path | None = None) -> Stores:
 
 
 def store_of_pairs(kind: str) -> StoreKind:
-    """The store of this name; BadInput for one of single answers, which always have a score."""
+    """The store of this name; BadInput unless it holds pairs (single answers all have a score)."""
     store = kind_of(kind)
     if len(SIDES[store]) < 2:
-        raise BadInput(f"--kind {kind}: each of its rows has a score already; use a store of pairs, preference say")
+        raise BadInput(f"--kind {kind}: its rows all have a score; use a store of pairs, such as preference")
     return store
 
 
@@ -165,8 +166,8 @@ def audits(stores: Stores, kinds: Sequence[StoreKind]) -> "list[Audit]":
 def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Show, ask: AskReviewer) -> Reviewed:
     """Show rows one by one, and record the reviewer's verdict on each at once.
 
-    ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is not good, bad, skip
-    or quit, nor the beginning of one of these.
+    ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is none of good, bad,
+    skip and quit, or a beginning of one of them.
     """
     from preferences.store.review_queue import select_for_review
 
@@ -208,7 +209,7 @@ def _first_unreviewed(stores: Stores) -> StoreKind:
 
 
 def _prompts(study: Path) -> Sequence[Prompt]:
-    """The prompts of a study file, or of a file of prompts."""
+    """The prompts of a study.toml, or of a file of prompts."""
     if study.suffix != ".toml":
         return load_prompts(study)
     from agent.study.load import load_study

@@ -29,7 +29,9 @@ StudyOption = Annotated[
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")]
 PromptInAnswersOption = Annotated[
     str | None,
-    typer.Option("--prompt-in-answers", help="Of plain answers that begin with their prompt: remove or keep it."),
+    typer.Option(
+        "--prompt-in-answers", help="Whether plain answers keep a prompt that they begin with: remove or keep."
+    ),
 ]
 OriginOption = Annotated[
     str,
@@ -229,7 +231,7 @@ def score(
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Score pairs that came without scores, by a study's scorer.
+    """Score pairs that came without scores, with a study's scorer.
 
     Scores are recorded beside the rows, with the digest of their scorer; pairs certify needs them."""
     from agent.workspace.pair_stores import open_stores, store_of_pairs
@@ -288,7 +290,7 @@ def certify(
 
 
 def _text_gate(study: Path | None) -> "TextGateSettings":
-    """[text_gate] of a study; the usual limits without one, or for a file of prompts."""
+    """[text_gate] of a study; the default limits without a study, or for a file of prompts."""
     from preferences.text_gate.settings import TextGateSettings
 
     return TextGateSettings() if study is None or study.suffix != ".toml" else load(study).file.text_gate

@@ -58,9 +58,9 @@ def check(
 ) -> None:
     """Validate a study without training: files, model, rows, prompts and endpoints.
 
-    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe and its memory, what a night
-    can show, and what would double its chance. Refuses a study whose probes do not fit into memory. Asks each endpoint
-    that the study uses one question; exit code 5 if one that the study requires does not answer."""
+    Renders every row and prompt with the model's tokenizer. Prints the cost and memory of a probe, the chance of a
+    KEEP in a night, and what would double it. Refuses a study whose probes do not fit into memory. Asks each
+    endpoint that the study uses one question; exit code 5 if one that the study requires does not answer."""
     one_thread()
     if rows and as_json:
         raise BadInput(f"--show {rows} prints rows for people to read, and --json is for programs; leave one out")
@@ -156,7 +156,9 @@ def prompts(
     from probes.scoring.benchmarks.scorer import prompts_task
 
     if harvest + holdout >= 1:
-        raise BadInput(f"--harvest {harvest:g} and --holdout {holdout:g} leave no sample that decides; make them less")
+        raise BadInput(
+            f"--harvest {harvest:g} and --holdout {holdout:g} leave no sample that decides; make them smaller"
+        )
     loaded = load_study(study)
     path = loaded.material.prompt_file
     if path.exists() and not force:

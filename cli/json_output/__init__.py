@@ -1,6 +1,7 @@
-"""What every command prints with --json: a type each. docs/json.md is written from it; tests hold the outputs to it.
+"""The type of what each command prints with --json. docs/json.md is generated from it; tests check the outputs against
+it.
 
-A dataclass is printed as it is; a TypedDict is what a command puts together. meanings.toml says what each key means.
+A dataclass is printed as it is; a TypedDict describes what a command puts together. meanings.toml explains each key.
 New keys may be added in any version; keys that are there keep their meaning.
 """
 
@@ -29,7 +30,7 @@ MEANINGS: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_name("meanings.toml").read_text(encoding="utf-8")
 )
 OF_KEYS = re.compile(r"(?:^|(?<=[.;] ))(?:From )?(?=``|[a-z_]+(?:, [a-z_]+)*: )")
-"""Where the docstring of a type begins to say what its keys mean."""
+"""Where the docstring of a type begins to explain its keys."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class JsonOutput:
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    """Give an object what it is, without what its docstring says of single keys, and each key its meaning."""
+    """Describe a schema by its docstring, without the part about single keys, and each key by its meaning."""
     about = " ".join(schema.pop("description", "").split())
     if first := OF_KEYS.split(about, maxsplit=1)[0].rstrip(" .;"):
         schema["description"] = f"{first}."
@@ -95,4 +96,4 @@ OUTPUTS: dict[str, JsonOutput] = {
     "bench faults": JsonOutput(BenchFaults),
     "bench soak": JsonOutput(list[SoakFigure]),
 }
-"""By command, in the order of the help."""
+"""Command -> output, in the order of the help."""

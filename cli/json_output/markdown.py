@@ -7,7 +7,7 @@ TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"
 
 
 def shape(schema: dict[str, Any]) -> Iterator[str]:
-    """Blocks: what an object is, and its keys; or the type of anything else."""
+    """Blocks of Markdown: the description of an object and its keys, or the type of anything else."""
     if about := schema.get("description"):
         yield about.replace("<", "&lt;")
     if keys := schema.get("properties"):

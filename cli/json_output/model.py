@@ -12,7 +12,8 @@ from probes.endpoint.spending import Usage
 
 
 class EvaluatedProblems(TypedDict):
-    """``pass_at_k``: by k. The figures of the only or the later side are at the top, and those of each in ``sides``."""
+    """``pass_at_k``: by k. The figures at the top are those of the only or the later side; ``sides`` has each
+    side's."""
 
     problems_file: str
     problems: int

@@ -14,8 +14,8 @@ TABLE = "row_digests"
 
 
 def record_digests(database: sqlite3.Connection, of: Collection[str] = ()) -> None:
-    """Store a digest of each row that is written from now on, to all tables or to these. The rows of a file without
-    digests get theirs now."""
+    """Store a digest of each row that this connection writes from now on: to the tables ``of``, or to all. If the file
+    has no digests yet, its rows get theirs now."""
     database.create_function("row_digest", -1, _digest, deterministic=True)
     tables = {table: names for table, names in columns(database).items() if not of or table in of}
     if not has_digests(database):
@@ -71,8 +71,10 @@ def is_unaltered(database: sqlite3.Connection, table: str, row: Mapping[str, Any
 def altered(
     database: sqlite3.Connection, table: str, names: Sequence[str], condition: str, values: Sequence[Any]
 ) -> list[str]:
-    """The first column of every row of a table that meets a condition and changed since it was written. ``names``: of
-    all columns. For a connection with ``checking_row_factory``; one statement checks many rows faster than that does.
+    """The first column of every row of a table that meets an SQL condition and changed since it was written. One
+    statement checks many rows faster than ``checking_row_factory``, which the connection must have.
+
+    ``names``: of all columns of the table; ``values``: of the condition's parameters.
     """
     if not has_digests(database):
         return []

@@ -40,7 +40,7 @@ def open_to_read(path: Path, kind: type[Kind]) -> Kind:
     memory is read.
     """
     if not os.access(path, os.W_OK) and not path.with_name(f"{path.name}-shm").exists():
-        return _copy(path, kind)  # a file that SQLite made beside it would belong to the reader and lock out its owner
+        return _copy(path, kind)  # files that SQLite makes here would belong to the reader, and shut out the owner
     where = f"{path.resolve().as_uri()}?mode=ro"
     try:
         database = sqlite3.connect(

@@ -16,7 +16,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     receiver.bind(str(tmp_path / "notify"))
     receiver.settimeout(5)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setattr(systemd._Last, "sign", -systemd.SECONDS)
+    monkeypatch.setattr(systemd._Last, "sent", -systemd.SECONDS)
     return receiver
 
 

@@ -1,1 +1,1 @@
-"""The SQLite file below the ledger: opened, created, checked, repaired, and rows to columns and back."""
+"""The SQLite file of the ledger: opens, creates, checks and repairs it, and converts rows to columns and back."""

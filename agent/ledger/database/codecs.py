@@ -1,4 +1,4 @@
-"""Rows of the ledger to SQLite columns and back: fields that hold structures are stored as JSON."""
+"""Converts rows of the ledger to SQLite columns and back. Fields that hold structures are stored as JSON."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ JSON_FIELDS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     ExaminationRow: {"data": _plain},
     ProbeRow: {},
 }
-"""By kind of row: the fields that are stored as JSON, and what makes the field of it."""
+"""Kind of row -> the fields that are stored as JSON, and the function that makes the field's value from the JSON."""
 
 
 COLUMNS = {"basis": "course"}
@@ -41,7 +41,7 @@ def encode(row: LedgerRow) -> dict[str, Any]:
 
 
 def decode(kind: type[AnyRow], row: sqlite3.Row | Mapping[str, Any]) -> AnyRow:
-    """A row of this kind. A ledger from before a column was added gives the default of its field."""
+    """A row of this kind. A field whose column an older ledger lacks has its default."""
     fields = {column: name for name, column in COLUMNS.items()}
     values = {fields.get(column, column): value for column, value in dict(row).items()}
     values |= {

@@ -1,4 +1,4 @@
-"""The connection to a ledger's file: opened or created, transactions, keyed inserts, and damage in one sentence."""
+"""The connection to a ledger's file: opening and creating it, transactions, keyed inserts, and reports of damage."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class LedgerConnection(sqlite3.Connection):
         return self.cursor().execute(*arguments)
 
     def tuples(self, *arguments: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query as tuples: many of them cost less than rows that are checked one by one."""
+        """All rows of a query as tuples, without the check of each row, which is slow for many rows."""
         cursor = self.cursor()
         cursor.row_factory = None
         return cursor.execute(*arguments).fetchall()

@@ -18,7 +18,7 @@ SMALLEST = 512
 
 
 REPAIRED = "ledger-repaired"
-"""The folder of a repaired ledger, complete from the moment it appears, until it has replaced the damaged one."""
+"""The folder of a repaired ledger until that has replaced the damaged one; complete as soon as it exists."""
 
 
 def damage_error(path: Path, why: object) -> BadInput:
@@ -50,9 +50,8 @@ def holds_sessions(path: Path) -> bool:
 
 
 def lost_sessions(path: Path) -> list[str]:
-    """The session folders whose session the ledger does not have: it was lost, or it is older than they are.
-
-    A copy without its write-ahead log (ledger.sqlite-wal) is such an older one.
+    """The session folders whose session the ledger does not have, because it was lost or replaced by an older copy. A
+    copy without its write-ahead log (ledger.sqlite-wal) counts as older, too.
     """
     folders = sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
     if path.is_dir() or not folders or not holds_sessions(path):
@@ -83,7 +82,7 @@ def lost_sessions_message(path: Path, sessions: Sequence[str]) -> str:
 
 
 def no_session_error(path: Path) -> BadInput:
-    """The message where no ledger with tables exists: it was lost, or no session has begun here."""
+    """The error where there is no ledger with tables: it was lost, or no session has begun here."""
     if missing := lost_sessions(path):
         return BadInput(f"{path} {lost_sessions_message(path, missing)}")
     recorded = sorted(folder.name for folder in path.parent.glob("session-*") if folder.is_dir())
@@ -93,18 +92,18 @@ def no_session_error(path: Path) -> BadInput:
 
 
 def repair_is_unfinished(path: Path) -> bool:
-    """Whether a repaired ledger waits for its place: its repair runs at this moment, or was cut off."""
+    """Whether a repaired ledger has not yet replaced the damaged one: the repair runs now, or was cut off."""
     return path.with_name(REPAIRED).exists()
 
 
 def unfinished_repair_message(path: Path) -> str:
-    """The message about it, as it continues after the name of the ledger."""
+    """The message about an unfinished repair, as it continues after the name of the ledger."""
     return f"is being repaired, or its repair was cut off; finish it with {repair_command(path)}"
 
 
 def finish_repair(path: Path) -> None:
-    """Put the repaired ledger, if there is one, in the place of the damaged one, of which there is a copy. Every step
-    is on the disk before the next, so it can be done again after a kill. The caller holds the workspace lock."""
+    """Replace the damaged ledger, of which there is a copy, by the repaired one, if there is one. Every step is on the
+    disk before the next, so a killed call can be repeated. The caller holds the workspace lock."""
     made = path.with_name(REPAIRED) / path.name
     if made.exists():
         remove_log(path)
@@ -118,7 +117,7 @@ def finish_repair(path: Path) -> None:
 
 
 def create_ledger(path: Path, schema: str) -> None:
-    """Create a ledger, unless there is a complete one. It is written beside its place and then renamed, so that a
+    """Create a ledger, unless there is a complete one. It is written under a temporary name and then renamed, so that a
     reader finds all tables or no file. The caller holds the workspace lock."""
     with contextlib.suppress(OSError):
         if path.stat().st_size >= SMALLEST or path.is_dir():
@@ -151,8 +150,8 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def is_of_the_disk(error: sqlite3.Error) -> bool:
-    """Whether SQLite failed for a reason that says nothing of the content of a file: a full disk, say. A file that is
-    shorter than it should be is damaged."""
+    """Whether SQLite failed for a reason outside of the file, such as a full disk. A file that is shorter than it
+    should be is damaged."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code & 0xFF == sqlite3.SQLITE_IOERR:
         return code != sqlite3.SQLITE_IOERR_SHORT_READ

@@ -1,8 +1,8 @@
 """Salvages a damaged ledger: copies the rows that can be read into a new one and keeps the damaged one beside it.
 
 A row is copied if it can be read and its checksum is right. If rows are lost, unfinished sessions are closed: a loop
-that continued would decide without knowing what was decided before. The damaged ledger stays in its place, and
-complete, until the new one is on the disk, so a repair that is killed is begun or finished by the next one.
+that continued would not know what was decided before. The damaged ledger stays complete and in its place until the new
+one is on the disk, so the next repair can begin again, or finish, a repair that was killed.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from lanes import Recipe
 
 JSON_COLUMNS = sorted({name for names in JSON_FIELDS.values() for name in names})
 EXPENDABLE = ("events", "periods")
-"""Tables without whose rows a session can continue."""
+"""Tables whose rows a session does not need to continue."""
 
 
 def salvage(path: Path) -> str:
@@ -38,7 +38,7 @@ def salvage(path: Path) -> str:
             contextlib.closing(sqlite3.connect(folder / path.name, isolation_level=None)) as new,
             tempfile.TemporaryDirectory(dir=folder) as scratch,
         ):
-            new.execute("PRAGMA journal_mode=DELETE")  # so that all of it is in one file
+            new.execute("PRAGMA journal_mode=DELETE")  # so that everything is in one file
             row_digests.record_digests(new)
             new.execute("BEGIN")
             copied, lost, unchecked = _copy_readable_rows(aside / path.name, Path(scratch), new)
@@ -51,7 +51,7 @@ def salvage(path: Path) -> str:
         f"{copied} rows were copied into a new {path.name}; rows lost: {losses}"
         + ("; no checksums could be read, so the rows were copied unchecked" if unchecked else "")
         + (f"; {recipes} recipes came from the folders of probes" if recipes else "")
-        + (f"; sessions closed because rows of theirs may be missing: {', '.join(closed)}" if closed else "")
+        + (f"; sessions closed because some of their rows may be missing: {', '.join(closed)}" if closed else "")
         + f"; the damaged ledger is in {aside}, with results.tsv and progress.log as they were"
     )
 
@@ -63,8 +63,8 @@ def finish_salvage(path: Path) -> str:
 
 
 def _copy_aside(path: Path) -> Path:
-    """A folder with copies of the ledger's files, results.tsv and progress.log; that of a repair that was cut off, if
-    these files have not changed since."""
+    """Copy the ledger's files, results.tsv and progress.log into a new folder, and return it. The folder of a repair
+    that was cut off is used again if the files have not changed since."""
     followers = (path.with_name("progress.log"), path.parent.parent / "results.tsv")
     files = [file for file in (path, path.with_name(f"{path.name}-wal"), *followers) if file.is_file()]
     for number in ("", *(f"-{n}" for n in range(2, 10_000))):
@@ -81,7 +81,7 @@ def _copy_aside(path: Path) -> Path:
 
 
 def _copy_readable_rows(damaged: Path, scratch: Path, new: sqlite3.Connection) -> tuple[int, dict[str, int], bool]:
-    """``_copy_rows`` from a copy of the damaged file, since SQLite changes a file with a log that it opens."""
+    """``_copy_rows`` from a scratch copy, since SQLite writes to a file with a log when it opens it."""
     for file in (damaged, damaged.with_name(f"{damaged.name}-wal")):
         if file.is_file():
             shutil.copy2(file, scratch)
@@ -108,8 +108,8 @@ def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, d
 
 
 def _digests(old: sqlite3.Connection) -> dict[bytes, str] | None:
-    """The table of each row digest; None if there are no digests, or not all can be read. What the disk prevents is
-    raised: rows that cannot be read for that are not lost."""
+    """Row digest -> table; None if there are no digests, or not all can be read. Errors of the disk are raised, since
+    rows that cannot be read because of them are not lost."""
     try:
         return {bytes(row[0]): str(row[1]) for row in old.execute(f"SELECT digest, source FROM {row_digests.TABLE}")}
     except sqlite3.Error as error:
@@ -119,7 +119,7 @@ def _digests(old: sqlite3.Connection) -> dict[bytes, str] | None:
 
 
 def _readable(old: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows from the first one forwards until one cannot be read, then from the last one backwards."""
+    """(rowid, row): from the first row forwards until one cannot be read, then from the last one backwards."""
     seen = set()
     old.text_factory = bytes
     for order in ("ASC", "DESC"):
@@ -153,7 +153,7 @@ def _insert(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]
         marks = ", ".join("?" * (1 + len(row)))
         new.execute(f"INSERT INTO {table} (rowid, {', '.join(row)}) VALUES ({marks})", (rowid, *row.values()))
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, TypeError, RecursionError):
-        return False  # any other error of SQLite, a full disk say, ends the repair
+        return False  # any other error of SQLite, such as a full disk, ends the repair
     return True
 
 

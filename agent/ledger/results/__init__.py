@@ -1,1 +1,1 @@
-"""results.tsv and progress.log, which follow the ledger: columns, rows, the sheet as text, and the files."""
+"""results.tsv and progress.log, which are written from the ledger: columns, rows, the table as text, and the files."""

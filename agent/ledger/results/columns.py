@@ -49,8 +49,8 @@ DEFINITIONS = (
     _number("baseline", "The incumbent's mean under the same seeds.", unit="points, 0 to 10", example="5.22569"),
     _number(
         "delta",
-        "The change's own effect on the target, by all readings together, shrunk towards nothing. Of an A/A test: that "
-        "of its pairs. Of a RETRACT: the effect of having the change, by the re-test.",
+        "The change's own effect on the target, estimated from all readings together and shrunk towards 0. For an A/A "
+        "test: the difference of its pairs. For a RETRACT: the effect of having the change, by the re-test.",
         unit="points",
         example="0.766628",
     ),
@@ -62,20 +62,20 @@ DEFINITIONS = (
     _number("overall_delta", "The difference of the overall means.", unit="points", example="0.219351"),
     _text(
         "worst_guard",
-        "The guarded category nearest to its margin, by the stack's pairs or, unconfirmed, by the readings.",
+        "The guarded category nearest to its margin: by the stack's pairs or, if unconfirmed, by all readings.",
         example="arithmetic",
     ),
     _number("worst_guard_delta", "The difference in that category.", unit="points", example="0.0694444"),
     _text(
         "guards_ok",
-        "Whether every guard is within its margin, the sum over all KEEPs not counted.",
+        "Whether every guard is within its margin in this comparison; the sum over all KEEPs is not counted.",
         unit="yes or no",
         example="yes",
     ),
     _number("critical_failures", "Answers with a critical failure.", unit="answers", example="0"),
     _number(
         "probe_seconds",
-        "Time of the stack's probes together; in the row of its first change.",
+        "Time of all probes of the stack's recipe; in the row of its first change.",
         unit="seconds",
         example="116.14",
     ),
@@ -86,9 +86,9 @@ DEFINITIONS = (
         unit="GB",
         example="0.841",
     ),
-    _number("cost_usd", "Cost of the decision, if prices are set.", unit="US dollars", example="0.04"),
+    _number("cost_usd", "Cost since the row before, if prices are set.", unit="US dollars", example="0.04"),
     _text("proposer", "Who proposed.", example="factorial"),
-    _text("reason", "Why it was decided so: a code of the table below.", example="improved"),
+    _text("reason", "Why it was decided so: a code from the table below.", example="improved"),
     _text(
         "description",
         "The hypothesis, or what happened, for people.",
@@ -97,7 +97,7 @@ DEFINITIONS = (
     _number("worst_guard_low", "Lower bound of worst_guard_delta.", unit="points", example="-0.303973"),
     _number(
         "shrunk",
-        "The same as delta. Of older versions: delta, corrected for having been selected.",
+        "The same as delta. In older versions: delta, corrected for selection bias.",
         unit="points",
         example="0.766628",
     ),
@@ -108,10 +108,8 @@ DEFINITIONS = (
         example="0.0475",
     ),
     _text("policy", "Digest of the policy that decided.", example="9079712ba8835feb"),
-    _number(
-        "chance", "The chance that the change alone is worth more than nothing.", unit="chance", example="0.999564"
-    ),
-    _number("stack", "The stack that the change was confirmed in, counted in its session.", unit="count", example="1"),
+    _number("chance", "The chance that the change's own effect is above 0.", unit="chance", example="0.999564"),
+    _number("stack", "The number, in its session, of the stack that the change was in.", unit="count", example="1"),
     _number(
         "stack_delta", "The stack's effect on the target, confirmed on fresh seeds.", unit="points", example="0.871528"
     ),

@@ -28,16 +28,16 @@ from preferences.store.annotations import Withdrawal
 from preferences.store.stores import Stores
 
 LINES_PER_MARK = 100
-"""After so many lines, what was verified is noted, so that a later process verifies only what follows."""
+"""After so many lines, the verified length is stored, so that a later process verifies only what follows."""
 
 
 def publish(ledger: Ledger, workspace: Path) -> list[str]:
-    """Bring both files in step with the ledger, once; returns messages for a person."""
+    """Bring both files up to date with the ledger, once; returns messages for a person."""
     return ResultFiles(ledger, workspace).publish()
 
 
 def catch_up(workspace: Workspace) -> list[str]:
-    """Bring the files of a workspace in step, if no session runs in it and this user may write to it."""
+    """Bring the files of a workspace up to date, if no session runs in it and this user may write to it."""
     if not os.access(workspace.runs, os.W_OK):
         return []
     try:
@@ -48,7 +48,7 @@ def catch_up(workspace: Workspace) -> list[str]:
 
 
 class ResultFiles:
-    """Both files of a workspace. What was verified once is not read again, as long as nobody else writes to it."""
+    """Both files of a workspace. A file that was verified is not read again unless somebody else writes to it."""
 
     def __init__(self, ledger: Ledger, workspace: Path) -> None:
         self.ledger = ledger
@@ -60,7 +60,7 @@ class ResultFiles:
         )
 
     def publish(self) -> list[str]:
-        """Bring both files in step and withdraw the pairs of retracted decisions; returns messages for a person.
+        """Bring both files up to date and withdraw the pairs of retracted decisions; returns messages for a person.
 
         OSError only when the disk is full.
         """
@@ -92,7 +92,7 @@ class ResultFiles:
         return ["the pairs of retracted decisions are withdrawn"] if known else []
 
     def _harvested_by(self, retraction: DecisionRow) -> str:
-        """The decision that the pairs of a retracted KEEP rest on: that on the first member of its stack."""
+        """The decision by which the pairs of a retracted KEEP were harvested: that on the first member of its stack."""
         kept = self.ledger.decision(retraction.proposal)
         stack = kept.basis.stack if kept and kept.basis else None
         return stack.members[0] if stack else retraction.proposal
@@ -108,14 +108,14 @@ class _Lines(Protocol):
         """Numbered lines from the ledger after a number, in order."""
 
     def id_at(self, number: int) -> str | None:
-        """The id of the line with this number; another ledger has another id there."""
+        """The id of the line with this number, by which another ledger is noticed."""
 
     def repaired(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> "_Repaired": ...
 
 
 @dataclass(frozen=True)
 class _Repaired:
-    """The whole file as it should be. ``discards``: whether it lacks something that somebody else wrote."""
+    """The whole file as it should be. ``discards``: whether something that somebody else wrote is no longer in it."""
 
     text: str
     discards: bool
@@ -132,7 +132,7 @@ class _DecisionLines:
         return self.ledger.id_at("decisions", number)
 
     def repaired(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Repaired:
-        """Undo what a spreadsheet changed; columns that a person added at the right stay with their rows."""
+        """Undo the changes of a spreadsheet; columns that a person added at the right stay with their rows."""
         content = content or b""
         sheet = read_sheet(content)
         ours = [row for row in sheet.rows if row.session in known]
@@ -180,8 +180,8 @@ class _EventLines:
 
 
 @dataclass(frozen=True)
-class _RightUpTo:
-    """A note that the first ``size`` bytes of a file were right up to the ledger's line ``number``, whose id is
+class _Verified:
+    """A note that the first ``size`` bytes of a file agree with the ledger up to its line ``number``, whose id is
     ``name``."""
 
     size: int
@@ -230,16 +230,16 @@ class _ResultFile:
         return found.st_size, found.st_mtime_ns, found.st_ino
 
     def _verify(self) -> list[str]:
-        """Make the file agree with the ledger, as far as it goes."""
+        """Check the lines that the file has against the ledger, and repair it if they disagree."""
         content = self.path.read_bytes() if self._stat() else None
         if content is None or self._write_failed or not self._agrees(content):
             return self._repair(content)
         return []
 
     def _agrees(self, content: bytes) -> bool:
-        """Whether the mark covers the beginning of the file, and the ledger has the lines that follow."""
+        """Whether the file begins as the stored mark says and continues with the ledger's lines."""
         try:
-            mark = _RightUpTo(**json.loads(self._mark_path.read_text(encoding="utf-8")))
+            mark = _Verified(**json.loads(self._mark_path.read_text(encoding="utf-8")))
             digest = hashlib.sha256(content[: mark.size])
         except (OSError, ValueError, TypeError):
             return False
@@ -280,7 +280,7 @@ class _ResultFile:
         return messages
 
     def _set_aside(self, content: bytes) -> Path:
-        """Keep the file as it was found, under a name of its own."""
+        """Keep the file as it was found in runs/set-aside; returns the path of the copy."""
         self.aside.mkdir(parents=True, exist_ok=True)
         stamp, number = datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
         while (path := self.aside / f"{self.path.stem}-{stamp}-{number}{self.path.suffix}").exists():
@@ -305,7 +305,7 @@ class _ResultFile:
             self._mark()
 
     def _write(self, data: bytes) -> None:
-        """Append, and wait for the disk. After a failed write the content of the file is unknown."""
+        """Append to the file and wait for the disk. After a failed write the content of the file is unknown."""
         if not data:
             return
         with self.path.open("ab") as stream:
@@ -316,8 +316,8 @@ class _ResultFile:
             self._write_failed = False
 
     def _mark(self) -> None:
-        """Note what was verified. Without the note, the next process reads everything again."""
-        mark = _RightUpTo(self._size, self._digest.hexdigest(), self._number, self.lines.id_at(self._number))
+        """Store the mark. Without it, the next process verifies the whole file again."""
+        mark = _Verified(self._size, self._digest.hexdigest(), self._number, self.lines.id_at(self._number))
         with contextlib.suppress(OSError):
             write_durably(self._mark_path, json.dumps(asdict(mark)) + "\n")
         self._unmarked = 0

@@ -11,7 +11,7 @@ from agent.workspace.folder import Workspace
 from probes.result.comparison import Comparison
 
 PROMOTION = "-promotion-"
-"""Between the id of a session and that of a promotion, in the id of its row."""
+"""Joins the id of the session and that of the promotion in the id of the row."""
 
 
 def record_promotion(
@@ -28,8 +28,8 @@ def record_promotion(
     guards: Mapping[str, float],
     length: Mapping[str, Any],
 ) -> Sequence[str]:
-    """Record a promotion under its own id, once, and bring results.tsv and the log in step. ``incumbent``: the digest
-    of the recipe; ``length``: steps and samples. Returns messages for a person; WorkspaceBusy while a session runs."""
+    """Record a promotion under its own id, once, and bring results.tsv and the log up to date; returns messages for a
+    person. ``incumbent``: digest of the recipe; ``length``: steps and samples. WorkspaceBusy while a session runs."""
     name = f"{session}{PROMOTION}{promotion}"
     row = promotion_row(
         session,

@@ -45,8 +45,8 @@ def member_row(
     proposal: ProposalRow,
     own: OwnEffectEstimate | None,
 ) -> dict[str, Any]:
-    """The row of a change that was confirmed in a stack: its own effect, and the stack's figures. What adds up over
-    rows is in that of the first member."""
+    """The row of a member of a stack: its own effect, and the stack's figures. Figures that may be summed over rows,
+    such as probe_seconds, are only in the row of the first member."""
     row = _row(session, key, conclusion.verdict) | _mutation(proposal)
     if conclusion.readings:
         row |= _costs(conclusion.readings)
@@ -80,7 +80,8 @@ def unconfirmed_row(
     own: OwnEffectEstimate | None,
     why: str = "",
 ) -> dict[str, Any]:
-    """The row of a change that was measured in waves and not confirmed. ``why``: what made its recipes fail."""
+    """The row of a change that was measured in waves and not confirmed. ``why``: the failure of its recipes, if they
+    have no reading."""
     row = _row(session, key, verdict) | _mutation(proposal)
     if why:
         return row | {"description": f"{proposal.hypothesis} ({why})"}
@@ -111,7 +112,7 @@ def retraction_row(
     """The row of a RETRACT; ``before`` and ``after`` are swapped."""
     mutation = _mutation(proposal)
     reversal = {"before": mutation["after"], "after": mutation["before"], "proposer": None}
-    what = "left out of what stands, on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"
+    what = "leave-one-out on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"
     description = {"description": f"{kept.id} does not hold: {what}"}
     row = {key: kept.row.get(key) for key in ("session", "steps", "samples")}
     row |= {"time": now(), "status": verdict.status, "reason": verdict.reason}
@@ -131,7 +132,7 @@ def promotion_row(
     guards: Mapping[str, float],
     length: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The row of a promotion: what stands against the starting recipe, both at full length, on the holdout prompts."""
+    """The row of a promotion: incumbent against starting recipe, at full length, on the holdout prompts."""
     said = {"status": status, "reason": reason, "description": description}
     row: dict[str, Any] = {"time": now(), "session": session, **said, **length}
     if comparison is None:

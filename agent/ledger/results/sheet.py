@@ -1,4 +1,4 @@
-"""Writes and reads results.tsv. It reads files that a person or a spreadsheet changed.
+"""Writes and reads results.tsv, also after a person or a spreadsheet changed it.
 
 Spreadsheets quote cells, sort rows, reorder columns, write ``;`` or UTF-16, and turn 0.5 into 0,5.
 """
@@ -15,7 +15,7 @@ from common.printable import printable
 from common.redaction import redacted
 
 HEADER_NAMES = {"time", "session", "id", "status"}
-"""A line with these cells is a header, whatever else a person changed in it."""
+"""A line with these cells is a header, whatever else was changed in it."""
 SEPARATORS = "\t;,"
 FORMULA = tuple('=+-@"＝＋－＠')
 """Characters that no text cell may begin with: they start a formula, or a quoted cell that may span lines."""
@@ -112,8 +112,8 @@ def decoded(content: bytes) -> tuple[str, bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class _SheetLayout:
-    """How rows are written: the separator, where each of our columns is, where a person's own columns are, and the
-    number of columns. ``extra``: the headers of a person's own columns."""
+    """How rows are written. ``ours``: the place of each of our columns, None if it is missing; ``others``: the places
+    of a person's own columns; ``width``: the number of columns; ``extra``: the headers of a person's own columns."""
 
     separator: str
     ours: Sequence[int | None]
@@ -134,7 +134,7 @@ class _SheetLayout:
 
 
 def _layout(lines: Sequence[str]) -> tuple[_SheetLayout, str | None]:
-    """The layout by the header, wherever it is, and the header; without one, the layout that we write."""
+    """The layout according to the header, in whichever line it is, and that line; without a header, our own layout."""
     for line in lines:
         for separator in SEPARATORS if all(name in line for name in HEADER_NAMES) else "":
             names = [name.strip() for name in _cells(line, separator)]

@@ -24,9 +24,9 @@ REMEDY = "name another model, or mend the rubric or the calibration under [score
 
 @dataclass
 class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
-    """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost from now on. ``note``:
-    writes to the log. ``asked``: shows how far an examination is. ``on_note``: gets notes while the scorer is at work,
-    and may end that by raising BudgetSpent.
+    """``examiner``: None for a scorer that needs none. ``allowance``: returns what judging may cost from now on.
+    ``note``: writes to the log. ``asked``: shows the progress of an examination. ``on_note``: gets notes while the
+    scorer works, and may stop it by raising BudgetSpent.
     """
 
     examiner: ScorerExaminer | None
@@ -107,8 +107,8 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         )
 
     def choices(self, answers: Sequence[AnswerPair]) -> list[float | Missing]:
-        """Which answer of each pair the examiner prefers. Its cost counts as the session's. MissingRequirement if the
-        examiner fails, as with a cache that cannot be written."""
+        """Which answer of each pair the examiner prefers. The session pays for it. MissingRequirement if the examiner
+        fails, for example because it cannot write its cache."""
         if self.examiner is None:
             raise RuntimeError("this scorer does not choose between answers")
         with scorer_failures_reported(), SpendingMeter(self.allowance()) as meter:
@@ -128,8 +128,8 @@ def _row(session: str, turn: int, examination: Examination) -> ExaminationRow:
 
 
 def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decisions: int) -> str | None:
-    """Examine the scorer at the end of a session, unless its comparison epoch has ended. A spent budget or a lost
-    endpoint is noted and does not fail."""
+    """Examine the scorer at the end of a session, unless its comparison epoch has ended; returns why the scorer is
+    unfit, or None. A spent budget or an unavailable endpoint is noted, and is no error."""
     examined = {row.turn for row in ledger.examinations(session)}
     if monitor.examiner is None or decisions in examined or monitor.ended_epoch(ledger, session):
         return None

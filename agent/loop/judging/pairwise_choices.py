@@ -29,7 +29,7 @@ class Choices:
     study: Study
 
     def make(self, pairs: Sequence[Pair], judge_monitor: JudgeMonitor) -> None:
-        """Have the answers of each pair compared, unless that was done. Equal answers are a tie and cost nothing."""
+        """Have the judge compare the answers of each pair, unless it did before. Equal answers are a tie."""
         fresh = {pair: self._answer_pairs(pair) for pair in pairs if not self.is_made(pair)}
         unequal = [
             (pair, place)
@@ -54,7 +54,7 @@ class Choices:
         write_choices(self.path(pair), choices, failure)
 
     def read(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
-        """The choices of these pairs; a failure if too many of a pair's are missing."""
+        """The choices of these pairs; a Failure if too many choices of one pair are missing."""
         choices = []
         for pair in pairs:
             read = self._read(pair)
@@ -69,8 +69,8 @@ class Choices:
         return choices
 
     def lead(self, pair: Pair) -> dict[str, float] | None:
-        """The lead of the candidate, 10 x (share won - share lost), by category and overall, every prompt counting the
-        same; None if the answers of the pair were not compared."""
+        """The candidate's lead, 10 x (share won - share lost), by category and overall, with equal weight for every
+        prompt; None if the answers of the pair were not compared."""
         choices = self._read(pair)
         if not isinstance(choices, list):
             return None

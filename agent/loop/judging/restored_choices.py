@@ -1,4 +1,4 @@
-"""Files of choices that are gone or damaged when a session begins or goes on."""
+"""Restores files of a judge's choices that are gone or damaged when a session begins or is resumed."""
 
 from agent.ledger.tables import COMPARED
 from agent.loop.measurements import Measurements
@@ -9,13 +9,13 @@ from probes.result.reading import Pair, Probe
 
 
 def restore_choices(measurements: Measurements) -> None:
-    """Have the answers compared again whose choices are gone or damaged, as far as the budget goes: what the session
-    searches and decides rests on them. Those of earlier sessions are told, and do not count."""
+    """Have the judge compare answers again whose choices are gone or damaged, within the budget, because search and
+    decisions use them. Lost choices of earlier sessions are logged, and do not count."""
     if not measurements.judge_monitor.chooses:
         return
     pairs = _compared_pairs(measurements)
     lost = [pair for pair in pairs if not measurements.choices.is_made(pair)]
-    measurements.record_compared([pair for pair in pairs if pair not in lost])  # by an older version, say
+    measurements.record_compared([pair for pair in pairs if pair not in lost])  # an older version did not record them
     if lost:
         name, what = measurements.choices.path(lost[0]), count(len(lost), "comparison")
         measurements.log(f"the choices of {what} are gone or damaged ({name}): the judge is asked again")
@@ -32,8 +32,8 @@ def restore_choices(measurements: Measurements) -> None:
 
 
 def _compared_pairs(measurements: Measurements) -> list[Pair]:
-    """The pairs of this session whose answers were compared, by the ledger and by the files, under the key that
-    decides. Others are compared when they are wanted."""
+    """The pairs of this session that were compared, according to the ledger or the files, under the probe key of the
+    deciding split. Other pairs are compared when they are needed."""
     ledger, key, session = measurements.ledger, measurements.key, measurements.row.id
     probes = {row.id: Probe(ledger.recipe(row.recipe), key, row.seed) for _, row in ledger.probes_after(key.digest, 0)}
     recorded = [check.subject for check in ledger.checks(session, COMPARED)]
@@ -43,7 +43,7 @@ def _compared_pairs(measurements: Measurements) -> list[Pair]:
 
 
 def _lost_earlier(measurements: Measurements) -> list[str]:
-    """Paths of choices of earlier sessions, under the same question and key."""
+    """Paths of the lost choices of other sessions under the same question and probe key."""
     row, workspace = measurements.row, measurements.workspace
     checks = measurements.ledger.checks_after(row.question, measurements.key.digest, (COMPARED,), 0)
     others = [check for _, check in checks if check.session != row.id]

@@ -1,7 +1,7 @@
 """Confirmations: a stack is measured beside the incumbent on fresh seeds, pair by pair, until the rule decides.
 
-A stack is recorded before its first pair runs, with all that the rule is given, so a session that was killed goes on
-with the same confirmation. Pairs are measured several ahead, to keep every worker busy, and looked at in their order.
+A stack is recorded before its first pair runs, with all inputs of the rule, so a session that was killed continues the
+same confirmation. Several pairs are measured ahead, to keep every worker busy, but looked at one by one.
 """
 
 import math
@@ -20,10 +20,10 @@ from agent.policy.confirmation import (
     Look,
     RuleTerms,
     Verdict,
-    account_of,
     crash,
     look,
     pairs_needed,
+    spending_of,
 )
 from agent.policy.decision_basis import ConfirmationRecord, EndedConfirmation
 from agent.policy.knob_effects import Places
@@ -37,7 +37,7 @@ from probes.result.comparison import Comparison, compare
 from probes.result.reading import Failure, Pair, Probe, Reading
 
 MOST_LOST = 3
-"""Seeds under which the incumbent itself may fail for good in one confirmation."""
+"""In one confirmation, the incumbent itself may fail for good under so many seeds."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Confirmations:
         return tuple(self._recorded)
 
     def begin(self, step: ConfirmStack, known: NightState, incumbent: Recipe) -> None:
-        """Record a stack: its members' proposals, its recipe, and what the rule is given."""
+        """Record a stack: the proposals of its members, its recipe, and the inputs of the rule."""
         recipe = self.evidence.recipe(incumbent, known.incumbent, step.stack.places)
         if recipe is None:
             raise RuntimeError(f"a stack has a recipe that no probe may run: {step.stack.places}")
@@ -82,7 +82,7 @@ class Confirmations:
         )
 
     def begin_aa_test(self, last: RecordedStack, incumbent: Recipe) -> None:
-        """Record an A/A test that is decided on like the last stack."""
+        """Record an A/A test with the inputs of the last stack, so that it is decided on in the same way."""
         given = replace(last.given, cumulative={}, guards={})
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
@@ -121,7 +121,7 @@ class Confirmations:
         return self.measurements.ledger.decision(stack.members[0]) is not None
 
     def conclude(self, stack: RecordedStack) -> tuple[EndedConfirmation, str | None]:
-        """Measure pairs until the rule decides or the budget ends; with why it ended."""
+        """Measure pairs until the rule decides or the budget ends; also returns why the session ends, or None."""
         given, pairs = stack.given, self._pairs(stack)
         ahead, looks, seen = math.ceil(self.measurements.runner.width / 2), list[Look](), None
         measured, verdict = list[Pair](), None
@@ -145,7 +145,7 @@ class Confirmations:
         return self._conclusion(stack, looks, seen, pairs, verdict), None
 
     def _pairs(self, stack: RecordedStack) -> list[Pair]:
-        """More pairs than the confirmation may have, since the incumbent may fail under some seeds."""
+        """The pairs of a confirmation, and MOST_LOST more, since the incumbent may fail under some seeds."""
         ledger, key, number = self.measurements.ledger, self.measurements.key, stack.number
         incumbent, recipe = ledger.recipe(stack.incumbent), ledger.recipe(stack.recipe.digest)
         wanted = stack.given.pairs + MOST_LOST
@@ -156,8 +156,8 @@ class Confirmations:
         ]
 
     def _measured(self, title: str, pairs: Sequence[Pair], number: int) -> list[Pair]:
-        """The first so many pairs whose baseline has a reading, measured. BaselineFailed if the incumbent fails too
-        often, or because of the machine."""
+        """Measure pairs until ``number`` of them have a baseline reading, and return these. BaselineFailed if the
+        incumbent fails too often, or because of the machine."""
         lost = 0
         while True:
             chosen = pairs[: number + lost]
@@ -223,7 +223,7 @@ class Confirmations:
             given=stack.given,
             looks=tuple(looks),
             seeds=tuple((pair.candidate.seed, pair.baseline.seed) for pair in used),
-            account=account_of(seen, stack.given, verdict, self.terms),
+            account=spending_of(seen, stack.given, verdict, self.terms),
             is_aa_test=stack.is_aa_test,
         )
         return EndedConfirmation(verdict, confirmed, seen, tuple(readings), failure)

@@ -1,4 +1,4 @@
-"""The decisions of a session: their rows in the ledger, and what confirmations leave of the night's error."""
+"""Records the decisions of a session, and keeps the account of the night's error that confirmations spend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from probes.result.reading import Failure, Outcome, Reading
 class Decisions:
     """Makes decisions durable. Each is derived from the ledger alone, so a kill changes none.
 
-    ``_accounts``: of the session's confirmations, by number, up to the row ``_last`` of the ledger.
+    ``_accounts``: number of a confirmation -> what it spent and changed, up to the row ``_last`` of the ledger.
     """
 
     measurements: Measurements
@@ -41,8 +41,8 @@ class Decisions:
         study = self.measurements.study
         return RuleTerms(study.file.policy, study.target, study.guards)
 
-    def standing(self) -> ErrorBudget:
-        """What the session's confirmations left of its error, and did to its guards."""
+    def error_budget(self) -> ErrorBudget:
+        """The error that the session's confirmations have left, and the changes of its guards by all KEEPs."""
         for number, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, self._last):
             self._last, stack = number, decision.basis.stack if decision.basis else None
             if decision.turn > 0 and stack is not None and not stack.is_aa_test:
@@ -67,19 +67,20 @@ class Decisions:
         others: Sequence[ProposalRow],
         known: NightState,
     ) -> None:
-        """Record a confirmation: a row for each member, all or none. After a KEEP, ``others``, the open changes of the
-        incumbent that was replaced, are decided on, too. ``known``: with this confirmation's readings."""
+        """Record a confirmation: a row for each member, all or none. After a KEEP also a row for each of ``others``,
+        the open changes of the incumbent that was replaced. ``known`` includes the readings of this confirmation."""
         rows = [self._member(conclusion, proposal, known) for proposal in members]
         if conclusion.verdict.status == "KEEP":
             rows += self._unconfirmed(others, known, conclusion.confirmed.recipe, at_end=False)
         self._record(rows)
 
     def record_rest(self, proposals: Sequence[ProposalRow], known: NightState) -> None:
-        """Record what the session leaves unconfirmed at its end. A change that no reading tells of gets no row."""
+        """Record the changes that are unconfirmed when the session ends. A change without a reading or a failure gets
+        no row."""
         self._record(self._unconfirmed(proposals, known, None, at_end=True))
 
     def record_skip(self, proposal: ProposalRow, known: NightState) -> None:
-        """Close a change that a person took out of the search."""
+        """Record the decision on a change that a person took out of the search."""
         own = self._own(proposal, known)
         own = own if own is not None and own.recipes else None
         verdict = Verdict("DISCARD", SKIPPED)
@@ -96,7 +97,7 @@ class Decisions:
         self._record([row])
 
     def retract(self, retraction: Retraction) -> None:
-        """Take a KEEP back, unless that was done before a kill."""
+        """Record a RETRACT, unless that was done before a kill."""
         kept, verdict, comparison = retraction.kept, retraction.verdict, retraction.comparison
         if self.measurements.ledger.decision(kept.id + RETRACTION):
             return
@@ -154,7 +155,7 @@ class Decisions:
         return own_effect(known, proposal.knob, knob.place(value_of(proposal.after)))
 
     def _failures(self, proposals: Sequence[ProposalRow]) -> Mapping[str, Failure]:
-        """For each proposal, a failure of a recipe that carried it."""
+        """Id of a proposal -> a failure of a recipe that carried it."""
         wanted = {proposal.id for proposal in proposals}
         return {name: failure for name, failure in self.evidence.failures().items() if name in wanted}
 
@@ -191,7 +192,7 @@ class Decisions:
         )
 
     def _record(self, rows: list[DecisionRow]) -> None:
-        """Make decisions durable, all or none. The first row carries the cost since the last recorded row."""
+        """Record decisions, all or none. The first row has the cost since the last recorded row."""
         if not rows:
             return
         rows[0] = replace(rows[0], row={**rows[0].row, "cost_usd": self._cost()})

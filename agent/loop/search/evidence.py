@@ -1,8 +1,8 @@
-"""What was measured under a session's probe key, by earlier sessions too, as the policy reads it: places and scores.
+"""The readings under a session's probe key, also of earlier sessions, as the policy reads them: places and scores.
 
-A recipe is described by the place of every searched knob. Of a recipe that a wave or a stack made, these are the places
-that it was designed with: knobs may share a field (a manifest and a source's weight), so that reading them back would
-show a knob as moved that nothing moved.
+A recipe is described by the place of every searched knob. For a recipe of a wave or a stack these are the places that
+it was designed with. They cannot be read from the recipe's fields, because knobs may share a field (a manifest and a
+source's weight), so a knob could seem moved although another one was.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -27,22 +27,24 @@ from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
 from probes.run.store import ProbeStore
 
 RECENT = 256
-"""Readings that count, the last ones: the work of the model grows with their third power."""
+"""Only so many latest readings count, since the model's time grows with the cube of their number."""
 CHOICES = 5.0
-"""Points of the lead in choices that are worth a point of a score: 60 of 100 choices won are a lead of 2 points, and a
-change that is seen so often is worth about 0.4 points."""
+"""Points of the lead in choices per point of a score: 60 of 100 choices won are a lead of 2 points, which corresponds
+to a change of about 0.4 points in the score."""
 EVEN = 5.0
 """The score of a recipe that wins as many choices as it loses."""
 ScoreByCategory = Mapping[str, float]
-"""Means by category."""
+"""Category -> mean score, in points."""
 
 
 @dataclass
 class Evidence:
-    """Of one session, under the probe key that its ``row`` has. ``width``: probes that run side by side;
+    """The readings of one session, under the probe key of its ``row``. ``width``: probes that run at once;
     ``passed_over``: sessions whose probes do not count.
 
-    ``_last_probe``, ``_last_check``: the numbers of the last rows that were read.
+    ``_last_probe``, ``_last_check``: the row numbers of the last probe and check that were read. By the digest of a
+    recipe: ``_designed``, its places; ``_carried``, ids of its proposals; ``_beside``, incumbent -> the session that
+    measured it beside that one.
     """
 
     study: Study
@@ -65,11 +67,12 @@ class Evidence:
     def known(
         self,
         incumbent: Recipe,
-        standing: ErrorBudget,
+        error_budget: ErrorBudget,
         left: int,
         affordable: Callable[[Places], bool] = lambda places: True,
     ) -> NightState:
-        """What the policy knows now. ``left``: probes; ``affordable``: whether a stack may have this recipe."""
+        """What the policy knows now. ``left``: probes for the next stack; ``affordable``: whether the budget of
+        decisions allows a stack with this recipe."""
         self._catch_up()
         study = self.study
         here = self.incumbent_places(incumbent)
@@ -100,7 +103,7 @@ class Evidence:
             ran=tuple(ran),
             crashed=tuple(crashed),
             margins=margins,
-            standing=standing,
+            error_budget=error_budget,
             left=left,
             width=self.width,
             legal=legal,
@@ -111,7 +114,7 @@ class Evidence:
         )
 
     def failures(self) -> dict[str, Failure]:
-        """By proposal of this session: the last failure of a recipe that carried it."""
+        """Id of a proposal -> the last failure of a recipe that carried it."""
         self._catch_up()
         found = {}
         for row in self._rows.values():
@@ -124,21 +127,21 @@ class Evidence:
 
     @staticmethod
     def moves(incumbent: Places, places: Places) -> dict[str, Place]:
-        """Where a recipe differs from the incumbent: knob -> place."""
+        """Knob -> place, for the knobs whose place differs from the incumbent's."""
         return {knob: place for knob, place in places.items() if place != incumbent.get(knob)}
 
     def incumbent_places(self, incumbent: Recipe) -> Places:
-        """The places of the incumbent: those that its stack was designed with, like those of its readings."""
+        """The places of the incumbent, which are those that its stack was designed with."""
         self._catch_up()
         return self._placed(incumbent.digest)
 
     def value(self, incumbent: Recipe, knob: str, place: Place) -> Value:
-        """The value of a knob at a place that a move of the incumbent may reach."""
+        """The value of a knob at a place that is the incumbent's or that one move may reach."""
         return self._values(incumbent)[knob][place]
 
     def recipe(self, incumbent: Recipe, here: Places, places: Places) -> Recipe | None:
-        """The incumbent, whose places are ``here``, with these moves; None where no probe may run it: it breaks a law,
-        or a move is undone by another one or has no effect beside it."""
+        """The incumbent, whose places are ``here``, moved to ``places``; None if no probe may run it, because it breaks
+        a rule, or because one of its moves is undone by another one or has no effect beside it."""
         space, values, moved = self.study.lanes, self._values(incumbent), self.moves(here, places)
         try:
             changes = {name: values[name][place] for name, place in moved.items()}
@@ -151,13 +154,14 @@ class Evidence:
         return recipe if holds and not idle else None
 
     def _is_repeated(self, incumbent: Recipe, changes: Mapping[str, Value], recipe: Recipe) -> bool:
-        """Whether the mixture is the same without one of its changes: a weight beside a manifest with one source, or a
-        manifest beside weights that make it."""
+        """Whether the mixture would be the same without one of its changes, such as a weight beside a manifest with one
+        source, or a manifest beside weights that make the same mixture."""
         shared = [name for name in changes if self.study.lanes.knob(name).lane == MIXTURE]
         return any(self._is_same_without(name, incumbent, changes, recipe) for name in shared)
 
     def _is_same_without(self, name: str, incumbent: Recipe, changes: Mapping[str, Value], recipe: Recipe) -> bool:
-        """Not where the other changes alone break a law: two weights of 0 that leave no source, say."""
+        """Whether one of the changes makes no difference. False if the others alone break a rule, such as two weights
+        of 0 that leave no source."""
         try:
             others = self._with(incumbent, {other: value for other, value in changes.items() if other != name})
         except IllegalRecipe:
@@ -171,7 +175,7 @@ class Evidence:
         return recipe
 
     def _axes_around(self, incumbent: Recipe) -> tuple[Axis, ...]:
-        """Every knob of a lane with a share that the incumbent can move, with where the session began."""
+        """The knobs that the incumbent can move, in lanes with a share above 0. They start where the session did."""
         values, space = self._values(incumbent), self.study.lanes
         return tuple(
             Axis(knob.name, self._start[knob.name], tuple(values[knob.name]), knob.structural)
@@ -180,7 +184,7 @@ class Evidence:
         )
 
     def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
-        """Per knob, its values by place: the incumbent's own, and those that one move may set."""
+        """Knob -> place -> value, for the incumbent's own value and those that one move may set."""
         if incumbent.digest not in self._ladders:
             moves, here = self.study.lanes.moves(incumbent), self.incumbent_places(incumbent)
             self._ladders[incumbent.digest] = {
@@ -196,11 +200,11 @@ class Evidence:
         return self._as_read(self.ledger.recipe(self.row.start))
 
     def _as_read(self, recipe: Recipe) -> dict[str, Place]:
-        """The place of each searched knob by the recipe's own fields."""
+        """The place of each searched knob, read from the recipe's fields."""
         return {knob.name: knob.place(knob.read(recipe)) for knob in self.study.lanes.knobs}
 
     def _placed(self, digest: str) -> Places:
-        """The places of a measured recipe. A knob that an earlier session did not search is where the start has it."""
+        """The places of a measured recipe. A knob that an earlier session did not search has its place in the start."""
         if digest not in self._designed:
             self._designed[digest] = self._as_read(self.ledger.recipe(digest))
         found = self._designed[digest]
@@ -215,7 +219,7 @@ class Evidence:
             self._last_probe = number
             if probe.session in self.passed_over:
                 continue
-            self._rows.pop(probe.id, None)  # one that ran again is the last
+            self._rows.pop(probe.id, None)  # a probe that ran again moves to the end
             self._rows[probe.id] = probe
             if probe.kind != "reading" and self._meaning(probe).recipe_at_fault:
                 self._out_of_memory.add(probe.recipe)
@@ -231,7 +235,8 @@ class Evidence:
         return crash_meaning(CRASH + row.kind) or UNKNOWN
 
     def _read(self, row: ProbeRow) -> ScoreByCategory | None:
-        """The means of a probe; None if its directory is gone, or if its answers should be compared and were not."""
+        """The mean scores of a probe; None if its directory is gone, or if decisions rest on choices and its answers
+        were not compared."""
         if row.id not in self._figures:
             outcome, study = self.store.read(row.id), self.study
             if not isinstance(outcome, Reading) or (outcome.seed, outcome.key.digest) != (row.seed, row.key):
@@ -246,8 +251,9 @@ class Evidence:
     # choices instead of scores
 
     def _by_choices(self, reading: Reading) -> ScoreByCategory | None:
-        """What a recipe has beside the incumbent under the same seed: the incumbent's level, and 10 x (share won -
-        share lost), the difference that confirmations decide on. The incumbent itself has its level."""
+        """The score of a recipe by choices: the level of the incumbent that it was compared with under the same seed,
+        plus its lead 10 x (share won - share lost), the difference that confirmations use. An incumbent has its own
+        level."""
         levels = self._levels()
         probe = Probe(self.ledger.recipe(reading.recipe), reading.key, reading.seed)
         for incumbent, session in self._beside.get(reading.recipe, {}).items():
@@ -258,7 +264,7 @@ class Evidence:
         return levels.get(reading.recipe)
 
     def _levels(self) -> dict[str, ScoreByCategory]:
-        """Of every incumbent: 5, and what the KEEPs before it were confirmed to be worth."""
+        """Incumbent -> its level by category: EVEN, plus the confirmed differences of the KEEPs that led to it."""
         names = {self.study.target, *self.study.guards}
         stood = {self.row.start, *(name for beside in self._beside.values() for name in beside)}
         found: dict[str, ScoreByCategory] = {name: dict.fromkeys(names, EVEN) for name in stood}
@@ -271,7 +277,8 @@ class Evidence:
 
 
 def evidence_of(measurements: Measurements) -> Evidence:
-    """Of the session, as its probe key is now: the noise floor may change it, and with it what counts."""
+    """The evidence of a session under its present probe key. The noise floor may change that key, and then other
+    readings count."""
     return Evidence(
         measurements.study, measurements.ledger, measurements.store, measurements.row, measurements.runner.width
     )

@@ -26,8 +26,8 @@ Expectations = dict[Move, Expected]
 
 @dataclass
 class Proposals:
-    """``_search``: what was proposed and decided; ``_used``: cost of requests without a suggestion, which the next
-    proposal carries; ``declined``: why turns of the last wave brought no suggestion, a line each."""
+    """``declined``: a line for each turn of the last wave without a suggestion; ``_search``: what was proposed and
+    decided; ``_used``: cost of requests without a suggestion, which is added to the next proposal."""
 
     measurements: Measurements
     proposers: Chain
@@ -64,10 +64,11 @@ class Proposals:
         carried: Collection[str],
         wished: Sequence[ProposalRow] = (),
     ) -> dict[int, ProposalRow]:
-        """What a person ``wished`` and what the study's own proposer (a language model, say) suggests in its turns
-        among these, by their place; the wishes come first.
+        """Place in the wave -> proposal: first those that a person ``wished``, then what the study's own proposer (such
+        as a language model) suggests in its turns.
 
-        ``carried``: the proposals of earlier waves. What it suggested later was for this wave, before a kill.
+        ``carried``: the proposals of earlier waves. Later suggestions were made for this wave before a kill, and are
+        used before the proposer is asked again.
         """
         made = dict(enumerate(wished))
         self.declined = []
@@ -117,8 +118,8 @@ class Proposals:
         expected: Expectations,
         suggestion: Suggestion | None = None,
     ) -> ProposalRow:
-        """The proposal of a change that a wave or a stack takes up: the open one, or a new one. Where nobody suggested
-        it, what is expected of it drew it; before anything is expected, a first wave tries every knob."""
+        """The proposal of a change in a wave or a stack: the open one, or a new one. Without a ``suggestion``, its
+        hypothesis is its predicted effect or, if there is none yet, that a first wave tries every knob."""
         if suggestion is not None:
             return self.make(incumbent, suggestion)
         now_at, found = show(self.search.space.knob(knob).read(incumbent)), expected.get((knob, value))
@@ -132,8 +133,8 @@ class Proposals:
         return self.make(incumbent, Suggestion(knob, value, hypothesis, round(found.delta, 3), THOMPSON))
 
     def of_person(self, incumbent: Recipe, knob: str, value: Value, why: str) -> tuple[ProposalRow, Recipe | None]:
-        """The proposal of a change that a person asks for: the open one; or a new one with its recipe, which is not
-        recorded yet. IllegalRecipe if the incumbent cannot make this move."""
+        """The proposal of a change that a person asks for: the open one and None; or a new one with its recipe, neither
+        of which is recorded yet. IllegalRecipe if the incumbent cannot make this move."""
         mutation, child = self.search.space.mutate(incumbent, knob, value)
         if found := self.open(incumbent).get((knob, value)):
             return found, None
@@ -180,7 +181,7 @@ class Proposals:
 
 
 def expected_of(known: NightState, value: Callable[[str, Place], Value]) -> Expectations:
-    """What every move from the incumbent is expected to do; empty before anything was measured around it."""
+    """The predicted effect of every move from the incumbent; empty before a recipe around it was measured."""
     if not known.explored:
         return {}
     found = {}

@@ -1,4 +1,4 @@
-"""Waves: proposals are made, carried together by recipes around the incumbent, and measured under one seed.
+"""Waves: recipes around the incumbent that each carry several proposals, and are measured under one seed.
 
 A wave is recorded before its first probe runs, with its recipes and their proposals, so a session that was killed
 measures the same recipes when it is resumed.
@@ -32,9 +32,9 @@ from lanes import Recipe, Value
 from probes.result.reading import Failure, Pair, Probe
 
 MAX_MACHINE_FAULTS = 3
-"""Probes that may fail in a row because of the machine; then a person has to look at it."""
+"""After so many failures in a row because of the machine, the session ends, and a person has to look at it."""
 MOST_NEAR = 4
-"""Values of a knob in a first wave; among more, Optuna's TPE chooses."""
+"""Most values of a knob in a first wave; if there are more near values, Optuna's TPE chooses among them."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Waves:
     def _designed(
         self, step: MeasureWave, known: NightState, incumbent: Recipe, chance: numpy.random.Generator
     ) -> tuple[list[Places], Mapping[Move, Suggestion]]:
-        """The places of the recipes, and Optuna's suggestions among them. Only a first wave has any."""
+        """The places of the recipes, and Optuna's suggestions among their moves, which only a first wave has."""
         if step.first:
             near, suggested = self._near(known, incumbent)
             return self.parts.spread_wave(known.axes, step.size, known.incumbent, known.usable, chance, near), suggested
@@ -127,12 +127,12 @@ class Waves:
         return [Probe(ledger.recipe(made.digest), key, wave.seed) for made in wave.recipes]
 
     def _pairs(self, wave: RecordedWave) -> list[Pair]:
-        """Each probe of a wave with the incumbent's under the same seed."""
+        """Each probe of a wave, paired with the incumbent's probe under the same seed."""
         incumbent, probes = self.measurements.ledger.recipe(wave.incumbent), self.probes(wave)
         return [Pair(probe, replace(probe, recipe=incumbent)) for probe in probes]
 
     def measure(self, wave: RecordedWave) -> None:
-        """Measure a wave. MissingRequirement if every probe of several failed without a fault of its recipe."""
+        """Measure a wave. MissingRequirement if it has several probes and all failed because of the machine."""
         measurements, probes = self.measurements, self.probes(wave)
         title = f"wave {wave.number}, {len(probes)} recipes around the incumbent"
         if measurements.judge_monitor.chooses:
@@ -157,7 +157,7 @@ class Waves:
         return all(map(self.measurements.has_outcome, self.probes(wave)))
 
     def _seed(self, number: int) -> int:
-        """The seed of a wave: those under which the start was measured come first."""
+        """The seed of a wave. The first waves use the seeds under which the starting recipe was measured."""
         return next(islice(self.seeds.looking(), number - 1, None))
 
     # proposals
@@ -187,8 +187,8 @@ class Waves:
         return knob.place(value_of(row.after))
 
     def _near(self, known: NightState, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
-        """The places that a first wave moves each knob to, and what was suggested of them: where a knob has more than
-        MOST_NEAR, Optuna's TPE chooses."""
+        """Knob -> the places that a first wave moves it to; and Optuna's suggestions, for knobs with more than
+        MOST_NEAR near places."""
         near, suggested = dict[str, list[Place]](), dict[Move, Suggestion]()
         for axis in known.axes:
             places = near_places(axis, known.incumbent[axis.knob])

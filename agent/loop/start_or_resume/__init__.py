@@ -1,7 +1,6 @@
 """How a session begins.
 
-session.py             opens a session, new or killed
-starting_recipe.py     which recipe it starts from
-baseline.py            the start: repeats of the starting recipe, how noisy these are, and how many answers each
-                       prompt gets
+session.py             begins a session, or resumes one
+starting_recipe.py     chooses the recipe that it starts from
+baseline.py            measures repeats of the starting recipe, their noise, and how many answers each prompt gets
 """

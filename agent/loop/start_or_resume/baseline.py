@@ -1,9 +1,10 @@
 """The start of a session: repeats of the starting recipe, and the noise floor that is settled from them.
 
-The noise floor is how noisy the repeats are, and what the session chooses by it. Answers are cheap and trainings are
-not. Let V_t be the variance between trainings and V_a the variance of one answer to each prompt. A mean over n probes
-of k answers costs n (T + k A) seconds and has variance (V_t + V_a / k) / n, so the best k is sqrt(V_a T / (V_t A))
-(Cochran 1977, Sampling Techniques, 10.6).
+The noise floor is the noise of the repeats, and the number of answers per prompt that the session chooses by it.
+Answers are cheap and trainings are not. Let V_t be the variance between trainings, V_a the variance of one answer to
+each prompt, T the seconds of a training and A those of an answer to each prompt. A mean over n probes of k answers
+costs n (T + k A) seconds and has variance (V_t + V_a / k) / n, so the best k is sqrt(V_a T / (V_t A)) (Cochran 1977,
+Sampling Techniques, 10.6).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from probes.result.reading import Outcome, Probe, Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
 
 WORTH_CHANGING = 0.9
-"""Another number of answers is chosen when the same precision costs less than this share."""
+"""Another number of answers is chosen if the same precision then costs less than this share of the seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def settle_noise_floor(
 ) -> NoiseFloor:
     """The noise floor from repeats of the starting recipe.
 
-    ``components``: of the target's noise; ``samples_before``: answers per prompt that an earlier session under the
-    question chose.
+    ``components``: of the target's noise; ``samples_before``: the answers per prompt that an earlier session under the
+    same question chose.
     """
     samples, why = readings[0].key.samples, "the study's own number of answers"
     if samples_before is not None:
@@ -67,7 +68,7 @@ def _best_samples(readings: Sequence[Reading], components: VarianceComponents, m
     by_answer = components.answers**2 / components.prompts
 
     def price(samples: int) -> float:
-        """Seconds for a variance of 1."""
+        """Seconds of measuring that give a mean with variance 1."""
         return (training + samples * answering) * (by_training + by_answer / samples)
 
     best = min(range(1, most + 1), key=price)
@@ -106,7 +107,7 @@ def floor_data(
 
 FLOOR = "floor"
 PROBES_PER_REPEAT = 16
-"""A session with a budget of probes repeats its start once for so many of them."""
+"""A session with a budget of probes has one repeat of its start per so many probes."""
 
 
 def repeats(study: Study, budget: Budget) -> int:
@@ -125,7 +126,7 @@ class Baseline:
 
     @property
     def evidence(self) -> Evidence:
-        """What counts under the session's probe key. The noise floor may change the key, and with it what counts."""
+        """The readings under the session's probe key, which the noise floor may change."""
         if self._evidence is None or self._evidence.row != self.measurements.row:
             self._evidence = evidence_of(self.measurements)
         return self._evidence
@@ -133,7 +134,7 @@ class Baseline:
     def measure(self) -> list[Outcome]:
         """Measure the repeats and settle the noise floor from them, once per session.
 
-        The noise floor may change the number of answers per prompt, which is part of the probe key: then the repeats
+        The noise floor may change the number of answers per prompt, which is part of the probe key. Then the repeats
         are measured again.
         """
         outcomes = self._repeats()
@@ -149,7 +150,7 @@ class Baseline:
 
     @property
     def floor(self) -> Mapping[str, Any]:
-        """The noise floor as the ledger has it; see ``floor_data``."""
+        """The noise floor as the ledger stores it (``floor_data``)."""
         return self.measurements.ledger.checks(self.measurements.row.id, FLOOR)[0].data
 
     def _repeats(self) -> list[Outcome]:
@@ -158,12 +159,12 @@ class Baseline:
         return [self.measurements.outcome(probe) for probe in probes]
 
     def _probes(self) -> list[Probe]:
-        """The repeats, with fresh seeds if an earlier session used the study's own."""
+        """The probes of the repeats, with fresh seeds if an earlier session used the study's own."""
         seeds = islice(self.seeds.looking(), repeats(self.measurements.study, self.measurements.budget))
         return [Probe(self.start, self.measurements.key, seed) for seed in seeds]
 
     def _settle_noise_floor(self, readings: Sequence[Reading]) -> None:
-        """Decide on the answers per prompt, and record that with its reason and what the session can show."""
+        """Choose the answers per prompt, and record them with the reason, the noise and the power of the night."""
         measurements, study = self.measurements, self.measurements.study
         ledger, policy, scorer = measurements.ledger, study.file.policy, study.scorer
         of_judge = next((row.data["spread"] for row in ledger.examinations(measurements.row.id)), None)
@@ -185,7 +186,7 @@ class Baseline:
             measurements.log(f"POWER {line}")
 
     def _record(self, samples: int, data: Mapping[str, Any]) -> None:
-        """Record the noise floor; from here on the probe key has its number of answers."""
+        """Record the noise floor, and use its number of answers in the probe key from now on."""
         measurements = self.measurements
         key = replace(measurements.key, samples=samples)
         check = CheckRow(session=measurements.row.id, kind=FLOOR, subject="", time=now(), data=data)

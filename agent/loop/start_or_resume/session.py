@@ -60,7 +60,7 @@ class Overrides:
     probes: int | None = None
 
     def or_else(self, earlier: Mapping[str, Any]) -> "Overrides":
-        """These; where one is not given, that of an earlier command."""
+        """These limits, completed by those of an earlier command."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         return Overrides(**{name: given.get(name, earlier.get(name)) for name in vars(self)})
 
@@ -80,8 +80,8 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id.
 
-    ``seed``: of the proposers. ``start_from``: which recipe (starting_recipe.py).
-    ``runner``, ``proposers``: instead of those of the study. ``parts``: instead of those that every session has.
+    ``seed``: of the proposers. ``start_from``: which recipe it starts from (starting_recipe.py). ``runner``,
+    ``proposers``, ``parts``: replace those of the study and the usual parts of the search.
     """
     log = SessionLog(watcher)
     checked = check_study(study, log)
@@ -140,14 +140,14 @@ def resume(
 
 
 def study_to_resume(workspace: Workspace, session_id: str | None) -> Study:
-    """The study of the session that ``resume`` would go on with, as its file is now."""
+    """The study of the session that ``resume`` would continue, as its file is now."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         return _study_of(_unfinished(ledger, workspace, session_id), workspace)
 
 
 @contextmanager
 def _resumable(workspace: Workspace) -> Iterator[None]:
-    """What ends a session that the ledger has, and leaves it unfinished, says how it goes on."""
+    """Add the command that resumes the session to an error that leaves it unfinished."""
     try:
         with full_disk_reported(workspace):
             yield
@@ -202,8 +202,7 @@ class _OpenSession:
         return Session(measurements, proposers, lambda session_id: write_report(self.workspace, session_id), seeds)
 
     def log_runner_and_bad_rows(self) -> None:
-        """Log the runner, the columns that are passed over, and the rows that are left out; those also go to the ledger
-        for the report."""
+        """Log the runner, ignored columns and bad rows that are left out. The ledger gets the bad rows, too."""
         self.log(self.runner.about)
         if reason := why_not_packed(self.study):
             self.log(f"trained by TRL, not packed: {reason}")
@@ -226,10 +225,10 @@ def _opened(
     session_id: str | None,
     runner: Runner | None = None,
 ) -> Iterator[_OpenSession]:
-    """Hold the workspace and start the workers. ``session_id``: the session to resume; None for a new one.
+    """Lock the workspace and start the workers. ``session_id``: the session to resume; None for a new one.
 
-    A new session's scorer is examined before any worker uses it, since the examination may begin a comparison epoch,
-    which is part of the probe key.
+    The scorer of a new session is examined before any worker uses it, since the examination may begin a comparison
+    epoch, which is part of the probe key.
     """
     budget = with_overrides(study.file.budget, vars(overrides))
     with workspace.held(), interruptible(), full_disk_reported(workspace), Ledger(workspace.ledger) as ledger:
@@ -307,7 +306,7 @@ def _chosen_samples(ledger: Ledger, session_id: str) -> int | None:
 
 
 def _new_id(ledger: Ledger, workspace: Workspace) -> str:
-    """An id that no session has, not even one whose ledger is gone. A clock may show the same second twice."""
+    """An id that no session has, not even one whose ledger is gone. Two sessions may begin in the same second."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     existing = set(ledger.sessions())
     names = (stamp, *(f"{stamp}-{n}" for n in range(2, 10_000)))

@@ -1,8 +1,8 @@
 """The recipe that a session starts from: the incumbent of the same study, or the study's own.
 
-After a study got more data, or the software another version, its readings cannot be compared with earlier ones, so its
-search begins anew. The recipe that stood before may still be a better start than the study's own: it is offered, and
-taken if the person asks for it.
+If a study gets more data, or the software another version, new readings cannot be compared with earlier ones, so the
+search begins anew. The incumbent from before may still be a better start than the study's own recipe: it is offered,
+and taken if the person asks for it.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from probes.result.reading import ProbeKey
 from probes.run.store import ProbeStore
 
 StartFrom = Literal["usual", "study", "before"]
-""""usual": the incumbent of the same study and data, else the study's recipe. "study": its recipe. "before": also the
-incumbent that stood before the data or the software changed."""
+""""usual": the incumbent of the same study and data, else the study's recipe. "study": the study's recipe. "before":
+the same as "usual", but before the study's recipe comes the incumbent from before the data or the software changed."""
 MAY_DIFFER = {"data", "samples", "environment"}
-"""Parts of the probe key. The noise floor chooses the number of answers."""
+"""Parts of the probe key that may differ from an earlier session's. The noise floor chooses the number of answers."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """The recipe that stood at the end of a ``session`` of the same study; ``change``: what changed since, in words."""
+    """The incumbent at the end of an earlier ``session`` of the study; ``change``: what changed since, in words."""
 
     session: str
     recipe: Recipe
@@ -38,13 +38,14 @@ class Before:
 
 @dataclass(frozen=True)
 class StartingRecipe:
-    """``before``: where the recipe was taken from, if readings of that session cannot be compared any more."""
+    """``before``: where the recipe comes from, if readings of that session can no longer be compared."""
 
     recipe: Recipe
     before: Before | None = None
 
     def check(self, session_id: str) -> CheckRow | None:
-        """Where a carried recipe comes from, so that the next session of the same data starts from it, too."""
+        """The row that says where a carried recipe comes from, so that the next session of the same data starts from
+        it, too; None if none was carried."""
         if self.before is None:
             return None
         data = {"session": self.before.session, "recipe": self.recipe.digest}
@@ -54,7 +55,7 @@ class StartingRecipe:
 def starting_recipe(
     ledger: Ledger, store: ProbeStore, study: Study, key: ProbeKey, start_from: StartFrom, note: Callable[[str], None]
 ) -> StartingRecipe:
-    """BadInput if the recipe from before is asked for and none stands."""
+    """The recipe that a session starts from. BadInput if the incumbent from before is asked for and there is none."""
     if start_from == "study":
         return StartingRecipe(study.start)
     if standing := _standing(ledger, study, key.digest):
@@ -76,14 +77,14 @@ def starting_recipe(
 
 
 def _standing(ledger: Ledger, study: Study, key: str) -> str | None:
-    """The digest of the recipe that stands under the same question and probe key."""
+    """The digest of the incumbent under the same question and probe key; None if there is none."""
     carried = ledger.checks_after(study.question, key, (CARRIED,), 0)
     return ledger.incumbent(study.question, key) or (carried[-1][1].data["recipe"] if carried else None)
 
 
 def _before(ledger: Ledger, store: ProbeStore, study: Study, key: ProbeKey) -> Before | None:
-    """What the last finished session of this study left, if only its data or the software changed since; None if that
-    is the study's own recipe."""
+    """The incumbent that the last finished session of this study left, if only data or software changed since; None if
+    it is the study's own recipe."""
     rows = (ledger.session(name) for name in reversed(ledger.sessions()))
     for row in (row for row in rows if row is not None and _ended_well(row) and row.study == study.name):
         if change := _change(row, store, study, key):

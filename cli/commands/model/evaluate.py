@@ -51,7 +51,9 @@ AdapterFolders = Annotated[
 Merged = Annotated[bool, typer.Option("--merged", help="With STUDY: compare each adapter merged into the base, too.")]
 LlamaCppForMerged = Annotated[
     Path | None,
-    typer.Option("--llama-cpp", metavar="DIR", help="With --merged: quantise that with this llama.cpp, and compare."),
+    typer.Option(
+        "--llama-cpp", metavar="DIR", help="With --merged: also quantise the merged model with this llama.cpp."
+    ),
 ]
 Quantised = Annotated[
     str,
@@ -61,7 +63,7 @@ Quantised = Annotated[
 ]
 Split = Annotated[
     str,
-    typer.Option("--split", help="With STUDY: probe or holdout. A look at the holdout must not choose recipes."),
+    typer.Option("--split", help="With STUDY: probe or holdout. Do not choose recipes by the holdout."),
 ]
 ModelAdapter = Annotated[
     str | None,
@@ -123,7 +125,7 @@ def evaluate(
 ) -> None:
     """Evaluate a study's model and adapters on its own prompts, or a model on programming problems.
 
-    Of a study it prints scores by category and each adapter's change with its interval, and a few answers; of problems,
+    For a study, prints scores by category, each adapter's change with its interval, and a few answers; for problems,
     pass@k and the failure classes. Keeps every answer in runs/evaluation-ID/."""
     if what is not None and what.suffix == ".toml":
         forms = AdapterForms(tuple(adapter or ()), merged, llama_cpp, quantised)
@@ -171,7 +173,7 @@ def _evaluate(request: "EvaluationRequest", runs: Path, as_json: bool) -> None:
 
 
 def _problems(what: Path | None, problems: Path | None) -> Path:
-    """The one file of problems."""
+    """The file of problems; BadInput unless exactly one was given."""
     given = [one for one in (what, problems) if one is not None]
     if len(given) != 1:
         found = " and ".join(map(str, given)) or "nothing"
@@ -180,7 +182,7 @@ def _problems(what: Path | None, problems: Path | None) -> Path:
 
 
 def _require_for_problems(context: typer.Context, adapters: list[Path], quantization: str) -> None:
-    """BadInput for options that are for a study, or that problems cannot be answered with."""
+    """BadInput for options that belong to a study, or cannot be used with problems."""
     if alone := given_besides(context, set(context.params) - {"split", "merged", "llama_cpp", "quantised"}):
         raise BadInput(f"{alone[0]} is for a study; leave it out, or give a study.toml in place of problems")
     if len(adapters) > 1:
@@ -215,4 +217,4 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise BadInput(f"--seeds {text!r} must be whole numbers with commas between them; give 42,123,7 say") from None
+        raise BadInput(f"--seeds {text!r} must be whole numbers with commas between them, such as 42,123,7") from None

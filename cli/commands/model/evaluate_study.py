@@ -13,7 +13,7 @@ from common.errors import BadInput
 from common.printable import print_message
 
 TAKEN = {"what", "adapter", "merged", "llama_cpp", "quantised", "split", "seeds", "workspace", "as_json"}
-"""Parameters that go with a study; all others belong to problems."""
+"""Parameters that may be given with a study; all others belong to problems."""
 SEEDS = 3
 
 
@@ -28,7 +28,7 @@ class AdapterForms:
 
 
 def given_besides(context: typer.Context, taken: Iterable[str]) -> list[str]:
-    """Parameters from the command line that are none of these, as options."""
+    """The options that were given on the command line, without the parameters ``taken``."""
     found = (one for one in context.params if context.get_parameter_source(one) is not None)
     typed = [one for one in found if getattr(context.get_parameter_source(one), "name", "") == "COMMANDLINE"]
     return [f"--{one.replace('_', '-')}" for one in typed if one not in taken]
@@ -74,14 +74,14 @@ def evaluate_study_command(
     )
     for adapter in request.adapters:
         require_whole(adapter)
-    with on_interrupt(lambda: "complete sets of answers are kept; the same command takes them over"), interruptible():
+    with on_interrupt(lambda: "complete sets of answers are kept; the same command uses them again"), interruptible():
         done, folder = evaluate_study(request, workspace_at(workspace).runs, print_message)
     write_study_evaluation(folder, done)
     print_result(study_evaluation_data(done) if as_json else study_evaluation_markdown(done))
 
 
 def _types(quantised: str) -> tuple[str, ...]:
-    """The names of llama.cpp's types, as they were given by commas."""
+    """llama.cpp's quantisation types from a list separated by commas, each once."""
     return tuple(dict.fromkeys(one.strip().upper() for one in quantised.split(",") if one.strip()))
 
 
@@ -89,5 +89,5 @@ def _number(seeds: str) -> int:
     if not seeds:
         return SEEDS
     if not seeds.strip().isdecimal():
-        raise BadInput(f"--seeds {seeds!r}: a study is asked with so many sampling seeds; give a number, {SEEDS} say")
+        raise BadInput(f"--seeds {seeds!r} is not a number of sampling seeds; give a whole number, such as {SEEDS}")
     return int(seeds)

@@ -1,4 +1,4 @@
-"""``nightlane export``: an adapter in a form that people and servers take, checked."""
+"""``nightlane export``: writes an adapter in a form that servers and other people can use, and checks it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +42,7 @@ LlamaCppFolder = Annotated[
 ]
 BaseGguf = Annotated[
     Path | None,
-    typer.Option("--base-gguf", metavar="FILE", help="With --llama-cpp: the base as GGUF; default it is converted."),
+    typer.Option("--base-gguf", metavar="FILE", help="With --llama-cpp: the base as GGUF; by default it is converted."),
 ]
 AdapterLicence = Annotated[str, typer.Option("--license", help="The license that the model card names.")]
 BaseLicence = Annotated[str, typer.Option("--base-license", help="The license of the base, for the card.")]
@@ -84,7 +84,7 @@ def export(
 
 
 def form_of(text: str) -> "ExportKind":
-    """The form that is named; BadInput if it is none."""
+    """The form of export with this name; BadInput if there is none."""
     from finetune.export.exported import KINDS
 
     kind = next((one for one in KINDS if one == text), None)

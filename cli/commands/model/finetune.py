@@ -22,8 +22,8 @@ RunFolder = Annotated[
     typer.Option(
         "--output",
         metavar="DIR",
-        help="A new or empty folder, or that of the run to resume; default runs/finetune-ID, where the same run is "
-        "found again.",
+        help="A new or empty folder, or the folder of the run to resume; default runs/finetune-ID, the same folder for "
+        "the same run.",
     ),
 ]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")]
@@ -93,7 +93,7 @@ def finetune(
 ) -> None:
     """Train the incumbent recipe at full length on reviewed pairs.
 
-    Without --output, it goes on with the run that is there. Prints the path of the adapter."""
+    Without --output, the same command continues a run that was cut off. Prints the path of the adapter."""
     from agent.workspace.pair_stores import open_stores
     from finetune.manifest import is_complete
     from finetune.plan import plan
@@ -158,8 +158,8 @@ def _train(study: "Study", planned: "TrainingPlan", as_json: bool) -> None:
 def _request(
     study: "Study", workspace: Path, *, folder: Path | None, resume: bool, recipe: str | None, given: Mapping[str, Any]
 ) -> "FinetuneRequest":
-    """The request of a command line. A run that is resumed in a ``folder`` has all that is not given from its
-    beginning; without one, the folder follows from the plan."""
+    """The request of a command line. If a run in ``folder`` is resumed, options that are not given keep the values with
+    which it began. Without ``folder``, the plan determines it."""
     from cli.recipe_choice import INCUMBENT, ChosenRecipe, recipe_for
     from finetune.plan import FinetuneRequest, objective_of
     from finetune.start import read_start

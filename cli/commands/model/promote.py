@@ -1,4 +1,4 @@
-"""``nightlane promote``: what a search found, at full length, on prompts that chose nothing."""
+"""``nightlane promote``: the incumbent against the starting recipe, at full length, on the holdout prompts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +91,7 @@ def promote(
 
 
 def _record(workspace: "Workspace", session: str, done: "Promotion") -> None:
-    """The row of the promotion, after its session."""
+    """Write the row of the promotion into results.tsv, after its session."""
     from agent.ledger.results.promotions import record_promotion
     from probes.result.comparison import Comparison
 
@@ -125,5 +125,5 @@ def _record(workspace: "Workspace", session: str, done: "Promotion") -> None:
 def _numbers(text: str) -> tuple[int, ...]:
     parts = text.replace(",", " ").split()
     if not parts or not all(part.isdecimal() and int(part) < 2**32 for part in parts):
-        raise BadInput(f"--seeds {text!r} are no training seeds; give numbers from 0 to 4294967295, '42 123 7' say")
+        raise BadInput(f"--seeds {text!r} are no training seeds; give numbers from 0 to 4294967295, such as '42 123 7'")
     return tuple(map(int, parts))

@@ -1,4 +1,4 @@
-"""``nightlane ship``: a study all the way, from a session to an export that is checked."""
+"""``nightlane ship``: takes a study all the way from a session to a checked export."""
 
 import json
 import shlex
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 KILLED = 128
-"""A shell adds the number of the signal."""
+"""The exit code after a signal is this plus the signal's number, as in a shell."""
 
 
 @commands.command(epilog=example("ship my-study/study.toml"))
@@ -141,7 +141,7 @@ def run_step(arguments: Sequence[str]) -> str:
 
 @contextmanager
 def _forwarding(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Send Ctrl-C, SIGTERM and a closed terminal to the process, which ends where nothing is half written."""
+    """Forward Ctrl-C, SIGTERM and SIGHUP to the process, which ends where nothing is half written."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)

@@ -46,7 +46,7 @@ def run(
     ] = False,
     from_incumbent: Annotated[
         bool,
-        typer.Option("--from-incumbent", help="Start from the recipe that stood before the study's data changed."),
+        typer.Option("--from-incumbent", help="Start from the incumbent from before the study's data changed."),
     ] = False,
     as_json: AsJson = False,
     or_resume: Annotated[
@@ -231,7 +231,7 @@ def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
 
 
 def _name_page(workspace: "Workspace", session: str) -> None:
-    """Say where the page is, beside report.md; nothing if it could not be written."""
+    """Print the path of report.html, unless it could not be written."""
     from view.report.report import PAGE
 
     page = workspace.session(session) / PAGE

@@ -16,8 +16,8 @@ commands = typer.Typer()
 def service(
     study: StudyArgument,
     workspace: WorkspaceFolder = Path(),
-    hours: Annotated[float | None, typer.Option("--hours", min=0.001, help="As of nightlane run.")] = None,
-    probes: Annotated[int | None, typer.Option("--probes", min=1, help="As of nightlane run.")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", min=0.001, help="As for nightlane run.")] = None,
+    probes: Annotated[int | None, typer.Option("--probes", min=1, help="As for nightlane run.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The folder of the unit; default that of your units.")
     ] = None,
@@ -25,8 +25,8 @@ def service(
 ) -> None:
     """Write a systemd user unit that runs a session and survives crashes and reboots.
 
-    It goes on with an unfinished session, else begins one; is restarted when it fails or hangs; and disables itself
-    when the session has ended. Prints the path of the unit."""
+    The unit continues an unfinished session or begins a new one, is restarted when it fails or hangs, and disables
+    itself when the session has ended. Prints the path of the unit."""
     from agent.study.load import load_study
     from cli.service_unit import Service, folder_of_units, write_unit
 

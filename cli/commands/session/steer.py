@@ -38,7 +38,7 @@ def stop(
     workspace: WorkspaceFolder = Path(),
     after_round: Annotated[
         bool,
-        typer.Option("--after-round", help="Measure the present wave or stack, and the checks at the end, before."),
+        typer.Option("--after-round", help="First finish the present wave or stack, and the checks at the end."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +100,7 @@ def budget(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the limits of the session, what it has spent included."""
+    """Change the limits of the whole session, including what it has already spent."""
     from agent.steering.requests import budget
 
     limits = {"hours": hours, "probes": probes, "decisions": decisions}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
 
 SECONDS = 2.0
-"""Between two looks at a session."""
+"""Between two checks whether a session's status changed."""
 commands = typer.Typer()
 
 
@@ -62,9 +62,9 @@ def watch(
 ) -> None:
     """Show the latest session in this terminal while it runs: probes, loss, decisions, budget left, notes.
 
-    Works over SSH, writes nothing, and needs no more than permission to read. When another session begins, it shows
-    that one. q or Ctrl-C ends it; the session goes on. --json prints what nightlane status has, a line for each change,
-    until the session ends; it needs no terminal."""
+    Works over SSH, writes nothing, and needs only permission to read. When another session begins, it shows that one. q
+    or Ctrl-C ends it; the session goes on. --json prints the JSON of nightlane status, a line for each change, until
+    the session ends; it needs no terminal."""
     found = workspace_at(workspace)
     if not found.root.is_dir():
         raise BadInput(f"there is no folder {found.root}; give the folder that holds runs/ as --workspace")
@@ -86,7 +86,7 @@ def watch(
 
 
 def _print_changes(workspace: "Workspace") -> None:
-    """The latest session's status, as JSON, a line whenever it changed, until the session ends."""
+    """Print the latest session's status as a line of JSON whenever it changes, until the session ends."""
     from view.terminal.status import session_status
 
     last: dict[str, Any] = {}
@@ -100,7 +100,7 @@ def _print_changes(workspace: "Workspace") -> None:
 
 
 def _without_clock(status: "dict[str, Any]") -> "dict[str, Any]":
-    """What changes by more than the time that goes by."""
+    """The status without the keys that change merely because time passes."""
     return {name: value for name, value in status.items() if name not in ("active_hours", "spent", "budget_left")}
 
 

@@ -15,7 +15,7 @@ def looked(waves: list[Any], stacks: list[Any]) -> object:
     session: Any = SimpleNamespace(
         _waves=SimpleNamespace(recorded=lambda: waves), _confirmations=SimpleNamespace(recorded=lambda: stacks)
     )
-    return Session._looked(session)
+    return Session._searched(session)
 
 
 def test_each_stack_begins_anew_and_an_aa_test_does_not() -> None:

@@ -16,10 +16,10 @@ from agent.policy.confirmation import (
     ErrorSpending,
     RuleTerms,
     Verdict,
-    account_of,
     crash,
     look,
     pairs_needed,
+    spending_of,
     standing,
 )
 from agent.policy.decision_basis import ConfirmationRecord, DecisionBasis, OwnEffectEstimate, basis_from
@@ -169,7 +169,7 @@ def test_the_first_pairs_come_alone_and_later_ones_ahead_of_the_looks_but_never_
 
 def confirmed(error: float, kept: bool, lists: float = -0.1) -> ErrorSpending:
     verdict = Verdict("KEEP", "improved") if kept else Verdict("DISCARD", "unconfirmed")
-    return account_of(comparison(imports=0.5, lists=lists), replace(GIVEN, error=error), verdict, TERMS)
+    return spending_of(comparison(imports=0.5, lists=lists), replace(GIVEN, error=error), verdict, TERMS)
 
 
 def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() -> None:

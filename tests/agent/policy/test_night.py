@@ -44,7 +44,7 @@ def known(
         ran=tuple(one.places for one in target),
         crashed=(),
         margins=MARGINS,
-        standing=ErrorBudget(error, {}),
+        error_budget=ErrorBudget(error, {}),
         left=left,
         budget=left,
         width=width,

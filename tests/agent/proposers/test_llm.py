@@ -207,7 +207,7 @@ def test_after_a_second_refusal_the_next_proposer_has_the_turn(opened: Any) -> N
     asked = opened("no", "no", good())
     assert cost_of_declined(asked.propose()) == 0.0
     assert len(asked.endpoint.requests) == 2
-    assert asked.notes[1] == ("reply 2 of 2 refused: it is not one JSON object; the next proposer has this turn")
+    assert asked.notes[1] == ("reply 2 of 2 refused: it is not one JSON object; the wave is made without it")
 
 
 # what it costs
@@ -269,7 +269,7 @@ def test_an_endpoint_that_fails_mid_session_costs_that_turn_only(opened: Any, re
     assert cost_of_declined(asked.propose()) == 0.0
     assert len(asked.notes) == 1
     assert asked.notes[0].startswith("the language model gave no reply (")
-    assert asked.notes[0].endswith("; the next proposer has this turn")
+    assert asked.notes[0].endswith("; the wave is made without it")
     asked.endpoint.replies[:] = asked.endpoint.replies[-1:] * 20
     assert asked.propose().value == 0.15
 

@@ -156,7 +156,7 @@ def test_a_function_of_the_users_own_scores_and_what_it_cannot_judge_stays_witho
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--kind", "reward"), "each of its rows has a score already"),
+        (("--kind", "reward"), "its rows all have a score"),
         (("--category", "howtoo"), "did you mean 'howto'?"),
         (("--prompts", "none.jsonl"), "none.jsonl does not exist"),
     ],

@@ -390,7 +390,7 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
     left = [tmp_path / ".results.tsv.tmp", workspace.runs / ".progress.log.tmp", folder / ".report.md.tmp"]
     for path in left:
         path.write_text("half", encoding="utf-8")
-    assert "3 half files" in check(workspace)[-1].message
+    assert "3 incomplete files" in check(workspace)[-1].message
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     assert not any(path.exists() for path in left)
     shutil.rmtree(folder)
