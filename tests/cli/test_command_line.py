@@ -340,6 +340,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, small_disk: Path) -> None:
     path = study(tmp_path)
     message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40, "--probes", 60)

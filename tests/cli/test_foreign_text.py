@@ -287,6 +287,7 @@ def test_a_defect_that_quotes_it_is_told_without_it(
     assert "\\x1b[31mred" in err
 
 
+@pytest.mark.long
 def test_nothing_else_prints() -> None:
     """One way out, common/printable.py: no print, no echo, no stream written to, no console but the terminal's."""
     own = {ROOT / "common/printable.py"}

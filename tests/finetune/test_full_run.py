@@ -114,6 +114,7 @@ def test_a_run_of_as_many_steps_trains_what_a_probe_trains(tmp_path: Path, tiny_
     assert (probe / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
+@pytest.mark.long
 def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_folder: Path, threads: None) -> None:
     from peft import LoraConfig, PeftModel, get_peft_model
 

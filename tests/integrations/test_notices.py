@@ -141,6 +141,7 @@ def test_an_address_that_cannot_be_reached_is_noted_once_and_the_night_goes_on(
     assert "tok3n" not in line + log
 
 
+@pytest.mark.long
 def test_a_session_that_is_stopped_says_so_and_a_resumed_one_repeats_nothing(
     tmp_path: Path, receiver: Receiver
 ) -> None:

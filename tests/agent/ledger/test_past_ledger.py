@@ -68,6 +68,7 @@ def before_decisions(ledger: Ledger, session: str) -> Iterator[ProposalRow]:
     return (found for found in ledger.proposals("WHERE session = ?", (session,)) if found.id in carried)
 
 
+@pytest.mark.long
 def test_every_turn_of_the_first_waves_of_two_nights_is_found_as_it_was_shown(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 2", "probes = 36")
     nights = [night(study, tmp_path, seed) for seed in (1, 2)]

@@ -6,6 +6,7 @@ import select
 import subprocess
 from pathlib import Path
 
+import pytest
 from commands import LONGEST, ROOT, command, nightlane
 
 
@@ -17,6 +18,7 @@ def shown_until(terminal: int, wanted: bytes) -> bytes:
     return found
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_it_and_gives_the_terminal_back(tmp_path: Path) -> None:
     outer, inner = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}

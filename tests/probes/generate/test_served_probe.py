@@ -65,6 +65,7 @@ def test_a_probe_trains_here_and_its_answers_are_the_servers(
     assert all(1 <= len(row["text"].split()) <= 12 for row in rows)
 
 
+@pytest.mark.long
 def test_the_same_probe_again_has_the_same_scores(bench: Workbench, tmp_path: Path) -> None:
     first, second = run(bench, tmp_path / "a"), run(bench, tmp_path / "b")
     assert isinstance(first, Reading)
@@ -72,6 +73,7 @@ def test_the_same_probe_again_has_the_same_scores(bench: Workbench, tmp_path: Pa
     assert (first.scores, first.final) == (second.scores, second.final)
 
 
+@pytest.mark.long
 def test_an_answer_that_never_comes_is_a_failure_without_a_score(
     bench: Workbench, server: ScriptedEndpoint, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_an_answer_that_never_comes_is_a_failure_without_a_score(
     assert not (tmp_path / f"probe-{failure.probe}" / "answers.jsonl").exists()
 
 
+@pytest.mark.long
 def test_a_key_that_is_refused_ends_the_session_and_not_the_probe(
     bench: Workbench, server: ScriptedEndpoint, tmp_path: Path
 ) -> None:

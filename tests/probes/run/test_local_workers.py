@@ -131,6 +131,7 @@ def test_a_base_that_the_packed_engine_cannot_train_is_trained_by_trl(tiny_folde
         assert "trained by TRL, not packed: it draws dropout only before LoRA matrices" in runner.about
 
 
+@pytest.mark.long
 def test_a_probe_whose_worker_is_lost_every_time_is_a_failure_without_a_score(
     tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_the_outcome_of_a_batch_that_was_broken_off_is_not_the_next_ones(tmp_pat
         assert of(runner.run([probe(2)], lambda _: None)[0]) == (probe(2).id, 2)
 
 
+@pytest.mark.long
 def test_so_it_is_with_processes_and_the_one_at_work_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
     monkeypatch.setattr(worker_pool, "serve", stub_worker.serve)
@@ -164,6 +165,7 @@ def interrupted(call: Callable[[], object], line: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_an_interrupt_before_any_third_line_of_the_runner_leaves_it_sound(tmp_path: Path) -> None:
     Thread.all.clear()
     script, line = Script(tmp_path), 1
@@ -358,6 +360,7 @@ def test_workers_that_are_unlike_are_refused(tmp_path: Path, theirs: str, differ
         assert differs in told or f"{other} where the first has {first}" in told, "whichever answered first"
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ class Following(nights.Silent):
             self.seen.append("decided")
 
 
+@pytest.mark.long
 def test_a_session_that_runs_moves_on_the_page_without_a_reload(browser: Browser, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     study = nights.study(tmp_path, nights.governed(nights.TWO_KNOBS).replace("decisions = 8\n", "probes = 40\n"))

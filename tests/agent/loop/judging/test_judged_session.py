@@ -106,6 +106,7 @@ def test_an_endpoint_that_is_down_is_waited_for_visibly(
     assert "the judge's endpoint answers again after" in log
 
 
+@pytest.mark.long
 def test_a_key_that_is_no_longer_taken_stops_at_once_and_nothing_is_paid_twice(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
     assert "It failed after 1 decision: its calibration moved by" in report
 
 
+@pytest.mark.long
 def test_an_endpoint_that_is_gone_at_the_end_does_not_keep_the_session_open(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_threads_share_it(tmp_path: Path) -> None:
     cache.close()
 
 
+@pytest.mark.long
 def test_processes_that_open_and_write_at_once_agree_on_every_judgement(tmp_path: Path) -> None:
     writers = [writer(tmp_path, name, 40) for name in "abcd"]
     for process in writers:
