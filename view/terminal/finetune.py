@@ -53,7 +53,7 @@ def _source(source: TrainedSource) -> str:
         reviewed = "reviewed" if review.reviewed else "not reviewed (--unreviewed)"
         parts.append(f"{describe_export(review.record)}, {reviewed}")
         if review.stale:
-            parts.append(f"the {review.record.kind} store holds another set by now")
+            parts.append(f"the {review.record.kind} store has changed since")
     if source.left_out:
         parts.append(plain(source.left_out))
     parts += map(plain, source.notes)
