@@ -21,7 +21,7 @@ from probes.train.curve import NAME
 
 
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """``complete``: writes the notes on the study beside the checkpoint's adapter (``_note_study``, finetune/run.py)."""
+    """``complete``: writes notes on the study beside the checkpoint's adapter (``_note_study``, finetune/run.py)."""
 
     def __init__(self, run: Path, spot_checks: SpotChecks | None, complete: Callable[[Path], None]) -> None:
         self.run, self.spot_checks, self.complete = run, spot_checks, complete
