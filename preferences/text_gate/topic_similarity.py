@@ -27,10 +27,10 @@ from probes.inputs.rows.turns import plain
 
 FEWEST = 3
 SAME = 0.75
-"""Two prompts ask nearly the same from this cosine of their vectors on."""
+"""Two prompts ask nearly the same if the cosine of their vectors is this or more."""
 MANY, MUTUAL = 0.2, 0.4
-"""A set does not tell its prompts apart if more than a share MANY of its answers is nearer to another prompt, and less
-than a share MUTUAL of these is the nearest answer to it."""
+"""A set does not tell its prompts apart if more than the share MANY of its answers are nearer to another prompt than to
+their own, and of these less than the share MUTUAL are the nearest answer to that prompt."""
 RIVALS = 1000
 _CANDIDATES = 8
 _BLOCK, _MOST = 1 << 23, 1 << 12  # similarities and answers in memory at a time
