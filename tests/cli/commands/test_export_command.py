@@ -58,4 +58,4 @@ def test_wrong_options_are_refused_before_anything_is_loaded(tmp_path: Path) -> 
         "export", tmp_path, "--to", "gguf", "--llama-cpp", tmp_path, "--base-gguf", tmp_path / "x", *out
     )
     assert missing.returncode == 2
-    assert "is no file; give the base model as a GGUF file" in missing.stderr
+    assert "is not a file; give the base model as a GGUF file" in missing.stderr

@@ -11,9 +11,9 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHarvest:
-    """``rows``: the new rows of one decision, by store; ``failure``: why there are none. ``withdrawn``: whether a KEEP
-    of its stack was retracted. ``cut``: the answers to the harvest prompts that were cut at max_new_tokens; None if
-    that is not known."""
+    """What the harvest of one decision added. ``rows``: new rows by store; ``failure``: why there are none.
+    ``withdrawn``: whether a KEEP of its stack was retracted. ``cut``: the answers to the harvest prompts that were cut
+    at max_new_tokens; None if that is not known."""
 
     turn: int
     status: str
