@@ -58,8 +58,8 @@ def _require_unchanged(source: str, record: ExportRecord, exported: Sequence[Ann
         first = changed[0]
         why = f"it was withdrawn: {first.withdrawn}" if first.withdrawn else "it was dropped, flipped or uncertified"
         raise BadInput(
-            f"rows that were taken back are not trained on, and of the source {source!r}, {describe_export(record)}, "
-            f"{len(changed)} were taken back since ({first.id}: {why}); export it again"
+            f"rows that were taken back are not trained on, and the source {source!r}, {describe_export(record)}, has "
+            f"{len(changed)} of them ({first.id}: {why}); export it again"
         )
 
 

@@ -86,7 +86,7 @@ def test_an_export_of_a_pair_that_no_longer_stands_is_refused_whoever_looked(tmp
     else:
         found.vote([Vote(first.id, said, "ann", "2026-11-21T20:00:00Z")])
     for unreviewed in (False, True):
-        with pytest.raises(BadInput, match=rf"1 of the source 'mined'.* \({first.id}.*export it again"):
+        with pytest.raises(BadInput, match=rf"the source 'mined', .*, has 1 of them \({first.id}.*export it again"):
             planned(tmp_path, found, unreviewed=unreviewed)
 
 
