@@ -2,8 +2,8 @@
 
 DIR/checkpoints/checkpoint-STEP/   ...   complete.json, written last
 
-A checkpoint counts once it has complete.json, which has the digest of each of its files. What a kill cut off has none.
-It is good if its spot check was not worse than the base's.
+A checkpoint is used only if it has complete.json, which is written last and has the digest of each of its files. It is
+good if its spot check was not worse than the base's.
 """
 
 import json
@@ -18,8 +18,8 @@ from common.files import sync, write_durably
 
 FOLDER, MARK = "checkpoints", "complete.json"
 KEPT = 3
-"""Checkpoints that the trainer keeps: the new one, which counts only when it is complete, the one before it, and the
-last good one."""
+"""Checkpoints that the trainer keeps: the new one, which may be incomplete yet, the one before it, and the last good
+one."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -30,7 +30,7 @@ class Checkpoint:
 
 
 def seal(folder: Path, good: bool) -> None:
-    """Make the files of a checkpoint durable, and let it count."""
+    """Sync the files of a checkpoint to disk, and write its complete.json."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MARK)
     for path in (*files, folder, folder.parent):
         sync(path)
@@ -39,13 +39,13 @@ def seal(folder: Path, good: bool) -> None:
 
 
 def last_complete(run: Path, good: bool = False) -> Checkpoint | None:
-    """The latest checkpoint of a run whose files are as they were written; the latest ``good`` one."""
+    """The latest checkpoint of a run whose files match its complete.json; with ``good``, the latest good one."""
     found = sorted(_checkpoints(run), key=lambda one: one.step, reverse=True)
     return next((one for one in found if _is_complete(one.folder, good)), None)
 
 
 def remove_later(run: Path, step: int) -> None:
-    """Remove the checkpoints behind a step: a run that goes on from there writes them again."""
+    """Remove the checkpoints after a step: a run that goes on from that step writes them again."""
     for one in _checkpoints(run):
         if one.step > step:
             shutil.rmtree(one.folder)

@@ -1,4 +1,4 @@
-"""How a full-length run ends that is not complete: its manifest, and its error in one sentence."""
+"""A full-length run that failed or was stopped: its manifest, and its error in one sentence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from probes.train.curve import LOGGED, read_curve
 from probes.train.curve import NAME as CURVE
 
 RESUMABLE = ("disk", "device")
-"""Failures after which the run goes on as it began, once the machine is well again."""
+"""Failures of the machine, not of the recipe: once the cause is gone, the run can be resumed unchanged."""
 
 
 def unfinished(

@@ -19,7 +19,7 @@ NAME = "finetune.json"
 RunStatus = Literal["COMPLETE", "FAILED", "STOPPED"]
 COMPLETE: RunStatus = "COMPLETE"
 HOPELESS = ("diverged", "untrainable", "collapsed")
-"""Failures that would come again, since the same recipe and data cause them."""
+"""Failures that would recur, since the same recipe and data cause them."""
 COMBINED = "combined"
 REMEDY = "restore the folder, or train again with a new --output"
 ReviewWord = Literal["own", "reviewed", "unreviewed"]
@@ -27,9 +27,9 @@ ReviewWord = Literal["own", "reviewed", "unreviewed"]
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """A source of the training rows: ``rows`` in its file, and ``drawn``, with repetitions, by the run.
+    """A source of the training rows. ``rows``: how many it has; ``drawn``: how many the run drew, with repetitions.
 
-    ``looked_at``: "own" is data that no store exported; "unreviewed" is an export that nobody reviewed, and that the
+    ``looked_at``: "own" for data that no store exported; "unreviewed" for an export that nobody reviewed and that the
     user allowed. ``judged_bad``: ids of its rows that a reviewer called bad.
     """
 
@@ -44,12 +44,12 @@ class TrainedOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """``recipe``, ``base``, ``data``: digests. ``steps``: the target; ``done``: the steps of this run; ``why``: in
-    words, why it ended before its target, with the kind of ``failure``. ``final``: figures of the last step, as in
-    train.jsonl. ``seconds``, ``tokens``: of the training loop alone; ``wall_seconds``: of the whole command.
-    ``files``: the digest of each file of the adapter, by name; ``combined``: the same of the combined adapter, if there
-    is one. ``checkpoint``: the last good one of a run that is not complete; ``resumed``: the step that the run went on
-    from. ``spot_checks``: the mean score of the answers at each checkpoint, by step; step 0 is the base."""
+    """``recipe``, ``base``, ``data``: digests. ``steps``: the steps that were planned; ``done``: those that were made;
+    ``why``: the reason, in words, if the run ended early, and ``failure``: its kind. ``final``: figures of the last
+    step, as in train.jsonl. ``seconds``, ``tokens``: of the training loop alone; ``wall_seconds``: of the whole
+    command. ``files``: the digest of each file of the adapter, by name; ``combined``: those of the combined adapter, if
+    there is one. ``checkpoint``: the last good one of an incomplete run; ``resumed``: the step at which the run was
+    resumed. ``spot_checks``: the mean score of the answers at each checkpoint, by step; step 0 is the base."""
 
     study: str
     recipe: str
@@ -170,7 +170,7 @@ def require_whole(adapter: Path) -> None:
         ) from None
     if (status := record.get("status", COMPLETE)) != COMPLETE:
         raise BadInput(
-            f"the adapter of a complete run is used, and the run of {adapter} is {status} by {path}; go on with "
+            f"only the adapter of a complete run is used, and by {path} the run of {adapter} is {status}; go on with "
             "nightlane finetune --resume, or give its last good checkpoint"
         )
     if changed:

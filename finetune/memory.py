@@ -23,9 +23,9 @@ def memory_fit(
     processes: int = 1,
     fsdp: bool = False,
 ) -> Fit | None:
-    """The estimate for a run of this recipe. ``longest``: tokens of the longest row; ``answers``: of a spot check;
-    ``fsdp``: the base is divided among the GPUs of the processes, and what of it is gathered to compute with is not
-    counted. None for a model that cannot be computed without its weights. A reward model and KTO are estimated as
+    """The estimate for a run of this recipe. ``longest``: tokens of the longest row; ``answers``: how many a spot check
+    asks for; ``fsdp``: the base is divided among the GPUs of the processes (the layer that is gathered to be computed
+    is not counted). None for a model whose computation needs its weights. A reward model and KTO are estimated as
     DPO."""
     if not material.probe_prompts:
         return None

@@ -1,4 +1,4 @@
-"""The plan of a full-length run: what is trained, on which rows and how long. All refusals happen here."""
+"""The plan of a full-length run: what is trained, on which rows and how long. All requests are refused here."""
 
 import os
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ from probes.run.devices import device_groups, visible_devices
 EPOCHS = 3.0
 MOST_STEPS = 10_000_000
 CHECKPOINTS = 20
-"""Checkpoints of a run, unless the user says how many steps lie between two."""
+"""The number of checkpoints of a run, unless the user gives the steps between two."""
 SPOT_CHECK = 24
-"""Holdout prompts that are answered and scored at each checkpoint."""
+"""The number of holdout prompts that are answered and scored at each checkpoint."""
 OtherObjective = Literal["kto", "reward"]
-"""What a full-length run can train besides the objectives of a recipe."""
+"""Objectives that only a full-length run has."""
 OBJECTIVES: tuple[OtherObjective, ...] = get_args(OtherObjective)
 
 
@@ -40,9 +40,9 @@ class FinetuneRequest:
     """A run as the user requests it.
 
     ``origin``: where the recipe comes from, in words. ``objective``: None for the recipe's own. ``save_every``: steps
-    between two checkpoints, None for the twentieth part of the run. ``spot_check``: how many holdout prompts are
-    answered at each checkpoint. ``report_to``: trackers of the trainer. ``resume``: the folder holds a run to go on
-    with. ``processes``: how many train together. ``fsdp``: each of them holds a part of the base, not all of it.
+    between two checkpoints, None for a twentieth of the run. ``spot_check``: how many holdout prompts are answered at
+    each checkpoint. ``report_to``: trackers of the trainer. ``resume``: the folder holds a run to resume.
+    ``processes``: how many train together. ``fsdp``: each of them holds a part of the base, not all of it.
     """
 
     study: str
@@ -71,8 +71,8 @@ class FinetuneRequest:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A run that passed every check. ``sources``: in the order of the study. ``room``: what it needs of the memory;
-    None if that cannot be estimated. ``devices``: the GPUs that each process may use."""
+    """A run that passed every check. ``sources``: in the order of the study. ``room``: the memory estimate; None if
+    there can be none. ``devices``: the GPUs that each process may use."""
 
     request: FinetuneRequest
     steps: int
@@ -90,7 +90,7 @@ class TrainingPlan:
         return self.epochs_of(self.steps)
 
     def epochs_of(self, steps: int) -> float:
-        """So many steps in passes over as many rows as all sources have together, after the recipe's filters."""
+        """``steps`` in epochs; an epoch is as many rows as all sources have together after the recipe's filters."""
         kept = filtered(self.request.recipe, self.pairs)
         return round(steps * self.request.recipe.effective_batch / sum(map(len, kept.values())), 4)
 
@@ -160,14 +160,14 @@ def plan(request: FinetuneRequest, stores: Stores) -> TrainingPlan:
 def _require_pairs_of_a_batch(request: FinetuneRequest) -> None:
     if request.objective == "kto" and request.recipe.effective_batch < 2:
         raise BadInput(
-            "KTO compares the answers to different prompts of a batch, and effective_batch=1 has one; set it to 2 or "
-            "more in a recipe.toml, and give that with --recipe"
+            "KTO compares the answers to different prompts of a batch, and effective_batch=1 has only one prompt; set "
+            "it to 2 or more in a recipe.toml, and give that with --recipe"
         )
 
 
 def _require_shardable(request: FinetuneRequest) -> None:
     """BadInput for a run whose base cannot be divided among its processes."""
-    law = "--fsdp divides a base that is not quantised among several processes, which train DPO or ORPO"
+    law = "--fsdp is for several processes that train DPO or ORPO on a base that is not quantised"
     if request.processes < 2:
         raise BadInput(f"{law}, and --processes is {request.processes}; give --processes 2 or more")
     if request.recipe.quantization != "none":
@@ -179,22 +179,22 @@ def _require_shardable(request: FinetuneRequest) -> None:
         raise BadInput(f"{law}, and --objective is {request.objective}; leave one of them out")
     if request.material.model.adapter is not None:
         raise BadInput(
-            f"{law}, and [model] adapter={request.material.model.adapter!r} would be combined in one; leave --fsdp "
+            f"{law}, without an adapter below, and [model] adapter is {request.material.model.adapter!r}; leave --fsdp "
             "out, or merge the adapter into the base first"
         )
     if request.spot_check:
         raise BadInput(
-            f"{law}, and --spot-check {request.spot_check} has one process answer, which holds a part; give "
-            "--spot-check 0"
+            f"{law}, and for --spot-check {request.spot_check} one process would have to answer with its part of the "
+            "base; give --spot-check 0"
         )
 
 
 def require_processes(request: FinetuneRequest, gpus: int) -> None:
-    """BadInput if so many processes cannot train the recipe here."""
+    """BadInput if the requested number of processes cannot train the recipe on this machine."""
     number, batch = request.processes, request.recipe.effective_batch
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise BadInput(
-            "a full-length run starts its processes itself, and WORLD_SIZE says that a launcher started this one; "
+            "a full-length run starts its processes itself, and WORLD_SIZE shows that a launcher started this one; "
             "run nightlane finetune --processes N without a launcher"
         )
     if gpus and number > gpus:
@@ -210,7 +210,7 @@ def require_processes(request: FinetuneRequest, gpus: int) -> None:
     if batch % number:
         fitting = [str(one) for one in range(1, batch + 1) if batch % one == 0]
         raise BadInput(
-            f"the processes share an effective_batch of {batch} evenly, and --processes {number} does not divide it; "
+            f"the processes share an effective_batch of {batch} equally, and --processes {number} does not divide it; "
             f"give one of {', '.join(fitting)}"
         )
     if number > 1 and sees_whole_batch(request.recipe):
@@ -248,7 +248,7 @@ def resolve_steps(rows: int, batch: int, steps: int | None = None, epochs: float
         )
     epochs = EPOCHS if epochs is None else epochs
     if not 0 < epochs <= MOST_STEPS:
-        raise BadInput(f"--epochs {epochs:g} must be above 0 and at most {MOST_STEPS}; give 3 say")
+        raise BadInput(f"--epochs {epochs:g} must be above 0 and at most {MOST_STEPS}; give 3, for example")
     steps = steps if steps is not None else max(1, ceil(round(epochs * rows, 6) / batch))
     if not 0 < steps <= MOST_STEPS:
         raise BadInput(

@@ -1,8 +1,8 @@
-"""The further processes of a full-length run that several train together, each on a GPU of its own, or all on the CPU.
+"""The processes of a full-length run besides the first: each trains on a GPU of its own, or all train on the CPU.
 
 accelerate divides the rows of each optimizer step among the processes and averages their gradients, so a step sees the
-rows that it sees in one process. The first process is that of the command: it alone writes, scores and decides. The
-others compute, write what they have to say to DIR/process-N.log, and end with it.
+rows that it sees in one process. The first process is that of the command: it alone writes results, scores and decides.
+The others compute, write their messages to DIR/process-N.log, and end when the first one does.
 """
 
 import multiprocessing
@@ -28,13 +28,13 @@ CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 SLOWEST_PROCESS = timedelta(hours=1)
 """How long a process waits for the others, which wait while the first one scores answers."""
 LAST_WORDS = 5.0
-"""Seconds in which a process that failed says why."""
+"""Seconds to wait for the reason from a process that failed."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several processes does. ``checkpoint``, ``step``: what the run goes on from. ``meeting``: a file by
-    which the processes find each other."""
+    """What one of several processes is given. ``checkpoint``, ``step``: where a resumed run starts. ``meeting``: the
+    file through which the processes find each other."""
 
     plan: TrainingPlan
     checkpoint: Path | None
@@ -49,7 +49,7 @@ class Share:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What accelerate and torch read. Each process sees one GPU, its own, so that it is the first of all."""
+        """The variables that accelerate and torch read. Each process sees only its own GPU, as device 0."""
         number = str(self.plan.request.processes)
         found = {"RANK": str(self.rank), "WORLD_SIZE": number, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": number}
         if self.plan.devices:
@@ -59,14 +59,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Others:
-    """The further processes, with a pipe to each; none for a run of one process."""
+    """All processes but the first, with a pipe to each; none for a run of one process."""
 
     share: Share
     started: Sequence[tuple[BaseProcess, Connection]]
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Wait until each has loaded the base, and train with them. Raises what ended one of them, if one did."""
+        """Wait until each has loaded the base, and train with them. If one of them fails, raises its error."""
         if not self.started:
             yield
             return
@@ -83,7 +83,7 @@ class Others:
 
 @contextmanager
 def other_processes(plan: TrainingPlan, checkpoint: Path | None, step: int, threads: int) -> Iterator[Others]:
-    """Start all but the first process of the plan's, and end them with the block."""
+    """Start all processes of the plan but the first, and end them with the block."""
     started: list[tuple[BaseProcess, Connection]] = []
     with TemporaryDirectory(prefix="nightlane-") as folder:
         share = Share(plan, checkpoint, step, threads, Path(folder) / "meeting")
@@ -104,13 +104,13 @@ def other_processes(plan: TrainingPlan, checkpoint: Path | None, step: int, thre
 
 
 def _failure_of(pipe: Connection, seconds: float | None) -> Exception | None:
-    """What a process says within some seconds: None if all is well, or what ended it."""
+    """The error that a process reports within ``seconds``; None if it reports none."""
     try:
         return pipe.recv() if pipe.poll(seconds) else None
     except (EOFError, ConnectionError):
         return NightlaneError(
-            "a full-length run ends with each of its processes, and one was killed, for want of memory perhaps; free "
-            "some, and go on with --resume"
+            "a full-length run needs all of its processes, and one was killed, perhaps for lack of memory; free some, "
+            "and go on with --resume"
         )
 
 
@@ -123,7 +123,7 @@ def _connection_lost(error: Exception) -> bool:
 
 @contextmanager
 def _joined(share: Share) -> Iterator[None]:
-    """Be one of the processes that train together."""
+    """Inside the block, this process is one of those that train together."""
     from torch import distributed
 
     before = dict(os.environ)
@@ -145,7 +145,7 @@ def _joined(share: Share) -> Iterator[None]:
 
 
 def _serve(share: Share, pipe: Connection) -> None:
-    """What a further process does."""
+    """The body of a process other than the first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when they end
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = (share.plan.request.folder / f"process-{share.rank}.log").open("a", encoding="utf-8", buffering=1)

@@ -1,6 +1,6 @@
 """The review rule: an export of the stores is trained on only after a person reviewed it; a user's own data is exempt.
 
-export.json names the set of rows (preferences/export/record.py), and the stores have the reviews of that set.
+export.json names the exported set of rows (preferences/export/record.py); the reviews of that set are in the stores.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from probes.inputs.files.records import data_files
 
 @dataclass(frozen=True)
 class ReviewState:
-    """Whether a source was reviewed. ``record``: None for the user's own data. ``judged``: the number of rows of its
-    set that somebody judged good or bad; ``bad``: rows of the export that a reviewer's last judgement calls bad;
-    ``stale``: the store holds another set by now. ``stored``: the rows come from a store and not from an export of it.
+    """Whether a source was reviewed. ``record``: None for the user's own data. ``judged``: how many rows of its set
+    were judged good or bad; ``bad``: rows of the export that a reviewer's last judgement calls bad; ``stale``: the
+    store has changed since the export. ``stored``: the rows come from a store, not from an export of it.
     """
 
     source: str
@@ -58,8 +58,8 @@ def _require_unchanged(source: str, record: ExportRecord, exported: Sequence[Ann
         first = changed[0]
         why = f"it was withdrawn: {first.withdrawn}" if first.withdrawn else "it was dropped, flipped or uncertified"
         raise BadInput(
-            f"rows that were taken back are not trained on, and {len(changed)} of the source {source!r}, "
-            f"{describe_export(record)}, were since ({first.id}: {why}); export it again"
+            f"rows that were taken back are not trained on, and the source {source!r}, {describe_export(record)}, has "
+            f"{len(changed)} of them ({first.id}: {why}); export it again"
         )
 
 
@@ -70,7 +70,7 @@ def require_reviewed(state: ReviewState, unreviewed: bool) -> None:
         return
     review = f"run nightlane pairs review --kind {record.kind}"
     if state.stale:
-        review = f"the {record.kind} store holds another set by now, so {review} and export it again"
+        review = f"the {record.kind} store has changed since, so {review} and export it again"
     raise BadInput(
         f"an export of the stores is trained on once somebody has reviewed it, and of the source {state.source!r}, "
         f"{describe_export(record)}, {state.judged} of {min(ENOUGH_REVIEWS, record.in_use)} rows were judged good or "

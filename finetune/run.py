@@ -59,7 +59,7 @@ def run(plan: TrainingPlan, threads: int, on_line: OnLine, note: Note = lambda _
     called with each line of the curve.
 
     A failure raises the error of its kind (probes/run/failures.py); NightlaneError means that the combined adapter
-    does not answer as both adapters do. A run that failed or was stopped has a manifest that says so.
+    gives other logits than the two adapters together. The manifest of a run that failed or was stopped says so.
     """
     folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def run(plan: TrainingPlan, threads: int, on_line: OnLine, note: Note = lambda _
                 done = _BegunRun(plan, begun, device, others, on_line, note).complete(threads, began)
         except (Exception, KeyboardInterrupt) as raised:
             error = failed_write(raised, folder) or raised
-            with suppress(OSError):  # the disk may be full, and the first error is the one to tell
+            with suppress(OSError):  # the disk may be full, and the first error is the one to report
                 write_manifest(folder, unfinished(plan, begun.start, begun.step, error, monotonic() - began))
             told = as_error(error, plan) if isinstance(error, Exception) else error
             if told is raised:
@@ -96,7 +96,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def start_here(plan: TrainingPlan, device: str, threads: int) -> RunStart:
-    """What a run of this plan begins with on this machine."""
+    """The settings and digests that a run of this plan starts with on this machine."""
     from probes.run.worker import environment
 
     material = plan.request.material
@@ -114,7 +114,7 @@ class _StartingPoint:
 
 
 def _begin(plan: TrainingPlan, start: RunStart) -> _StartingPoint:
-    """Write what the run begins with, or hold a run to go on with against that."""
+    """Write what a new run starts with; for a resumed run, check that nothing of it has changed."""
     request, folder = plan.request, plan.request.folder
     if not request.resume:
         write_start(folder, start, request.recipe)
@@ -131,7 +131,7 @@ def _begin(plan: TrainingPlan, start: RunStart) -> _StartingPoint:
 
 @dataclass
 class _BegunRun:
-    """One run that has begun."""
+    """A run whose starting point is settled, with what it needs to train."""
 
     plan: TrainingPlan
     begun: _StartingPoint
@@ -175,7 +175,7 @@ class _BegunRun:
         )
 
     def _spot_checks(self, bench: Workbench, base: Base) -> SpotChecks | None:
-        """The spot checks, with that of the base made; None if no prompt is to be answered."""
+        """The spot checks, after checking the base; None if no prompt is to be answered."""
         request = self.plan.request
         prompts = spot_prompts(request.material, request.spot_check)
         if not prompts or request.objective == "reward":
@@ -226,7 +226,7 @@ class _BegunRun:
 
 
 def _note_study(adapter: Path, base: Base) -> None:
-    """Note beside a checkpoint's adapter how it is asked, and on top of what."""
+    """Note beside a checkpoint's adapter how prompts are rendered for it, and which adapter it is on top of."""
     note_prompt_format(adapter, base.renderer)
     if base.adapter is not None:
         note_base_adapter(adapter, base.adapter.digest, held=False)

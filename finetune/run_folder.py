@@ -1,5 +1,5 @@
-"""Where a full-length run lies for which no folder was named: runs/finetune-ID/, where ID is a digest of all that
-decides the adapter. So the same run is found again, by a promotion too."""
+"""The folder of a full-length run without --output: runs/finetune-ID/, where ID is a digest of all that determines the
+adapter. So the same run is found again, by a promotion too."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from finetune.start import NAME, WORDS
 
 
 def placed(plan: TrainingPlan, runs: Path, threads: int) -> TrainingPlan:
-    """The plan with its folder below ``runs``; a run that is there is resumed."""
+    """The plan with its folder below ``runs``; a run that exists there is resumed."""
     start = start_here(plan, prepare_device(threads, plan.request.runner.gpus_per_worker), threads)
     identity = digest_of([{name: getattr(start, name) for name in WORDS}, dict(start.data)])[:12]
     folder = runs / f"finetune-{identity}"

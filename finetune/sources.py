@@ -23,8 +23,8 @@ SOURCE = "reward"
 
 @dataclass(frozen=True)
 class TrainedSource:
-    """A source of the mixture. ``file``: as the study names it; ``drawn``: the number of rows that the run draws from
-    it; ``left_out``: the rows that are not trained on, in words; ``notes``: what else was done to its rows."""
+    """A source of the mixture. ``file``: as the study names it; ``drawn``: how many rows the run draws from it;
+    ``left_out``: which rows are not trained on, in words; ``notes``: what else was done to its rows."""
 
     name: str
     file: str
@@ -78,8 +78,8 @@ def study_sources(material: Material, recipe: Recipe, stores: Stores, unreviewed
 
 
 def reward_source(stores: Stores, unreviewed: bool) -> list[ReadSource]:
-    """The pairs of the REWARD store, its digest, and whether it was reviewed. BadInput if it has no two answers to one
-    prompt with different scores, or if nobody reviewed it."""
+    """The pairs of the REWARD store as the only source. BadInput if it has no two answers to one prompt with different
+    scores, or if nobody reviewed it."""
     stored, path = stores.read("reward"), stores.path("reward")
     rows = usable_rows(stored)
     judged = reviewed_ids(stores.reviews(), set_digest(stored))

@@ -1,4 +1,4 @@
-"""run.json: what a full-length run began with. A run is resumed only with the same, so that it ends the same."""
+"""run.json: what a full-length run began with. It is resumed only with the same, so it ends alike."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ WORDS = {
 }
 """What must be equal when a run is resumed, besides its data."""
 FSDP = "fsdp=2"
-"""The word of an environment in which the processes divide the base among them (FSDP2)."""
+"""The word in ``environment`` that says that the processes divide the base among them (FSDP2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def read_start(folder: Path) -> tuple[RunStart, Recipe]:
 
 
 def stored_start(folder: Path) -> tuple[RunStart, Recipe]:
-    """What is stored of the beginning of a run; OSError or ValueError if it is not as it was written."""
+    """The stored start of a run and its recipe; OSError or ValueError if they are not as they were written."""
     text = (folder / NAME).read_text(encoding="utf-8")
     require_own_digest(text)
     start = TypeAdapter(RunStart).validate_json(text)
@@ -137,7 +137,7 @@ def require_same(begun: RunStart, now: RunStart, folder: Path) -> None:
 
 
 def _only_changed(mine: str, theirs: str) -> str:
-    """Of two lists of words of one length, the words that differ."""
+    """The words that differ, as "BEFORE to AFTER", if both texts have the same number of words."""
     before, after = mine.split(), theirs.split()
     if len(before) == len(after):
         pairs = [(one, other) for one, other in zip(before, after, strict=True) if one != other]

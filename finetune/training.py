@@ -45,12 +45,12 @@ def arguments_of(plan: TrainingPlan) -> Mapping[str, Any]:
 
 
 def base_device(request: FinetuneRequest, device: str) -> str:
-    """Where a process loads the base before training: to its own memory if only a part of it goes to the ``device``."""
+    """Where a process loads the base before training: into host memory if only a part of it goes to the ``device``."""
     return "cpu" if request.fsdp else device
 
 
 def other_trainer(base: Base, plan: TrainingPlan) -> Callable[..., Any] | None:
-    """The trainer of an objective that no recipe has."""
+    """The trainer of KTO or of a reward model; None for the objective of the recipe."""
     recipe = plan.request.recipe
     if plan.request.objective == "kto":
         from finetune.objectives.kto import kto_trainer

@@ -18,16 +18,16 @@ from common.files import fingerprint
 from view.data.session_record import SessionRecord, load_record
 
 SECONDS = 5.0
-"""Between two looks at the ledger."""
+"""Seconds between two looks at the ledger."""
 AT_THE_END, IF_STOPPED = 60.0, 10.0
-"""Seconds at most that the command waits for the last look, and where something ended it before its end."""
+"""The most seconds that the command waits for the last look; the second figure, if it was ended early."""
 
 
 class Follower(Thread):
     """Follows the session that this process runs; a subclass says what is done. ``show``: shows a line to a person."""
 
     def __init__(self, name: str, workspace: Workspace, show: Callable[[str], None]) -> None:
-        super().__init__(name=name, daemon=True)  # whatever hangs in it does not keep the process
+        super().__init__(name=name, daemon=True)  # a call that hangs does not keep the process alive
         self.workspace = workspace
         self._show, self._over = show, Event()
         self._why: str | None = None
@@ -36,7 +36,7 @@ class Follower(Thread):
         self._seen: Hashable = None
 
     def follow(self, record: SessionRecord) -> None:
-        """The ledger has changed."""
+        """Called when the ledger has changed."""
         raise NotImplementedError
 
     def over(self, record: SessionRecord | None, why: str) -> None:
@@ -79,8 +79,8 @@ class Follower(Thread):
         self.join(IF_STOPPED if why else AT_THE_END)
 
     def _look(self) -> SessionRecord | None:
-        """The session, if something was written since the last look; None before it is in the ledger, or where it
-        cannot be read now."""
+        """The session, if something was written since the last look; None before it is in the ledger, and if it cannot
+        be read now."""
         ledger = self.workspace.ledger
         seen = fingerprint((ledger, ledger.with_name(f"{ledger.name}-wal")))
         if seen == self._seen:

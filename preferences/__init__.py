@@ -1,1 +1,1 @@
-"""What is learnt: pairs and rewards in four append-only stores, what people say of them, and files to train on."""
+"""Preference data: pairs and rewards in four append-only stores, votes and reviews, two gates, files to train on."""

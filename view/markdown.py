@@ -12,7 +12,7 @@ from common.redaction import redacted
 from common.wording import count as count
 
 MOST_LINES, MOST_CHARACTERS = 30, 1200
-"""Of an answer that is shown."""
+"""Limits of an answer that is shown."""
 _SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
@@ -57,7 +57,8 @@ class Excerpt:
 
 
 def excerpt(answer: str, lines: int = MOST_LINES, characters: int = MOST_CHARACTERS) -> Excerpt:
-    """Shows an answer's backticks as they are, often what is wrong with it; they cannot end the block."""
+    """The beginning of an answer. Its backticks are shown unchanged, since they are often its mistake; they cannot end
+    the block."""
     kept = [printable(line.expandtabs(4)).rstrip() for line in answer[:characters].splitlines()[:lines]]
     longest = max((len(run) for line in kept for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -68,7 +69,7 @@ def excerpt(answer: str, lines: int = MOST_LINES, characters: int = MOST_CHARACT
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), escaped: bool = False
 ) -> list[str]:
-    """A pipe table, its columns aligned in the source too; ``right`` names the right-aligned columns by place.
+    """A pipe table whose source is aligned, too; ``right``: the indexes of the right-aligned columns.
 
     Cells are Markdown already; pipes in them are escaped here unless they are ``escaped``.
     """
@@ -93,12 +94,12 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float) -> str:
-    """A chance or a level: with decimals only below 10 %."""
+    """A chance or an error level in percent, with decimals only below 10 %."""
     return f"{value * 100:.3g} %" if 0 < value < 0.1 else f"{value:.0%}".replace("%", " %")
 
 
 def chance(value: float) -> str:
-    """A chance that is estimated, which is never 0 or 1."""
+    """An estimated chance in percent, never as 0 or 100."""
     return "under 1 %" if value < 0.01 else "over 99 %" if value > 0.99 else f"{value * 100:.0f} %"
 
 
@@ -118,7 +119,7 @@ def moment(stamp: str) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Two decimals from one dollar on, four below."""
+    """An amount in dollars, with two decimals from one dollar on and four below."""
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 

@@ -32,7 +32,7 @@ OLDER = {
 
 
 def reason(code_word: str, older: bool = False) -> str:
-    """A decision's reason code in words; ``older``: of a session that confirmed no stacks."""
+    """A decision's reason code in words; ``older``: for a session that confirmed no stacks."""
     word, _, name = code_word.partition(":")
     if older and word == "guard":
         return f"{code(name)} may have lost more than its margin"

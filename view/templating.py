@@ -1,8 +1,8 @@
 """Renders the templates of view/report, view/pairs and view/export: figures in, Markdown out.
 
-Whatever a template prints is escaped as Markdown unless a filter made Markdown of it. A name that is not defined is an
-error. After rendering, ``lay_out`` joins the lines of a paragraph and aligns tables, so that a template may break its
-lines where it likes.
+Everything that a template prints is escaped as Markdown, unless a filter made Markdown of it. An undefined name is an
+error. After rendering, ``lay_out`` joins the lines of a paragraph and aligns tables, so a template may break lines
+anywhere.
 """
 
 import re
@@ -75,7 +75,7 @@ def lay_out(markdown: str) -> str:
 
 
 _GOES_ON = {("text", "text"), ("text", "list"), ("list", "list"), ("table", "table")}
-"""A line of the first kind continues a block of the second."""
+"""(kind of line, kind of block): such a line continues such a block."""
 
 
 _MARKS = {"```": "code", "|": "table", "- ": "list", "# ": "heading", "## ": "heading", "### ": "heading"}

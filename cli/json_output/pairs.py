@@ -55,8 +55,8 @@ class BadLine(TypedDict):
 
 
 class ImportedRows(TypedDict):
-    """How many rows or votes are new and how many were known; the bad rows that were left out, and columns without a
-    meaning."""
+    """How many rows or votes are new and how many were known; the bad rows that were left out, and the ignored
+    columns."""
 
     file: str
     kind: str

@@ -1,4 +1,4 @@
-"""``nightlane export``: an adapter in a form that people and servers take, checked before it gets its final name.
+"""``nightlane export``: writes an adapter in a form that servers load, checked before the folder gets its final name.
 
 export.py        from a request to the folder, checked and complete
 formats.py       the three forms: PEFT's files, a GGUF adapter, a merged model

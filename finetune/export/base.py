@@ -15,8 +15,8 @@ REMEDY = "name the unquantised model that it was trained on with --base"
 
 @dataclass(frozen=True)
 class ExportBase:
-    """``settings``: as ``[model]`` of a study, without an adapter; ``folder``: of its relative paths. ``config``: of
-    the text model, by transformers."""
+    """``settings``: like ``[model]`` of a study, without an adapter; ``folder``: where its relative paths start.
+    ``config``: transformers' configuration of the text model."""
 
     settings: ModelSettings
     folder: Path
@@ -41,7 +41,7 @@ class ExportBase:
 def base_for(trained: TrainedAdapter, settings: ModelSettings | None, folder: Path) -> ExportBase:
     """The base in ``settings``, or the one that PEFT noted in the adapter.
 
-    BadInput for a base that is quantised or unknown, and for one with other weights than the noted one has.
+    BadInput if the base is quantised or unknown, or if its weights differ from those of the base that PEFT noted.
     """
     load_quietly()
     named = trained.named_base
@@ -73,8 +73,8 @@ def _quantisation(config: Any) -> str:
 
 
 def _require_same_weights(trained: TrainedAdapter, settings: ModelSettings, where: Path) -> None:
-    """BadInput if PEFT noted another folder, whose weights differ. A quantised one was trained on in place of its
-    original, and has other files. A folder that is gone says nothing, and neither does a hub id."""
+    """BadInput if the folder that PEFT noted holds other weights. Nothing is compared if that folder is gone, if either
+    base is a hub id, or if the noted one is quantised and so has other files than its original."""
     noted = Path(trained.named_base)
     if not trained.named_base or not noted.is_dir() or not where.is_dir() or noted.resolve() == where.resolve():
         return
@@ -84,8 +84,7 @@ def _require_same_weights(trained: TrainedAdapter, settings: ModelSettings, wher
         return
     if not quantised and _weights(noted) != _weights(where):
         raise BadInput(
-            f"{trained.adapter} was trained on {noted}, and {settings.path} has other weights; "
-            "give the first with --base"
+            f"{trained.adapter} was trained on {noted}, and {settings.path} has other weights; give --base {noted}"
         )
 
 

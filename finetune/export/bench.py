@@ -27,15 +27,16 @@ from probes.model.merged_adapter import CLOSE
 from probes.rendering.renderer import RenderedPrompt, Renderer
 
 COMPARED = 4
-"""Prompts on which logits are compared."""
+"""The number of prompts on which logits are compared."""
 ANSWERED = Sampling(samples=1, temperature=0.01, top_p=1.0, top_k=0, max_new_tokens=48, seed=0, batch_size=COMPARED)
-"""All but greedy answers."""
+"""Nearly greedy answers."""
 Note = Callable[[str], None]
 
 
 @dataclass
 class Bench:
-    """``bare``, ``adapted``: the logits of the base without and with PEFT's adapter, by prompt."""
+    """``questions``: the ``prompts`` as rendered. ``bare``, ``adapted``: the logits of the base without and with PEFT's
+    adapter, by prompt."""
 
     trained: TrainedAdapter
     named: ExportBase
@@ -69,13 +70,13 @@ class Bench:
         most = min(CLOSE[torch.float32], self.change.difference.relative / 2)
         if not found.relative <= most:
             raise NightlaneError(
-                f"an export answers as PEFT's adapter does, and the logits of {what} are {found.relative:.2g} of their "
-                f"size away (at most {most:.2g}); report this as a defect, and serve PEFT's own files"
+                f"an export must give the logits of PEFT's adapter, and those of {what} differ by {found.relative:.2g} "
+                f"of their size (at most {most:.2g}); report this as a defect, and serve PEFT's own files"
             )
         return ExportCheck(what, found, most)
 
     def answers(self) -> list[str]:
-        """Of the base with PEFT's adapter."""
+        """The answers of the base with PEFT's adapter."""
         with adapted(self.base, self.trained.adapter) as model:
             return self.answers_of(model)
 
@@ -143,5 +144,5 @@ def _require_change(bench: Bench) -> None:
         raise BadInput(f"the logits with {adapter} are not finite; the run diverged, so train again")
     if not bench.change.difference.relative > 0:
         raise BadInput(
-            f"an adapter changes its base, and the logits with {adapter} are those of the base; train it longer"
+            f"an adapter must change its base, and the logits with {adapter} are those of the base; train it longer"
         )

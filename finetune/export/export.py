@@ -27,15 +27,16 @@ from probes.model.adapter_files import TEMPLATE, has_prompt_format
 CARD = "README.md"
 FORMATS = {"adapter": as_adapter, "gguf": as_gguf, "merged": as_merged}
 ANOTHER_TEMPLATE = (
-    "the adapter was trained with another chat template than the base's own: serve it with that one, and export with "
-    "--study so that the template comes along"
+    "the adapter was trained with another chat template than the base's own: export with --study, so that the template "
+    "is exported too, and serve with it"
 )
 
 
 def export(request: ExportRequest, card: Callable[[ExportedModel], str], note: Note) -> ExportedModel:
     """Export, check and write; ``card`` gives the model card. The folder appears when everything in it was checked.
 
-    BadInput for an adapter that cannot be exported so, of another base or damaged; NightlaneError if a check fails.
+    BadInput if the adapter cannot take this form, belongs to another base or is damaged; NightlaneError if a check
+    fails.
     """
     _require_possible(request)
     trained = find_trained(request.source)
@@ -55,7 +56,8 @@ def export(request: ExportRequest, card: Callable[[ExportedModel], str], note: N
 
 
 def _base(trained: TrainedAdapter, request: ExportRequest) -> ExportBase:
-    """The base of the study without its [model] adapter, which an exported adapter holds; else --base, or PEFT's."""
+    """The base of the study, without its [model] adapter, since the exported adapter contains that one; without a
+    study --base, or the base that PEFT noted."""
     if request.material is None:
         return base_for(trained, request.model, Path())
     model = request.material.model.model_copy(update={"adapter": None})
@@ -69,7 +71,7 @@ def _require_possible(request: ExportRequest) -> None:
     if request.llama_cpp is not None and request.kind != "gguf":
         raise BadInput(f"llama.cpp checks a GGUF adapter, and --to is {request.kind}; leave out --llama-cpp")
     if request.base_gguf is not None and not request.base_gguf.is_file():
-        raise BadInput(f"--base-gguf {request.base_gguf} is no file; give the base model as a GGUF file")
+        raise BadInput(f"--base-gguf {request.base_gguf} is not a file; give the base model as a GGUF file")
 
 
 def _require_gguf(request: ExportRequest, trained: TrainedAdapter, base: ExportBase) -> None:
@@ -88,7 +90,7 @@ def _require_gguf(request: ExportRequest, trained: TrainedAdapter, base: ExportB
 
 
 def _done(request: ExportRequest, bench: Bench) -> ExportedModel:
-    """What all forms have in common."""
+    """The result, with the fields that are the same for all forms."""
     known = has_prompt_format(bench.trained.adapter, bench.renderer)
     return ExportedModel(
         kind=request.kind,
@@ -104,7 +106,8 @@ def _done(request: ExportRequest, bench: Bench) -> ExportedModel:
 
 @contextmanager
 def _failed_writes_named(output: Path) -> Iterator[None]:
-    """A failed write that names no file names the export; safetensors and gguf report some by errors of their own."""
+    """Raise every failed write as an OSError that names the export: safetensors and gguf raise some as errors of their
+    own types, which name no file."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What an export is asked for, and what it made: values only."""
+"""The request for an export and its result: values only."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,13 +26,13 @@ PROMPTS = (
     "Name three things that grow in a garden.",
     "How do I tell a friend that I cannot come?",
 )
-"""Asked where no study is given."""
+"""The prompts of the checks if no study is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:
-    """``model``: the base, None for the one that PEFT noted or a study names. ``material``: of that study. ``prompts``:
-    texts to check with. ``base_gguf``: the base for llama.cpp."""
+    """``model``: the base; None for the one that the study names or PEFT noted. ``material``: of the study, if one is
+    given. ``prompts``: texts to check with. ``base_gguf``: the base for llama.cpp."""
 
     source: Path
     kind: ExportKind
@@ -47,8 +47,8 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportCheck:
-    """``what`` was compared with the base with PEFT's adapter on. ``at_most``: the largest relative difference that is
-    accepted; None where it is only measured."""
+    """The logits of ``what``, compared with those of the base with PEFT's adapter. ``at_most``: the largest relative
+    difference that is accepted; None if the difference is only reported."""
 
     what: str
     difference: "LogitDifference"
@@ -70,8 +70,8 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedModel:
-    """``checks``: the first is the base without the adapter. ``llama``, ``converter``: figures of llama.cpp, where it
-    was given. ``answers``: before and after a merge. ``template``: a chat template that came along; "" for none."""
+    """``checks``: the first is the base without the adapter. ``llama``, ``converter``: figures of llama.cpp, if it was
+    given. ``answers``: before and after a merge. ``template``: the exported chat template; "" for none."""
 
     kind: ExportKind
     folder: Path
@@ -88,7 +88,8 @@ class ExportedModel:
 
 
 def record(done: ExportedModel) -> dict[str, Any]:
-    """adapter_export.json: from what it was made, and the figures of its checks, as plain JSON values."""
+    """The content of adapter_export.json: what the export was made from and the figures of its checks, as plain JSON
+    values."""
     trained = done.trained
     return {
         "kind": done.kind,

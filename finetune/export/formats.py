@@ -18,7 +18,8 @@ from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_gguf
 
 
 def as_adapter(bench: Bench, request: ExportRequest, folder: Path, done: ExportedModel, note: Note) -> ExportedModel:
-    """PEFT's files, byte by byte; only a base that was named on the command line is put into the configuration."""
+    """PEFT's files, copied unchanged, but for a base that was named on the command line: the configuration then names
+    that one."""
     trained = bench.trained
     for name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG, BASE_ADAPTER, PROMPT_FORMAT):
         if (trained.adapter / name).is_file():
@@ -33,7 +34,7 @@ def as_adapter(bench: Bench, request: ExportRequest, folder: Path, done: Exporte
 
 
 def as_gguf(bench: Bench, request: ExportRequest, folder: Path, done: ExportedModel, note: Note) -> ExportedModel:
-    """A GGUF adapter with a Modelfile; where llama.cpp is given, checked in it, too."""
+    """A GGUF adapter with a Modelfile; also checked in llama.cpp, if that is given."""
     from finetune.export.gguf_check import gguf_applied
     from finetune.export.gguf_file import NAME, write_gguf
     from finetune.export.lora_weights import lora_weights
@@ -110,9 +111,9 @@ def as_merged(bench: Bench, request: ExportRequest, folder: Path, done: Exported
     check = bench.measured("the merged model, loaded from disk", again.model)
     if not check.difference.relative < change.difference.relative / 2:
         raise NightlaneError(
-            f"a merged model answers as the base with the adapter does, and its logits are "
-            f"{check.difference.relative:.2g} of their size away, the base's {change.difference.relative:.2g}; "
-            "rounding lost the adapter, so serve it unmerged"
+            f"a merged model must give the logits of the base with the adapter, and its own differ by "
+            f"{check.difference.relative:.2g} of their size, those of the bare base by "
+            f"{change.difference.relative:.2g}; rounding lost the adapter, so serve it unmerged"
         )
     after = bench.answers_of(again.model)
     answers = tuple(Answered(*one) for one in zip(bench.prompts, before, after, strict=True))

@@ -1,7 +1,7 @@
 """Reads a GGUF adapter back, applies it to its base, and compares the logits with those of PEFT's adapter.
 
-Nothing here is shared with what writes the file: the ``gguf`` package reads it, and transformers' own loader of GGUF
-models finds each tensor's parameter and restores the order of its rows. Imports torch and transformers.
+The check shares no code with the writer of the file: the ``gguf`` package reads it, and transformers' own loader of
+GGUF models finds each tensor's parameter and restores the order of its rows. Imports torch and transformers.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def read_gguf(model: Any, path: Path) -> dict[str, LowRankMatrices]:
         if side != "lora_a":
             continue
         if tensor not in parameters:
-            raise NightlaneError(f"{path} holds {tensor}, which is no tensor of its base; report this as a defect")
+            raise NightlaneError(f"{path} holds {tensor}, which is not a tensor of its base; report this as a defect")
         a, b = tensors[name], processor.process(tensors[f"{tensor}.lora_b"], name=tensor).weights
         scaled = torch.from_numpy(b.copy()) * (alpha / a.shape[0])
         pairs[parameters[tensor].removesuffix(".weight")] = LowRankMatrices(torch.from_numpy(a.copy()), scaled)

@@ -24,8 +24,8 @@ REORDERED = frozenset({gguf.MODEL_TENSOR.ATTN_Q, gguf.MODEL_TENSOR.ATTN_K})
 
 @dataclass(frozen=True)
 class Architecture:
-    """``model_type``: as transformers names it; ``gguf``: as llama.cpp does; ``reorders``: whether the rows of q and k
-    have another order there."""
+    """``model_type``: the name in transformers; ``gguf``: that in llama.cpp; ``reorders``: whether llama.cpp keeps the
+    rows of q and k in another order."""
 
     model_type: str
     gguf: gguf.MODEL_ARCH
@@ -43,7 +43,7 @@ ARCHITECTURES = (
 
 
 class TensorNames:
-    """The tensors of one base model. ``config``: of its text model, by transformers."""
+    """Names of the tensors of one base model. ``config``: transformers' configuration of its text model."""
 
     def __init__(self, config: Any) -> None:
         self.architecture = architecture_of(config)
@@ -117,14 +117,14 @@ def write_gguf(path: Path, name: str, lora: LoraWeights, base: ExportBase) -> No
 
 
 class _Tensor(numpy.ndarray[Any, Any]):
-    """A matrix, C-contiguous, whose write tells every error of the disk: numpy's own loses those of its last bytes."""
+    """A C-contiguous matrix whose ``tofile`` raises every disk error: numpy's own loses errors of the last bytes."""
 
     def tofile(self, fid: IO[bytes], *_: object) -> None:  # type: ignore[override]
         fid.write(self.data)
 
 
 def _add_base(writer: gguf.GGUFWriter, base: ExportBase) -> None:
-    """Name the unquantised base; the path of a folder on this machine would tell nobody."""
+    """Write the name of the unquantised base, without a path, which means nothing on another machine."""
     writer.add_base_model_count(1)
     writer.add_base_model_name(0, base.hub_id.rpartition("/")[2] or Path(base.where).name)
     if base.hub_id:

@@ -14,22 +14,22 @@ from evaluation.llama_cpp.server import LlamaServer, serving
 from evaluation.llama_cpp.tools import LlamaCpp
 
 MOST = 20
-"""The likeliest tokens whose log-probabilities are compared."""
+"""How many of the likeliest tokens have their log-probabilities compared."""
 SAME_BASE = 1.0
-"""Nats between the base here and in llama.cpp, quantised to four bits too; another model is farther away."""
+"""Nats that the base in llama.cpp may be from the base here, even quantised to four bits; another model is farther."""
 ROUNDING = 0.05
-"""Nats that llama.cpp's own arithmetic in 16 bits takes."""
+"""Nats of difference that llama.cpp's 16-bit arithmetic may cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaCheck:
-    """The next token behind each prompt in llama.cpp: mean distances of log-probabilities, in nats, over the tokens
-    that are likeliest here.
+    """The next token after each prompt, in llama.cpp ("there") and in PEFT ("here"): mean differences of
+    log-probabilities, in nats, over the tokens that are likeliest here.
 
-    engine: the base there from the base here: another arithmetic, and its quantisation. adapter: the base with the
-    adapter there from the same here. base: the base alone there from the base with the adapter here. same_top: prompts
-    with the same likeliest token, with the adapter. same_tokens: prompts that the server's chat template and tokenizer
-    turn into the ids that training saw; None for a model that is asked without a template.
+    engine: the bare base there against the bare base here, which differ in arithmetic and quantisation. adapter: the
+    base with the adapter, there against here. base: the bare base there against the base with the adapter here.
+    same_top: prompts whose likeliest token with the adapter is the same. same_tokens: prompts that the server's chat
+    template and tokenizer turn into the ids that training saw; None for a model that is asked without a template.
     """
 
     prompts: int
@@ -42,8 +42,8 @@ class LlamaCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConverterCheck:
-    """The file compared with that of llama.cpp's converter. largest: the largest difference of two numbers. alphas: of
-    both files; they differ for rsLoRA, which the converter takes for plain LoRA."""
+    """Our GGUF adapter compared with the one that llama.cpp's converter writes. largest: the largest difference of two
+    numbers. alphas: ours and the converter's, which differ for rsLoRA, since the converter takes it for plain LoRA."""
 
     tensors: int
     largest: float
@@ -52,7 +52,8 @@ class ConverterCheck:
 
 @dataclass(frozen=True, slots=True)
 class PromptWithLogits:
-    """A prompt, its token ids as training saw them, and the logits of the base behind it, bare and with the adapter."""
+    """A prompt, its token ids as training saw them, and the logits of the next token by the base, bare and with the
+    adapter."""
 
     text: str
     ids: Sequence[int]
@@ -63,7 +64,7 @@ class PromptWithLogits:
 def check_in_llama_cpp(
     tools: LlamaCpp, base: Path, adapter: Path, asked: Sequence[PromptWithLogits], *, chat: bool, log: Path
 ) -> LlamaCheck:
-    """``base``: as GGUF. NightlaneError if the base is another, or the adapter does not answer as it does here."""
+    """``base``: a GGUF file. NightlaneError if it is another model, or if the adapter gives other logits than here."""
     with serving(tools, base, log, adapter=adapter) as server:
         on = [_distance(server, one.ids, one.adapted, True) for one in asked]
         off = [_distance(server, one.ids, one.adapted, False) for one in asked]
@@ -84,13 +85,13 @@ def check_in_llama_cpp(
 def _require_alike(found: LlamaCheck) -> None:
     if found.engine > SAME_BASE:
         raise NightlaneError(
-            "llama.cpp is given the base that the adapter was trained on, and its log-probabilities are "
-            f"{found.engine:.3g} nats from those of --base (at most {SAME_BASE:g}); give that one with --base-gguf"
+            "llama.cpp must be given the base that the adapter was trained on, and its log-probabilities are "
+            f"{found.engine:.3g} nats from those of --base (at most {SAME_BASE:g}); give that base with --base-gguf"
         )
     most = max(ROUNDING, 2 * found.engine)
     if found.adapter > most or (found.base > most and not found.adapter < found.base):
         raise NightlaneError(
-            "an exported adapter answers in llama.cpp as in PEFT, and its log-probabilities are "
+            "an exported adapter must answer in llama.cpp as in PEFT, and its log-probabilities are "
             f"{found.adapter:.3g} nats away (at most {most:.3g}; the base alone is {found.base:.3g} away); report this "
             "as a defect, with the version of llama.cpp"
         )
@@ -127,13 +128,13 @@ def compare_with_converter(tools: LlamaCpp, trained: Path, base: Path, adapter: 
     if shapes != {name: values.shape for name, values in other.items()}:
         odd = sorted(set(mine) ^ set(other)) or ["a shape"]
         raise NightlaneError(
-            f"the exported adapter has the tensors that llama.cpp's converter writes, and {odd[0]} is in one of them "
-            "alone; report this as a defect, with the version of llama.cpp"
+            f"the exported adapter must have the tensors that llama.cpp's converter writes, and {odd[0]} is in only "
+            "one of the two files; report this as a defect, with the version of llama.cpp"
         )
     largest = max(float(numpy.abs(mine[name] - other[name]).max()) for name in mine)
     if largest > 0:
         raise NightlaneError(
-            f"the exported adapter has the numbers of llama.cpp's converter, and one differs by {largest:.3g}; "
+            f"the exported adapter must have the numbers of llama.cpp's converter, and one differs by {largest:.3g}; "
             "report this as a defect, with the version of llama.cpp"
         )
     return ConverterCheck(tensors=len(mine), largest=largest, alphas=(_alpha(ours), _alpha(theirs)))

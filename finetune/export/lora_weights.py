@@ -1,4 +1,4 @@
-"""The matrices of a plain LoRA adapter, as PEFT saved them, held against the layers of its base. Imports torch.
+"""The matrices of a plain LoRA adapter, as PEFT saved them, checked against the layers of its base. Imports torch.
 
 A GGUF file holds no other adapter: llama.cpp adds scale * B(A(x)) to a linear layer, with one alpha for the whole file.
 """
@@ -53,7 +53,7 @@ REFUSALS: tuple[tuple[Callable[[Config], bool], str, str], ...] = (
     (_set("layer_replication"), "repeats layers of the base (layer_replication)", MERGE),
     (_set("fan_in_fan_out"), "is for transposed weights (fan_in_fan_out)", MERGE),
     (_changes_base, "changed the base's own weights (init_lora_weights={init_lora_weights!r})", SAVE_PLAIN),
-    (_set("alora_invocation_tokens"), "acts behind certain tokens alone (alora_invocation_tokens)", MERGE),
+    (_set("alora_invocation_tokens"), "acts only after certain tokens (alora_invocation_tokens)", MERGE),
     (_set("arrow_config"), "routes between adapters (arrow_config)", MERGE),
     (_set("use_qalora"), "pools the inputs of a layer (use_qalora)", MERGE),
     (lambda config: not config.get("lora_alpha"), "has lora_alpha={lora_alpha!r}, which llama.cpp reads as 1", MERGE),
@@ -93,7 +93,7 @@ class LoraWeights:
 
     @property
     def gguf_alpha(self) -> float:
-        """The alpha of llama.cpp, which always divides it by the rank."""
+        """The alpha to write for llama.cpp, which always divides it by the rank."""
         return self.alpha * math.sqrt(self.rank) if self.rslora else self.alpha
 
 

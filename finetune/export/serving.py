@@ -15,7 +15,7 @@ MODELFILE = "Modelfile"
 
 @dataclass(frozen=True, slots=True)
 class ServeCommand:
-    """``versions``: those of the server that take it."""
+    """``versions``: the versions of the server that load this form."""
 
     server: str
     versions: str

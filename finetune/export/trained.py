@@ -22,7 +22,7 @@ ANSWERS = "CAUSAL_LM"
 @dataclass(frozen=True)
 class TrainedAdapter:
     """``config``: adapter_config.json. ``run``: finetune.json, and ``recipe``: recipe.toml of the run that trained it;
-    empty where there is none."""
+    empty for an adapter without such a run."""
 
     adapter: Path
     config: Mapping[str, Any]
@@ -36,13 +36,13 @@ class TrainedAdapter:
 
     @property
     def holds_two(self) -> bool:
-        """Whether it holds the SFT adapter below it, too."""
+        """Whether it also contains the SFT adapter that it was trained on top of."""
         return self.adapter.name == COMBINED
 
 
 def find_trained(folder: Path) -> TrainedAdapter:
-    """The adapter in ``folder``: a full-length run's, or one that PEFT saved. Of a run that trained on top of an SFT
-    adapter it is the one that holds both.
+    """The adapter in ``folder``: a full-length run's, or one that PEFT saved. If the run trained on top of an SFT
+    adapter, it is the combined one, which holds both.
 
     BadInput for a run that is not complete, an adapter that is damaged, and one that needs another below it.
     """
@@ -58,8 +58,8 @@ def find_trained(folder: Path) -> TrainedAdapter:
     beside, config = adapter.resolve().parent, _json(adapter / ADAPTER_CONFIG)
     if config.get("task_type") not in (None, ANSWERS):
         raise BadInput(
-            f"an export is of a model that answers (task_type {ANSWERS}), and {adapter} is of {config['task_type']}; "
-            "load it as it lies, with PEFT"
+            f"only a model that generates text is exported (task_type {ANSWERS}), and {adapter} has task_type "
+            f"{config['task_type']}; load it with PEFT"
         )
     return TrainedAdapter(
         adapter=adapter,
@@ -71,7 +71,7 @@ def find_trained(folder: Path) -> TrainedAdapter:
 
 def _adapter_in(folder: Path) -> Path:
     if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder; give the folder of a full-length run, or of an adapter")
+        raise BadInput(f"{folder} is not a folder; give the folder of a full-length run, or of an adapter")
     if (folder / ADAPTER_CONFIG).exists():
         return folder
     if (folder / NAME).is_file():
@@ -97,4 +97,4 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} cannot be read ({error}); restore it, or take it away") from None
+        raise BadInput(f"{path} cannot be read ({error}); restore it, or remove it") from None

@@ -28,8 +28,8 @@ def kto_trainer(rows: Dataset, common: Mapping[str, Any], arguments: Mapping[str
 
 
 def unpaired(rows: Dataset, batch: int) -> Dataset:
-    """Two examples for each pair. KL_completion_ids: the answer to another prompt of the batch, of the same side, by
-    which the trainer estimates how far the model has moved."""
+    """Two examples for each pair. KL_completion_ids: the same side's answer to another prompt of the batch, from which
+    the trainer estimates the KL divergence from the reference model."""
     pairs, examples = list(rows), []
     for place, row in enumerate(pairs):
         start = place - place % batch

@@ -50,7 +50,7 @@ def reward_trainer(
 
 
 def with_head(model: Any, quantised: bool, seed: int) -> Any:
-    """The layers of a causal language model, shared and not copied, below a new head with one output."""
+    """A new head with one output on the layers of a causal language model, which are shared, not copied."""
     config = type(model.config).from_dict({**model.config.to_dict(), "num_labels": 1})
     with torch.device("meta"):
         judge = AutoModelForSequenceClassification.from_config(config)

@@ -1,4 +1,4 @@
-"""Promotion: whether what a search found is also better at full length, on prompts that chose nothing.
+"""Promotion: whether what a search found is also better at full length, on prompts that decided nothing so far.
 
 full_runs    the full-length runs of a promotion, each kept and used again
 measure      their answers to the holdout prompts, scored

@@ -41,7 +41,7 @@ def decide(
         )
     if found.critical[1] > found.critical[0]:
         return PromotionDecision(
-            "HOLD", "critical", f"{found.critical[1]} answers have a critical failure, and {found.critical[0]} before"
+            "HOLD", "critical", f"{found.critical[1]} answers have a critical failure; before, {found.critical[0]} had"
         )
     if effect.low <= 0:
         return PromotionDecision("HOLD", "no_effect", f"the target is not shown to be better at full length: {shown}")

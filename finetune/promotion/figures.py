@@ -1,6 +1,6 @@
-"""What full-length runs of two recipes differ in, by their answers to the holdout prompts. Pure functions of answers.
+"""Compares full-length runs of two recipes by their answers to the holdout prompts. Pure functions of answers.
 
-A seed is a training seed here, with sampling random numbers of its own, the same on both sides.
+A seed here is a training seed; its sampling random numbers are its own, and the same on both sides.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from probes.result.comparison import OVERALL, Difference, Table, differences
 from probes.result.variance_pooling import Spread, pooled
 
 PASSES = 5.0
-"""A prompt is passed when its answers have this mean or more: half of them, where an answer has 0 or 10."""
+"""A prompt passes when its answers have this mean or more: half of them pass, where answers score 0 or 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Flip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionComparison:
-    """Two sides: ``before`` and ``after`` are levels by category, ``differences`` those of after minus before, overall
-    included. ``failures``: outcome -> answers of each side that are below full marks. ``format_only``: answers of each
-    side that fail only by their format. ``critical``, ``missing``: answers of each side."""
+    """``before``, ``after``: the levels of the two sides by category; ``differences``: after minus before, overall
+    included. Counts of answers of each side: ``failures``: below full marks, by outcome; ``format_only``: those that
+    fail only by their format; ``critical``: with a critical failure; ``missing``: without a score."""
 
     seeds: tuple[int, ...]
     before: Mapping[str, SideLevel]
@@ -90,7 +90,7 @@ def outcomes(before: Answers, after: Answers, confidence: float) -> PromotionCom
 
 
 def _spreads(mine: Table, theirs: Table, categories: Sequence[str]) -> dict[str, Spread]:
-    """The variance between seeds of each category, by all other categories: three seeds hardly show it alone."""
+    """The variance between seeds of each category, as the other categories suggest it: three seeds hardly show it."""
     own = {
         name: Spread(found.variance, len(mine) - 1)
         for name, found in differences(mine, theirs, categories).items()

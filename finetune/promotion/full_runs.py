@@ -1,5 +1,5 @@
-"""The full-length runs of a promotion, below runs/. A run that is complete is used again, by later promotions too, and
-one that was cut off is resumed. Their answers to the holdout prompts are kept in the folder of each run."""
+"""The full-length runs of a promotion, below runs/. A complete run is used again, by later promotions too, and an
+interrupted one is resumed. The folder of each run keeps its answers to the holdout prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -41,7 +41,7 @@ class FullRun:
 
 
 def complete_run(plan: TrainingPlan, seed: int, runs: Path, threads: int, progress: RunProgress, note: Note) -> FullRun:
-    """The run of a plan with a seed: the one that is there, or one that is trained or resumed now."""
+    """The run of a plan with a seed: an existing complete one, or one that is trained or resumed now."""
     plan = placed(replace(plan, request=replace(plan.request, seed=seed)), runs, threads)
     folder = plan.request.folder
     ended = read_ending(folder)
@@ -65,8 +65,8 @@ def complete_run(plan: TrainingPlan, seed: int, runs: Path, threads: int, progre
 def holdout_answers(
     request: StudyRequest, bench: Workbench, runs: Sequence[FullRun], note: Note
 ) -> Mapping[int, list[StoredAnswer]]:
-    """The scored answers of each run by its seed, which is also the sampling seed: two recipes draw the same random
-    numbers."""
+    """The scored answers of each run, by its seed, which is also the sampling seed, so that two recipes draw the same
+    random numbers."""
     known, found = Identities(request), {}
     with scorer_failures_reported(), SpendingMeter() as meter:
         for one in runs:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FEWEST = 4
-"""Recipes that a rank correlation with an interval needs."""
+"""The fewest recipes for which a rank correlation has an interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class BothLengths:
-    """A recipe's difference from the start in the target category, in probes and at full length. ``at_steps``: that of
-    the spot checks of its full-length runs, by step."""
+    """A recipe's difference from the start in the target category: ``probe`` in probes, ``full`` at full length,
+    ``at_steps`` in the spot checks of its full-length runs, by step."""
 
     recipe: str
     probe: float
@@ -58,8 +58,8 @@ class Prediction:
             return f"probes of {self.probe_steps} steps predict the full length: {shown}"
         told = f"probes of {self.probe_steps} steps are not shown to predict the full length: {shown}"
         if self.shortest is None:
-            return f"{told}; no shorter part of the full-length runs does by their spot checks, either"
-        return f"{told}; by the spot checks of the full-length runs, {self.shortest} steps are the shortest that do"
+            return f"{told}; by their spot checks, no earlier step of the full-length runs does either"
+        return f"{told}; by the spot checks of the full-length runs, {self.shortest} steps are the fewest that do"
 
 
 def prediction(measured: Sequence[BothLengths], probe_steps: int, confidence: float) -> Prediction:
@@ -73,8 +73,8 @@ def prediction(measured: Sequence[BothLengths], probe_steps: int, confidence: fl
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float], confidence: float) -> Correlation | None:
-    """Spearman's rank correlation with Fisher's z interval and the standard error of Bonett and Wright (2000); None of
-    fewer than four, or if one side has a single value. Imports scipy."""
+    """Spearman's rank correlation with Fisher's z interval and the standard error of Bonett and Wright (2000); None for
+    fewer than four recipes, or if all values of one side are equal. Imports scipy."""
     from scipy.stats import norm, spearmanr
 
     number = len(one)

@@ -1,4 +1,4 @@
-"""``nightlane promote``: the starting recipe and the one that stands, at full length, on the holdout prompts.
+"""``nightlane promote``: compares the starting recipe and the incumbent at full length, on the holdout prompts.
 
 runs/finetune-ID/   the full-length runs   runs/promotion-ID/   report.md   promotion.json, written last
 """
@@ -32,7 +32,7 @@ FEWEST_SEEDS = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe with where it comes from, in words. ``probe_delta``: its difference from the start in the target
+    """A recipe. ``origin``: where it comes from, in words. ``probe_delta``: its difference from the start in the target
     category, in probes; None if it was not measured."""
 
     recipe: Recipe
@@ -43,8 +43,8 @@ class Candidate:
 @dataclass(frozen=True, kw_only=True)
 class PromotionRequest:
     """``start``: the starting recipe; ``stands``: the one to promote; ``others``: recipes that are trained only to see
-    whether probes predict. ``steps``, ``epochs``: of every run, as of the starting recipe. ``processes``: how many
-    train each run together."""
+    whether probes predict the full length. ``steps``, ``epochs``: the length of the starting recipe's runs, whose
+    number of steps all runs get. ``processes``: how many train each run together."""
 
     study: str
     material: Material
@@ -64,7 +64,7 @@ class PromotionRequest:
     def __post_init__(self) -> None:
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < FEWEST_SEEDS:
             raise BadInput(
-                f"a promotion has {FEWEST_SEEDS} or more different seeds, and {' '.join(map(str, self.seeds))} are "
+                f"a promotion needs {FEWEST_SEEDS} or more different seeds, and {' '.join(map(str, self.seeds))} has "
                 f"{len(set(self.seeds))}; give --seeds '42 123 7'"
             )
 
@@ -86,7 +86,7 @@ class Promotion:
 def promote(
     request: PromotionRequest, stores: Stores, runs: Path, threads: int, progress: RunProgress, note: Note
 ) -> Promotion:
-    """Train what is missing, ask, compare and decide. A promotion that was cut off goes on where it was."""
+    """Train the missing runs, let them answer, compare and decide. An interrupted promotion goes on where it was."""
     if not request.material.prompts_of(SPLIT):
         raise BadInput(
             f"a promotion asks the holdout prompts, and {request.material.prompt_file} has none; add some of that split"
@@ -157,7 +157,7 @@ def _plans(request: PromotionRequest, stores: Stores, runs: Path) -> dict[str, T
 def _trained(
     plans: Mapping[str, TrainingPlan], seeds: Sequence[int], runs: Path, threads: int, progress: RunProgress, note: Note
 ) -> dict[str, list[FullRun]]:
-    """The runs of each recipe. A recipe of which one run failed for good is not trained with further seeds."""
+    """The runs of each recipe. Once a run of a recipe has failed for good, its other seeds are not trained."""
     done: dict[str, list[FullRun]] = {digest: [] for digest in plans}
     for seed in seeds:
         for digest, planned in plans.items():

@@ -1,4 +1,4 @@
-"""The trainer's callback of a full-length run: at each checkpoint a spot check, and then the checkpoint counts.
+"""The trainer's callback of a full-length run: at each checkpoint a spot check, then its complete.json.
 
 Imports torch and transformers.
 """
@@ -21,7 +21,7 @@ from probes.train.curve import NAME
 
 
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """``complete``: adds the notes that make the checkpoint's adapter one of this study."""
+    """``complete``: writes notes on the study beside the checkpoint's adapter (``_note_study``, finetune/run.py)."""
 
     def __init__(self, run: Path, spot_checks: SpotChecks | None, complete: Callable[[Path], None]) -> None:
         self.run, self.spot_checks, self.complete = run, spot_checks, complete
@@ -46,7 +46,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class FollowingCallback(TrainerCallback):  # type: ignore[misc]
-    """In each further process of a run: keeps in step with the first one, which alone checks and seals."""
+    """In every process but the first: keeps in step with the first one, which alone checks and seals."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -62,7 +62,7 @@ class FollowingCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def _agreed(good: bool) -> bool:
-    """What the first process found of a checkpoint."""
+    """Whether the checkpoint is good, as the first process found it; the same in every process."""
     if not distributed.is_initialized():
         return good
     found = [good]
@@ -77,7 +77,7 @@ def _protect(state: Any, folder: Path, step: int) -> None:
 
 @contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """What the block draws does not change what training draws after it."""
+    """Restore the state of the random generators after the block, so that training draws as without it."""
     states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:

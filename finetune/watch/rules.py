@@ -1,4 +1,4 @@
-"""What ends a full-length run: exploding gradients, reward collapse, and answers that collapse. Pure functions.
+"""Rules that end a full-length run: exploding gradients, reward collapse, and answers that collapse. Pure functions.
 
 Each returns the reason in words, or "". NaN and infinity end a run in the trainer (probes/train/trl.py).
 """
@@ -18,25 +18,25 @@ LogLine = Mapping[str, Any]
 """A line of train.jsonl."""
 
 CONFIDENCE = 0.99
-"""Of all that ends a run."""
+"""The confidence of the rules that end a run."""
 WORSE = 0.95
 """The confidence with which a checkpoint is worse than the base, and so not a good one."""
 EXPLODED = 100.0
-"""A gradient norm so many times the median of the steps before is an explosion,"""
+"""Gradients explode when their norms are this many times the median of earlier steps."""
 ROW_OF_STEPS = 5
-"""when so many steps in a row have it,"""
+"""The number of steps in a row whose norms must be so large."""
 BEFORE = 50
-"""beside the median of so many steps."""
+"""The number of earlier steps whose median is taken."""
 WINDOW = 50
-"""Steps whose margins are taken together."""
+"""The number of steps over which reward margins are averaged."""
 LOST_SHARE, LOST_POINTS = 0.25, 1.0
-"""A collapse loses a quarter of the base's mean score, and a point at least, with confidence."""
+"""A collapse loses at least a quarter of the base's mean score, and at least one point, with confidence."""
 FEWEST = 4
 """Prompts with a score on both sides that a comparison needs."""
 SHORTEST_LOOP = 40
-"""Characters from which on an answer may be told to repeat itself."""
+"""The fewest characters of an answer that may count as repeating itself."""
 COMPRESSED = 0.2
-"""An answer that a compressor makes this small repeats itself: of code and prose it leaves 0.3 or more."""
+"""An answer that is compressed to this share of its size repeats itself: code and prose keep 0.3 or more."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,14 @@ def explosion(curve: Sequence[LogLine]) -> str:
     if usual <= 0 or min(last) <= EXPLODED * usual:
         return ""
     return (
-        f"the gradient norms of the last {ROW_OF_STEPS} steps are at least {min(last):.3g} where {usual:.3g} was usual"
+        f"the gradient norms of the last {ROW_OF_STEPS} steps are at least {min(last):.3g}, and their median before "
+        f"was {usual:.3g}"
     )
 
 
 def reward_collapse(curve: Sequence[LogLine]) -> str:
-    """Whether a run that preferred the chosen answers now prefers the rejected ones, in the mean of a window of steps
-    with confidence. The best window is the first that shows a preference."""
+    """Whether a run that preferred the chosen answers now prefers the rejected ones, both by the mean reward margin of
+    a window of steps, with confidence. The last window is compared with the first one that shows the preference."""
     margins = [float(line["rewards_margin"]) for line in curve if line.get("rewards_margin") is not None]
     if len(margins) < 2 * WINDOW:
         return ""
@@ -165,11 +166,11 @@ def reward_collapse(curve: Sequence[LogLine]) -> str:
     if fmean(last) >= 0 or _bounds(last)[1] >= 0:
         return ""
     windows = range(0, len(margins) - 2 * WINDOW + 1, WINDOW // 2)
-    best = next((at for at in windows if _bounds(margins[at : at + WINDOW])[0] > 0), None)
-    if best is None:
+    first = next((at for at in windows if _bounds(margins[at : at + WINDOW])[0] > 0), None)
+    if first is None:
         return ""
     return (
-        f"the margin of the rewards was {fmean(margins[best : best + WINDOW]):.3g} and is {fmean(last):.3g} in the "
+        f"the margin of the rewards was {fmean(margins[first : first + WINDOW]):.3g} and is {fmean(last):.3g} in the "
         f"last {WINDOW} steps, so the rejected answers are preferred"
     )
 

@@ -1,4 +1,5 @@
-"""Spot checks: a few holdout prompts are answered and scored while a full-length run trains. They choose nothing.
+"""Spot checks: a few holdout prompts are answered and scored while a full-length run trains. No recipe is chosen by
+them.
 
 DIR/spot_checks.jsonl   a line per step, with the answers; step 0 is the base
 """
@@ -24,7 +25,7 @@ Note = Callable[[str], None]
 
 
 class Collapsed(RuntimeError):
-    """The run is no use any more; the text says why."""
+    """The run has collapsed; the text says how."""
 
 
 def spot_prompts(material: Material, number: int) -> tuple[Prompt, ...]:
@@ -49,8 +50,8 @@ class SpotChecks:
         self._write()
 
     def at(self, model: Any, step: int) -> bool:
-        """Check the model in training, and return whether its answers are as good as the base's, as far as can be told.
-        Collapsed if they are no use any more."""
+        """Check the model in training; return whether its answers are not shown to be worse than the base's. Raises
+        Collapsed if they have collapsed."""
         check = self._check(model, step)
         self.done.append(check)
         self._write()

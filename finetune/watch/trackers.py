@@ -1,7 +1,7 @@
 """The trackers of ``--report-to``: transformers' own callbacks, whose errors end no run. Imports transformers.
 
-A tracker is a service that may be away, full or without a key, and a run takes hours. So every error
-of theirs is caught here, and logged once.
+A tracker is a service that may be down, full or without a key, and a run takes hours. So every error of a tracker is
+caught here, and logged once.
 """
 
 from collections.abc import Callable, Sequence

@@ -17,8 +17,8 @@ from view.markdown import duration
 NoticeKind = Literal["began", "first_keep", "judge_unfit", "money", "disk", "ended", "stopped", "died"]
 MOST_LINES, LONGEST, MOST_KEPT = 10, 72, 3
 NEARLY_SPENT, DISK_TIMES = 0.9, 2.0
-"""Money is near its end when this share of it is spent; a disk when it has less than so many times what must stay
-free."""
+"""A notice is due when this share of the money is spent, or when the disk has less than this many times the space that
+must stay free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ def due(record: SessionRecord) -> Iterator[Notice]:
 
 
 def stopped(record: SessionRecord, why: str) -> Notice:
-    """A session whose process ended it before its end."""
+    """The session stopped before its end, and its process says why."""
     return _notice(record, "stopped", "the session stopped", why)
 
 
 def died(record: SessionRecord) -> Notice:
-    """A session whose process is gone without a word."""
+    """The session's process is gone and did not record why."""
     return _notice(record, "died", "the session died", "Its process is gone; no decision is lost.")
 
 

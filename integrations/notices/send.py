@@ -1,5 +1,5 @@
-"""Delivers notices to the addresses of ``[notify]``, through apprise. Nothing here ends a night: an address that does
-not answer is logged once, and tried again with the next notice."""
+"""Delivers notices to the addresses of ``[notify]``, through apprise. No error here ends a night: an address that fails
+is logged once, and tried again with the next notice."""
 
 import json
 import logging
@@ -89,7 +89,7 @@ def _place(number: int, url: str) -> tuple[str, Any]:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """What apprise logs meanwhile, which would else be printed between the lines of a session."""
+    """Collects what apprise logs inside the block, which would otherwise be printed between the lines of a session."""
     said: list[str] = []
 
     class Listening(logging.Handler):
@@ -107,7 +107,7 @@ def _complaints() -> Iterator[list[str]]:
 
 
 def last_log_line(workspace: Workspace, session: str) -> tuple[str, str]:
-    """A name for the end of the process that ran a session last, and the last line that it wrote."""
+    """A name for this end of the session's process, by its time, and the last line that the process logged."""
     with LedgerOverview(workspace.ledger, read_only=True) as ledger:
         [(time, text), *_] = ledger.last_notes(session, 1) or [("", "")]
     return f"gone after {time}", text

@@ -12,7 +12,7 @@ from integrations.notices.send import Sender, addresses, last_log_line, mark_sen
 from view.data.session_record import SessionRecord, load_record
 
 SECONDS = 20.0
-"""Between two looks at the workspace."""
+"""Seconds between two looks at the workspace."""
 SAID = "INTERRUPTED"
 """First word of the last line of a session that a person ended."""
 
@@ -57,7 +57,7 @@ class Watchdog:
         return found
 
     def _death(self, record: SessionRecord) -> str | None:
-        """A name for this death of the session; None if it runs, has ended, or said itself why it does not run."""
+        """A name for this death of the session; None if the session runs, has ended, or recorded why it stopped."""
         if record.state != "interrupted":
             return None
         name, text = last_log_line(self._workspace, record.session.id)

@@ -1,8 +1,8 @@
 """Reports a session to trackers while it runs, from a thread beside it.
 
-A tracker is a service that may be away, full or without a key, and a night takes hours: the first error of a tracker is
-logged, and it is not called any more in this process. So here is a broad except, as around a model endpoint. A resumed
-session goes on with what was not reported yet.
+A tracker is a service that may be down, full or without a key, and a night takes hours: after its first error, which is
+logged, a tracker is not called again in this process. Hence the broad except, as around a model endpoint. A resumed
+session reports what was not reported yet.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from view.data.session_record import SessionRecord
 from view.report.report import PAGE
 
 FILE = "reported.json"
-"""In the session's folder: by tracker, the probes that it has."""
+"""The file in the session's folder that lists, for each tracker, the probes that it has."""
 
 
 @contextmanager
@@ -54,7 +54,8 @@ class Reporter(Follower):
             self._guarded(name, lambda name=name: self._close(name, record))  # type: ignore[misc]
 
     def _report(self, name: str, record: SessionRecord) -> None:
-        """The probes that the tracker does not have yet. The ledger knows of a reading before its folder is whole."""
+        """Report the probes that the tracker does not have yet. (The ledger has a reading before its folder is
+        complete.)"""
         if name not in self._services:
             self._services[name] = SERVICES[name](record)
         known = self._reported(record)

@@ -1,6 +1,6 @@
-"""How a session is logged to each tracker: one class for each, with the three calls of ``TrackerSession``.
+"""How a session is logged to each tracker: one class for each, with the calls of ``TrackerSession``.
 
-Each takes its place and its key from its own variables: TRACKIO_DIR, WANDB_MODE, MLFLOW_TRACKING_URI, and so on.
+Each reads its location and its key from its own environment variables: TRACKIO_DIR, WANDB_MODE, MLFLOW_TRACKING_URI.
 TensorBoard's files go to runs/tensorboard. The packages are imported here, when a session is reported to them.
 """
 

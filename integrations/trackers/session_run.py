@@ -18,7 +18,7 @@ from view.data.session_record import SessionRecord
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRun:
     """A probe as a run of its session's group. ``config``: its recipe and seed. ``curve``: figures by training step.
-    ``figures``: its means by category on the scale from 0 to 10, seconds, tokens and memory; none of a failure.
+    ``figures``: its means by category on the scale from 0 to 10, seconds, tokens and memory; empty for a failure.
     ``kind``: "reading", or a failure's kind."""
 
     name: str
@@ -47,7 +47,7 @@ def decision_table(record: SessionRecord) -> list[dict[str, str | int | float | 
 
 
 def totals(record: SessionRecord) -> dict[str, float]:
-    """Of the session as a run of its own."""
+    """The figures of the run that stands for the session itself."""
     counts = [decision.status for decision in record.decisions_on_changes]
     return {
         "kept": float(counts.count("KEEP") - len(record.retractions)),

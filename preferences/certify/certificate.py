@@ -25,8 +25,9 @@ def gate_of(text: str) -> Gate:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """text: digest of the program or answer. against: digest of the contract, or of the prompt and its set. seed: of
-    the drawn inputs, 0 for the text gate. receipts: one per layer, in order; none for a mechanically made text."""
+    """text: digest of the program or answer. against: digest of what it was checked against: the contract, or the
+    prompt and the rows that it was compared with. seed: of the drawn inputs, 0 for the text gate. receipts: one per
+    layer, in order; none for a mechanically made text."""
 
     gate: Gate
     text: str
@@ -94,8 +95,8 @@ class Certificate:
                 if certificate.certified == certified:
                     return certificate
         raise BadInput(
-            f"a certificate has gate, text, against, origin, seed, receipts, and certified in agreement with these, "
-            f"not {str(data)[:80]}; certify the text again"
+            f"a certificate has gate, text, against, origin, seed, receipts, and a value of certified that agrees with "
+            f"the receipts, not {str(data)[:80]}; certify the text again"
         )
 
 
@@ -112,7 +113,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True)
 class Catches:
-    """texts: the number of all. mechanical: of these, refused for their origin before any layer."""
+    """texts: the number of all texts. mechanical: how many of them were refused for their origin, before any layer."""
 
     texts: int
     mechanical: int

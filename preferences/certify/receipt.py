@@ -19,8 +19,8 @@ class Receipt:
     def __post_init__(self) -> None:
         if self.passed == bool(self.failing):
             raise BadInput(
-                f"a receipt names what failed exactly when it failed, and {self.layer} has passed={self.passed} "
-                f"with failing={self.failing!r}; give one or the other"
+                f"a receipt names what failed if and only if its layer failed, and {self.layer} has "
+                f"passed={self.passed} with failing={self.failing!r}; give one or the other"
             )
 
     def as_json(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def read_rows(
             raise BadInput(f"{overlap.sentence}; leave the row out")
         if form[0] not in (None, row.plain):
             earlier = "plain texts" if form[0] else "conversations"
-            raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this one so, too")
+            raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this row so, too")
         form[0] = row.plain
         removed[0] += remove_prompt and repeats_prompt(record, sides)
         return row
@@ -102,8 +102,8 @@ def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str
             before = votes_of.setdefault((vote.row, vote.by), vote.vote)
             if before != vote.vote:
                 raise BadInput(
-                    f"{vote.by} votes {vote.vote} on row {vote.row} and {before} further up; keep one, or name the "
-                    "voters in a column by"
+                    f"{vote.by} votes {vote.vote} on row {vote.row} here and {before} in an earlier line; keep one, or "
+                    "name the voters in a column by"
                 )
         return vote
 

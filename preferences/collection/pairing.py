@@ -4,8 +4,8 @@ dpo          an answer of the kept recipe against one of the discarded recipe wh
 preference   the best against the worst answer of one recipe to one prompt
 reward       single answers
 
-An answer that was cut at max_new_tokens is at most a rejected side: its text is worse as it stands, but nobody knows
-what it would have become, and a model that is trained towards it learns to stop there.
+An answer that was cut at max_new_tokens may only be a rejected side: as it stands, its text is worse. It is never a
+chosen side, since nobody knows how it would have ended, and a model that is trained towards it learns to stop there.
 """
 
 from collections import defaultdict
@@ -39,8 +39,8 @@ class ScoredAnswer:
     def __post_init__(self) -> None:
         if self.prompt.split != "harvest":
             raise BadInput(
-                f"pairs come from harvest prompts and {self.prompt.id!r} is a {self.prompt.split} prompt; sample those "
-                "of the harvest"
+                f"pairs come from harvest prompts and {self.prompt.id!r} is a {self.prompt.split} prompt; sample "
+                "answers to harvest prompts"
             )
 
     @property
@@ -73,8 +73,8 @@ class DecidedPair:
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """What all rows of one batch share. ``margin``: the smallest difference in score within a pair. ``per_prompt``: at
-    most so many pairs of one prompt, those with the largest differences."""
+    """What all rows of one batch share. ``margin``: the smallest difference in score within a pair. ``per_prompt``: the
+    most pairs of one prompt; those with the largest differences are taken."""
 
     time: str
     scorer: str
@@ -86,8 +86,8 @@ class BatchSettings:
     def __post_init__(self) -> None:
         if not self.margin > 0 or self.per_prompt < 1:
             raise BadInput(
-                f"a pair differs by more than 0 and a prompt has one or more, and these are margin={self.margin!r} "
-                f"and per_prompt={self.per_prompt!r}; raise them"
+                f"margin must be above 0 and per_prompt at least 1, and they are margin={self.margin!r} and "
+                f"per_prompt={self.per_prompt!r}; raise them"
             )
 
 

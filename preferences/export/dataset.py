@@ -1,9 +1,9 @@
 """The rows of a store as a dataset folder that ``datasets`` loads and TRL trains on, with nothing but TRL's columns.
 
 OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs/dataset_card.py)
-           export.json, which set that is (preferences/export/record.py), written last
+           export.json, the record of the exported set (preferences/export/record.py), written last
 
-The folder appears as a whole (common/files.py): what a killed export leaves is no export.
+The folder appears as a whole (common/files.py), so a killed export leaves no folder.
 """
 
 import json
@@ -105,7 +105,6 @@ def columns_of(row: AnnotatedRow) -> dict[str, Any]:
 
 
 def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write the data file."""
     if form == "jsonl":
         write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
     else:

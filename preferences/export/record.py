@@ -19,9 +19,9 @@ NAME = "export.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRecord:
-    """``set_digest``: of the live rows of the store, ``in_use`` of which were in use. ``file``: the data file, with its
-    digest and the ids of its ``rows`` in order; ``flipped``: those whose sides were swapped. ``reviewed``: whether the
-    set was reviewed at the time of the export."""
+    """``set_digest``: of the live rows of the store; ``in_use``: how many of them were in use. ``file``: the data file,
+    with its digest and the ids of its ``rows`` in order; ``flipped``: those whose sides were swapped. ``reviewed``:
+    whether the set was reviewed at the time of the export."""
 
     kind: StoreKind
     set_digest: str
@@ -66,12 +66,12 @@ def record_of(file: Path) -> ExportRecord | None:
 
 
 def tags(kind: str) -> str:
-    """The line of a dataset card by which an export is recognised whose record is missing."""
+    """A line of the dataset card, by which an export is recognised even if its record is missing."""
     return f"tags: [trl, nightlane, {kind}]"
 
 
 def _require_own(file: Path) -> None:
-    """Refuse a data file beside the card of an export."""
+    """Refuse a data file that lies beside the card of an export: then the record of the export is missing."""
     card = file.with_name("README.md")
     try:
         lines = card.read_text(encoding="utf-8", errors="replace").splitlines()[:20]

@@ -1,5 +1,5 @@
-"""Which rows of a store a study's scorer is to score, as which prompts, why others are left out, and what a judge costs
-for that before it is asked. Pure."""
+"""Plans which rows of a store a study's scorer will score and under which prompts, why other rows are left out, and
+what a judge will cost at most. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ HAS_SCORES = "has scores of its own"
 DONE = "scored by this very scorer already"
 NO_CHECKS = "its prompt has no checks (entry_point and cases); give them with --prompts FILE"
 NEEDS_CHECKS = "execution"
-"""The scorer that can score no answer without the checks of its prompt."""
+"""The kind of scorer that needs the checks of a prompt."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class ScoringPlan:
 
 @dataclass(frozen=True)
 class KnownPrompts:
-    """What is known of prompts by their wording: category and checks. ``category``: of rows that ask another prompt and
-    whose own category is not among ``categories``; "" leaves them theirs."""
+    """Category and checks of prompts, found by their wording. ``category``: given to rows that ask another prompt and
+    whose own category is not among ``categories``; "" leaves them their own."""
 
     by_wording: Mapping[str, Prompt]
     categories: frozenset[str]
@@ -78,7 +78,7 @@ def known_prompts(material: Material, file: Path | None, category: str) -> Known
     own = [prompt for prompt in material.all_prompts if prompt.split == "harvest"]
     categories = frozenset(prompt.category for prompt in material.all_prompts)
     if category and category not in categories:
-        raise BadInput(f"--category {category!r} is no category of the study's prompts{nearest(category, categories)}")
+        raise BadInput(f"--category {category!r} is not one of the study's categories{nearest(category, categories)}")
     prompts = [*own, *(_read(file) if file else ())]
     return KnownPrompts({prompt.wording.strip(): prompt for prompt in prompts}, categories, category)
 
@@ -116,7 +116,7 @@ def _read(path: Path) -> Iterator[Prompt]:
             asked = turns_of("prompt", row.get("prompt"))
             category, checks = row.get("category", "imported"), row.get("checks", {})
             if not (asked and isinstance(category, str) and category and isinstance(checks, dict)):
-                raise BadInput("needs a prompt; and where it has a category or checks, a text and an object")
+                raise BadInput("needs a prompt; a category, if it has one, is a text, and checks are an object")
         except BadInput as error:
             raise BadInput(f"{path}, line {line} {error}; mend the row") from None
         yield replace(_prompt(f"{path.name}:{line}", category, asked), checks=checks, line=line)
@@ -135,8 +135,8 @@ def prompts_with_checks(plan: ScoringPlan) -> Sequence[Prompt]:
 
 @dataclass(frozen=True, slots=True)
 class JudgingCost:
-    """``judgements``: questions at most; those that the judge has answered before cost nothing. ``dollars``: at most;
-    None if the study names no prices."""
+    """The most that scoring may cost. ``judgements``: questions to the judge; those that it has answered before cost
+    nothing. ``dollars``: None if the study names no prices."""
 
     model: str
     judgements: int

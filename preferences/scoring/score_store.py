@@ -23,8 +23,8 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class StoreScoring:
-    """``scored``: the rows that have scores now, as they are with them. ``missing``: rows of which an answer could not
-    be judged, by reason; they stay without scores. ``spent``: what a judge used."""
+    """``scored``: the rows that were scored, with their scores. ``missing``: the number of rows with an answer that
+    could not be judged, by reason; they stay without scores. ``spent``: what a judge used."""
 
     plan: ScoringPlan
     scored: tuple[AnnotatedRow, ...]
@@ -75,7 +75,7 @@ def score_rows(
 def _score_batch(
     batch: Sequence[RowToScore], scorer: Scorer, context: Context, missing: Counter[str]
 ) -> dict[str, str]:
-    """Id of each row of which all texts have a mark -> the marks as JSON; the others are counted in ``missing``."""
+    """Id of each row whose texts all have a mark -> the marks as JSON; the other rows are counted in ``missing``."""
     judged = iter(scorer.score([answer for row in batch for answer in row.answers], context))
     found = {}
     for planned in batch:

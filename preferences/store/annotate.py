@@ -27,7 +27,7 @@ Entry = TypeVar("Entry")
 
 
 class Identity(Protocol):
-    """What annotations are found by: a row, or its entry in an index (row_index.py)."""
+    """The keys by which annotations are found: those of a row, or of its entry in an index (row_index.py)."""
 
     @property
     def id(self) -> str: ...

@@ -1,5 +1,5 @@
-"""Indexes of the files of annotations. Votes, withdrawals and reviews are held; of certificates and scores, of which
-there may be one for every row, only what rows are filtered by is held, and where the rest is."""
+"""Indexes of the annotation files. Votes, withdrawals and reviews are held in memory as a whole. Of certificates and
+scores, which every row may have, only what rows are filtered by is held, with the place of the rest in the file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ Entry = TypeVar("Entry")
 
 @dataclass
 class EntryIndex(Generic[Entry]):
-    """The entries of a file, each made by ``make`` of its values and its first byte. A line that is no entry is left
-    out: the command that depends on it says so."""
+    """The entries of a file, each made by ``make`` from its JSON object and the offset of its first byte. A line that
+    is not an entry is skipped; a command that depends on it reports it."""
 
     path: Path
     make: Callable[[dict[str, Any], int], Entry]

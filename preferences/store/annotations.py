@@ -21,7 +21,7 @@ ReviewAnswer = Literal["good", "bad", "skip"]
 REVIEW_ANSWERS: tuple[ReviewAnswer, ...] = get_args(ReviewAnswer)
 
 ENOUGH_REVIEWS = 5
-"""A set counts as reviewed when so many of its rows were judged; a smaller set, when all of them were."""
+"""A set counts as reviewed when this many of its rows were judged; a smaller set, when all of them were."""
 
 
 def parse_vote_choice(text: str) -> VoteChoice:
@@ -40,7 +40,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Of one row, or of every row that rests on a decision, including rows that are written later."""
+    """Withdraws one row, or every row that rests on a decision, including rows that are written later."""
 
     row: str
     decision: str
@@ -120,7 +120,7 @@ class AnnotatedRow:
 
     @cached_property
     def _marks(self) -> tuple[StoredMark, ...]:
-        """Of the texts as they were added; empty without a scoring."""
+        """The latest scoring's marks of the texts, in the order in which these were added; empty without a scoring."""
         if self.scoring is None:
             return ()
         marks = self.scoring.by_text

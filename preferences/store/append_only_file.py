@@ -64,8 +64,8 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def describe_alteration(path: Path) -> str:
-    """How a file differs from what was appended to it, in words; "" where it does not, or has no checksum. A truncated
-    last line is no alteration."""
+    """How a file differs from what was appended to it, in words; "" if it does not, or has no checksum. A truncated
+    last line does not count as a difference."""
     length, checksum = (_sums(path.parent) or {}).get(path.name, (0, 0))
     content = path.read_bytes() if path.exists() else b""
     if len(content) < length:
@@ -90,7 +90,7 @@ def _update_checksum(path: Path) -> None:
 
 
 def _reset_checksum(path: Path) -> None:
-    """Take a file as it is now."""
+    """Replace a file's checksum by that of its present content."""
     sums = _sums(path.parent)
     if sums is not None:
         content = path.read_bytes()

@@ -1,5 +1,5 @@
-"""The stores of a workspace for who looks at a few rows at a time: opened fast and in little memory, however long the
-stores are, and up to date while other processes write. Votes go the way of all votes (stores.py)."""
+"""The stores of a workspace for pages that show a few rows at a time: they open fast and need little memory, however
+long the stores are, and stay up to date while other processes write. Votes are recorded through stores.py."""
 
 from collections import ChainMap
 from collections.abc import Hashable, Mapping, Sequence
@@ -31,7 +31,8 @@ Entry = TypeVar("Entry", Certification, Scoring)
 
 
 class PagedStores:
-    """``refresh`` looks at the files; all else answers by what it found. Threads take turns with ``lock``."""
+    """``refresh`` reads what is new in the files; all other methods answer from its last result. Threads take turns
+    with ``lock``."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores, self.lock, self.version = stores, RLock(), 0
@@ -134,7 +135,7 @@ class PagedStores:
 
 
 def _read_at(path: Path, found: Sequence[CertificateEntry | ScoringEntry], kind: type[Entry]) -> list[Entry]:
-    """Certificates or scores, from their places in their file."""
+    """Read certificates or scores from their places in their file."""
     try:
         return [kind(**orjson.loads(line_at(path, one.start))) for one in found]
     except (OSError, ValueError, TypeError) as error:

@@ -1,7 +1,7 @@
-"""An index of a store's file: where each row begins, and what it takes to filter the rows and to find what applies to
-them. A row's texts stay in the file, so that a long store is paged through without holding it in memory.
+"""An index of a store's file: where each row begins, and the fields by which rows are filtered and their annotations
+found. A row's texts stay in the file, so paging through a long store needs little memory.
 
-The keys here are hashes that hold in this process alone: to digest every row of a long store would take seconds.
+The keys here are hashes that are valid only in this process: digests of every row of a long store would take seconds.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ from probes.inputs.rows.turns import Turns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowEntry:
-    """A row without its texts. ``start``: its first byte in the file. ``line``: its number there.
+    """A row without its texts. ``start``: the offset of its first byte in the file.
 
-    ``exact``: of the unchanged prompt and texts, whichever side is the chosen one. ``text_digests``: of a row that
-    lacks a score, for the scores that it may have got later.
+    ``exact``: hash of the unchanged prompt and texts, whichever side is the chosen one. ``text_digests``: only for a
+    row that lacks a score, to find the scores that it was given later.
     """
 
     id: str
@@ -43,9 +43,9 @@ class RowEntry:
 
 @dataclass
 class RowIndex:
-    """The rows of a store in the order of its file, without repetitions. ``damaged``: numbers of lines that are no row.
-    ``mechanical``: what texts that were mechanically made hash to; ``cut``: content digests of pairs with a cut
-    rejected side."""
+    """The rows of a store in the order of its file, without repetitions. ``damaged``: the numbers of lines that are not
+    rows. ``mechanical``: hashes of the mechanically made texts; ``cut``: content digests of pairs with a cut rejected
+    side."""
 
     kind: StoreKind
     path: Path

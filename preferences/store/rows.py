@@ -62,7 +62,10 @@ class Row:
             raise BadInput("a row mixes plain texts with lists of turns; write prompt and answers in one of the forms")
         for name in ("category", "source"):
             if not getattr(self, name).strip() or len(getattr(self, name)) > LONGEST_NAME:
-                raise BadInput(f"{name} is a word or two and is {getattr(self, name)[:40]!r}; give the row one")
+                raise BadInput(
+                    f"{name} must not be blank or longer than {LONGEST_NAME} characters, and is "
+                    f"{getattr(self, name)[:40]!r}; give the row one"
+                )
         for name, score in zip(names, self.scores, strict=True):
             if score is not None and not is_number(score):
                 raise BadInput(f"the score of {name} must be a finite number and is {score!r}; mend it or leave it out")
@@ -73,7 +76,7 @@ class Row:
         """The laws of each store."""
         if self.kind == "reward":
             if self.scores[0] is None:
-                raise BadInput("a reward row is an answer with its score and has none; give it a score")
+                raise BadInput("a reward row is an answer with a score, and this one has no score; give it one")
             return
         if self.texts[0] == self.texts[1]:
             raise BadInput("chosen and rejected are the same text; a pair needs a difference")
@@ -82,8 +85,8 @@ class Row:
         chosen, rejected = self.scores
         if self.kind == "dpo" and chosen is not None and rejected is not None and chosen <= rejected:
             raise BadInput(
-                f"a DPO row's chosen side scores higher, and here it is {chosen:g} against {rejected:g}; swap the sides"
-                " or leave the row out"
+                f"a DPO row's chosen side must score higher, and here it is {chosen:g} against {rejected:g}; swap the "
+                "sides or leave the row out"
             )
         if self.kind == "orpo" and (self.receipt or {}).get("certified") is not True:
             raise BadInput(

@@ -347,8 +347,9 @@ def mechanical_texts(rows: Iterable[Row]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class NeverChosen:
-    """What no flip may choose. ``mechanical``: normalized texts. ``cut``: content digests of the pairs whose rejected
-    side was cut; its text may be a whole answer elsewhere, since normalizing takes off the white space at its end."""
+    """What a flip must not make the chosen side. ``mechanical``: normalized texts. ``cut``: content digests of the
+    pairs whose rejected side was cut. (Not texts: normalizing takes off the white space at the end, so the same text
+    may be a whole answer elsewhere.)"""
 
     mechanical: Collection[Hashable]
     cut: Collection[Hashable]

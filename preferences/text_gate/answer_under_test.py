@@ -19,9 +19,9 @@ USUAL = TextGateSettings()
 
 @dataclass(frozen=True)
 class AnswerUnderTest:
-    """A row, flipped if its votes say so. nearness: how near its chosen side is to its own prompt and to another of the
-    set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set, and of the
-    limits where they are not the usual ones."""
+    """A row, flipped if its votes say so. nearness: how near its chosen side is to its own prompt and to the nearest
+    other one of the set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set,
+    and of limits that are not the defaults."""
 
     row: AnnotatedRow
     nearness: Nearness

@@ -15,7 +15,7 @@ class TextGateSettings(Section):
     least_score: float = Field(7.0, ge=0, le=10)
     """Points of 10 that the chosen answer scores at least."""
     most_length_ratio: float = Field(3.0, ge=1)
-    """How many times as long as the rejected answer the chosen one may be, and the other way round."""
+    """How many times as long as the other answer of its pair the chosen or the rejected one may be."""
     length_slack: int = Field(40, ge=0)
     """Characters by which the lengths may differ, whatever their ratio."""
     most_repeated: float = Field(0.15, ge=0, le=1)
@@ -27,11 +27,11 @@ class TextGateSettings(Section):
     most_lines: float = Field(0.30, ge=0, le=1)
     """Share of the lines that may occur again."""
     most_compression: float = Field(8.0, gt=1)
-    """Compression ratio up to which an answer is no loop."""
+    """Largest compression ratio of an answer; one above it is taken for a loop."""
     least_similar: float = Field(NEAR, ge=NEAR, le=1)
-    """Similarity from which the chosen answer counts as nearly the rejected one, or as that of an earlier row."""
+    """Similarity from which on the chosen answer is a near duplicate of the rejected one, or of an earlier row's."""
 
     @property
     def digest(self) -> str:
-        """Identifies limits that are not the usual ones; "" for the usual ones."""
+        """Identifies limits that are not the defaults; "" for the defaults."""
         return "" if self == TextGateSettings() else digest_of(self.model_dump(mode="json"))

@@ -42,7 +42,7 @@ class Bounds:
 
 BY_WORDS = Bounds(0.1, 0.12, 0.2)
 BY_EMBEDDER = Bounds(0.11, 0.12, 0.2)
-"""Chosen with averaged vectors of words, before a transformer was tried (topic_similarity.py)."""
+"""These bounds were chosen with averaged word vectors, before a transformer was tried (topic_similarity.py)."""
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,13 @@ from probes.inputs.rows.turns import plain
 
 FEWEST = 3
 SAME = 0.75
-"""Two prompts ask nearly the same from this cosine of their vectors on."""
+"""Two prompts ask nearly the same if the cosine of their vectors is this or more."""
 MANY, MUTUAL = 0.2, 0.4
-"""A set does not tell its prompts apart if more than a share MANY of its answers is nearer to another prompt, and less
-than a share MUTUAL of these is the nearest answer to it."""
+"""A set does not tell its prompts apart if more than the share MANY of its answers are nearer to another prompt than to
+their own, and of these less than the share MUTUAL are the nearest answer to that prompt."""
 RELATED = 0.5
-"""Two prompts are about the same thing from this cosine on: an answer to one does not rival an answer to the other."""
+"""Two prompts are about the same thing if the cosine of their vectors is this or more; then an answer to one does not
+compete with an answer to the other."""
 RIVALS = 1000
 _CANDIDATES = 8
 _BLOCK, _MOST = 1 << 23, 1 << 12  # similarities and answers in memory at a time

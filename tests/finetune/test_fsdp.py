@@ -69,11 +69,11 @@ def test_it_trains_what_one_process_does_also_if_it_was_interrupted(
         ({"processes": 1}, "--processes is 1; give --processes 2 or more"),
         ({"recipe": {"quantization": "nf4"}}, 'quantization = "nf4"; leave --fsdp out'),
         ({"objective": "kto"}, "--objective is kto"),
-        ({"spot_check": 8}, "--spot-check 8 has one process answer"),
+        ({"spot_check": 8}, "for --spot-check 8 one process would have to answer"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(
     tmp_path: Path, tiny_folder: Path, changes: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(BadInput, match=f"--fsdp divides a base that is not quantised .*{why}"):
+    with pytest.raises(BadInput, match=f"--fsdp is for several processes .*{why}"):
         ready(tmp_path, tiny_folder, "out", **{"processes": 2, "fsdp": True, "spot_check": 0, **changes})

@@ -137,7 +137,7 @@ def test_what_these_objectives_cannot_train_is_refused(tmp_path: Path, tiny_fold
     found = stores(tmp_path)
     with pytest.raises(BadInput, match=r"answers to one prompt with different scores, and .* has none"):
         ready(tmp_path, tiny_folder, found, objective="reward")
-    with pytest.raises(BadInput, match="effective_batch=1 has one; set it to 2 or more"):
+    with pytest.raises(BadInput, match="effective_batch=1 has only one prompt; set it to 2 or more"):
         ready(tmp_path, tiny_folder, found, objective="kto", recipe={"effective_batch": 1})
     with pytest.raises(BadInput, match="give kto or reward"):
         objective_of("sft")

@@ -81,7 +81,7 @@ def test_the_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path, tiny_f
             (other,) = multiprocessing.active_children()
             other.kill()
 
-    with pytest.raises(NightlaneError, match="one was killed, for want of memory perhaps"):
+    with pytest.raises(NightlaneError, match="one was killed, perhaps for lack of memory"):
         running.run(plan, 1, on_line)
 
 

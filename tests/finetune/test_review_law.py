@@ -86,7 +86,7 @@ def test_an_export_of_a_pair_that_no_longer_stands_is_refused_whoever_looked(tmp
     else:
         found.vote([Vote(first.id, said, "ann", "2026-11-21T20:00:00Z")])
     for unreviewed in (False, True):
-        with pytest.raises(BadInput, match=rf"1 of the source 'mined'.* \({first.id}.*export it again"):
+        with pytest.raises(BadInput, match=rf"the source 'mined', .*, has 1 of them \({first.id}.*export it again"):
             planned(tmp_path, found, unreviewed=unreviewed)
 
 
@@ -106,7 +106,7 @@ def test_what_was_looked_at_when_it_was_exported_stays_so_in_any_workspace(tmp_p
     exported(found, tmp_path)
     found.add([row(20)])
     assert look(tmp_path, found) == "reviewed"
-    assert "reviewed; the dpo store holds another set by now" in plan_text(planned(tmp_path, found))
+    assert "reviewed; the dpo store has changed since" in plan_text(planned(tmp_path, found))
     assert look(tmp_path, Stores(tmp_path / "elsewhere")) == "reviewed"
 
 
@@ -115,7 +115,7 @@ def test_when_the_store_has_grown_since_it_is_reviewed_and_exported_again(tmp_pa
     file = exported(found, tmp_path)
     found.add([row(20)])
     review(found, range(5))
-    with pytest.raises(BadInput, match=r"holds another set by now, so run .*review --kind dpo and export it again"):
+    with pytest.raises(BadInput, match=r"has changed since, so run .*review --kind dpo and export it again"):
         planned(tmp_path, found)
     file.parent.rename(tmp_path / "old")
     exported(found, tmp_path)

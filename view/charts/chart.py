@@ -11,13 +11,13 @@ from view.charts.palette import INK, QUIET, RULE
 from view.markdown import plain
 
 ROW = 38
-"""Pixels of a row whose label stands above it, so that a narrow screen has room for both. Where there is room, the
-page's script puts the labels to the left of the rows, by ``layout.meta.rows``."""
+"""Height in pixels of a row with its label above it, as a narrow screen needs. On a wide screen the page's script moves
+the labels to the left of the rows, by ``layout.meta.rows``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """``name``: unique on its page. ``caption``: how to read it; ``summary``: what it shows, for who cannot see it."""
+    """``name``: unique on its page. ``caption``: how to read it; ``summary``: what it shows, for screen readers."""
 
     name: str
     figure: go.Figure
@@ -26,13 +26,13 @@ class Chart:
 
 
 def label(text: object, longest: int = 60) -> str:
-    """Text of unknown origin as plotly shows it: no tag in it acts."""
+    """Text of unknown origin for a plotly label, escaped, so that tags in it have no effect."""
     return escape(plain(text, longest), quote=False)
 
 
 def styled(traces: Sequence[Any], height: int, legend: bool = False, **axes: Any) -> go.Figure:
-    """A figure without decoration: no frame, a faint grid, no zoom that would catch a finger. ``axes``: xaxis, yaxis,
-    and other parts of the layout."""
+    """A figure without decoration: no frame, a faint grid, no zoom by touch. ``axes``: xaxis, yaxis, and other parts of
+    the layout."""
     plain_axis = {
         "showline": False,
         "zeroline": False,
@@ -89,7 +89,7 @@ def row_labels(texts: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def rows_height(rows: int) -> int:
-    """Of a chart of rows, with its axis and legend."""
+    """The height in pixels of a chart of rows, with its axis and legend."""
     return 100 + ROW * rows
 
 

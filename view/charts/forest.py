@@ -1,4 +1,4 @@
-"""A forest plot: a row for each change, its effect with its interval."""
+"""Forest plots: a row for each change, with its effect and interval; and the same for guards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from view.data.figures import DecisionFigures, SessionFigures, StackFigures, sho
 from view.markdown import signed
 
 MOST_DECISIONS = 16
-"""Rows of decisions; the table has them all."""
+"""The most rows of decisions in the chart; the table has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def decisions_forest(figures: SessionFigures) -> Chart | None:
     return Chart(
         name="forest",
         figure=_forest(rows, f"effect on {label(figures.question.target)}, points"),
-        caption="Stacks in bold, as fresh seeds confirmed them; below them each change by itself, by all readings. "
+        caption="In bold the stacks, measured on fresh seeds; below them each change by itself, by all readings. "
         f"The bars are {figures.rule.confidence:.0%} intervals; filled squares were kept.{more}",
         summary="; ".join(
             f"{row.name} {signed(row.change.delta)} [{signed(row.change.low)}, {signed(row.change.high)}], {row.status}"
@@ -108,7 +108,7 @@ class GuardRow:
 
 
 def guard_rows(figures: SessionFigures) -> list[GuardRow]:
-    """Every guard of the stacks that were kept, the worst of the others."""
+    """Every guard of the stacks that were kept; of each other stack only the worst guard."""
     found = []
     for stack in figures.stacks:
         for guard in stack.guards if stack.status == "KEEP" else stack.guards[:1]:
@@ -129,12 +129,12 @@ def guards_chart(figures: SessionFigures) -> Chart | None:
         "guards",
         guard_rows(figures),
         "The change of each guard with its interval. The upright tick is the lower bound that decides; the guard holds "
-        "while that is right of the red line, minus the margin. Of stacks that were not kept, only the worst is shown.",
+        "if it is right of the red line at minus the margin. Of a stack that was not kept, only the worst is shown.",
     )
 
 
 def holdout_chart(figures: SessionFigures) -> Chart | None:
-    """The end against the start on the holdout, target and guards."""
+    """The final recipe against the starting one on the holdout: target and guards."""
     held = figures.holdout
     if not held or not held.target:
         return None

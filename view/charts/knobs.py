@@ -1,4 +1,4 @@
-"""What each knob does: a small chart for each, its values from left to right, the expected effect and its band."""
+"""What each knob does: a small chart for each knob, with the expected effect of its values and a band around it."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ LONGEST = 16
 
 
 def knob_charts(curves: Sequence[KnobCurve]) -> list[Chart]:
-    """All on one scale of effects, so that a large one looks large."""
+    """A chart for each knob, all on the same scale of effects, so that a large effect looks large."""
     scale = reach(place.effect for curve in curves for place in curve.places if not place.is_incumbent)
     return [_chart(curve, scale, f"knob-{number}") for number, curve in enumerate(curves, 1)]
 

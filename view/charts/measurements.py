@@ -51,13 +51,13 @@ def noise_chart(noise: Sequence[RepeatedScores]) -> Chart | None:
             meta={"rows": len(noise)},
             annotations=row_labels([label(row.category) for row in noise]),
         ),
-        caption="The starting recipe, trained again with other seeds: what moves without any change.",
+        caption="The starting recipe, trained with several seeds: how much scores move without any change.",
         summary="; ".join(f"{row.category} {row.mean:.2f}" for row in noise),
     )
 
 
 def power_chart(floor: NoiseFloorFigures | None, target: str) -> Chart | None:
-    """What the night could have seen: the chance of a KEEP by what the changes together are worth."""
+    """What the night could have detected: the chance of a KEEP, by the joint effect of the changes."""
     if floor is None or not floor.chances:
         return None
     points = sorted({*floor.chances, (floor.visible, 0.5)})
@@ -90,7 +90,7 @@ def power_chart(floor: NoiseFloorFigures | None, target: str) -> Chart | None:
             yaxis={"title": "chance of a KEEP", "tickformat": ".0%", "range": [0, 1.05]},
             annotations=[even],
         ),
-        caption="What this night could have seen: the chance of a KEEP, by what the changes together are worth.",
+        caption="What this night could have detected: the chance of a KEEP, by what the changes together are worth.",
         summary="; ".join(f"worth {worth:.2f}: {chance:.0%}" for worth, chance in points),
     )
 
@@ -108,7 +108,7 @@ def noise_sources_chart(parts: Sequence[NoisePart]) -> Chart | None:
 
 
 def time_chart(cost: Cost) -> Chart | None:
-    """The time of all probes by phase; None of simulated ones, which take none."""
+    """The time of all probes by phase; None for simulated probes, which take no time."""
     parts = [(phase.name, phase.seconds) for phase in cost.phases if phase.seconds and phase.of_probes]
     if not cost.total or not parts:
         return None
@@ -144,7 +144,7 @@ def _one_bar(parts: Sequence[tuple[str, float, str]]) -> go.Figure:
 
 
 def categories_chart(rows: Sequence[CategoryMeans]) -> Chart | None:
-    """A line from before to after for each category; None while the starting recipe stands."""
+    """The mean score of each category before and after, joined by a line; None while the starting recipe stands."""
     after = [row.after for row in rows if row.after is not None]
     if not rows or len(after) != len(rows):
         return None

@@ -50,7 +50,7 @@ COLOURS = (
     BROWN,
 )
 RUNS = (ORANGE, BLUE, GREEN, PURPLE, PINK, BROWN)
-"""Of runs over each other in one chart."""
+"""The colours of several runs in one chart."""
 STATUS = {"KEEP": ACCENT, "DISCARD": QUIET, "CRASH": ALARM, "RETRACT": ALARM}
 SYMBOLS = {"KEEP": "square", "DISCARD": "circle-open", "CRASH": "x", "RETRACT": "x-open"}
-"""So that a status is never told by its colour alone."""
+"""A symbol for each status, so that colour is never the only sign."""

@@ -11,7 +11,7 @@ from view.markdown import signed
 
 
 def incumbent_progress(points: Sequence[ProgressPoint], target: str) -> Chart | None:
-    """None where nothing was confirmed."""
+    """The chart; None if no confirmation was decided on."""
     steps = [point for point in points if point.event != "DISCARD"]
     kept = [point for point in points if point.event == "KEEP"]
     missed = [point for point in points if point.event == "DISCARD"]
@@ -41,7 +41,7 @@ def incumbent_progress(points: Sequence[ProgressPoint], target: str) -> Chart | 
     return Chart(
         name="progress",
         figure=figure,
-        caption="The line is what the incumbent gained since the start, by the confirmations, the band its interval. "
+        caption="The line is the incumbent's gain since the start, by the confirmations; the band is its interval. "
         "Hollow points were tested and not kept.",
         summary=f"{len(kept)} confirmations kept, {len(missed)} not; the gain at the end is {signed(end.delta)}, "
         f"between {signed(end.low)} and {signed(end.high)}.",

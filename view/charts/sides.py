@@ -1,4 +1,4 @@
-"""Training curves of the probes with a change over those of the incumbent."""
+"""Training curves of the probes with a change, drawn over those of the incumbent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""The curves of training: loss, token accuracy, gradient norm and learning rate over the steps, of one run or several
-over each other. Each has a raw line, faint, and a smoothed one."""
+"""Training curves: loss, token accuracy, gradient norm and learning rate over the steps, of one run or of several
+together. Each curve has a faint raw line and a smoothed one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ USUAL = "medium"
 SCALES = ("linear", "log")
 HEIGHT = 260
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-"""So that runs are never told apart by colour alone."""
+"""The dash of each run's line, so that colour is never the only difference."""
 LONG_SCALE, FEW_DECADES = 5, 500
-"""From these ratios of the greatest to the least value on, a log scale has labels at 1, 2 and 5, or at decades."""
+"""Ratios of the greatest to the least value from which on a log scale has labels at 1, 2 and 5, and at decades only."""
 RAW = 0.32
 """Opacity of a raw line that has a smoothed one over it."""
 

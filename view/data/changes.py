@@ -20,8 +20,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardChange:
-    """``bound``: the lower bound at the level of the look that decided; ``cumulative``: that of the sum of this change
-    and all KEEPs since the session's first baseline, where a look was taken."""
+    """A guard's change and whether it holds. ``bound``: the lower bound at the level of the look that decided;
+    ``cumulative``: the lower bound of the sum of this change and all KEEPs since the session's first baseline; None if
+    no look was taken."""
 
     category: str
     change: Change
@@ -38,7 +39,7 @@ class GuardChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedGuard:
-    """What the readings let expect of a guard, with its standard deviation."""
+    """The change of a guard that the readings predict, with its standard deviation."""
 
     category: str
     expected: float
@@ -58,7 +59,7 @@ class ExpectedGuard:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnEffect:
     """What all readings together say of one change: its effect on the target, the chance that it is worth more than
-    nothing, and its guards, the one nearest to its margin first. ``recipes``: those with a reading that carried it."""
+    nothing, and its guards, the one nearest to its margin first. ``recipes``: how many measured recipes carried it."""
 
     effect: Change
     chance: float
@@ -67,7 +68,8 @@ class OwnEffect:
 
 
 def reach(changes: Iterable[Change]) -> float:
-    """How far from 0 a picture of these goes: to the farthest end, but for intervals that are far wider than most."""
+    """How far from 0 a chart of these changes extends: to the farthest end of an interval, except for intervals that
+    are far wider than most."""
     ends = [max(abs(change.low), abs(change.high)) for change in changes]
     return max(min(max(ends), 3 * median(ends)), 0.1) if ends else 1.0
 
@@ -79,8 +81,8 @@ def change_of(difference: Difference | None) -> Change | None:
 def guards_of(
     differences: Mapping[str, Difference], margins: Mapping[str, float], look: Look | None = None
 ) -> tuple[GuardChange, ...]:
-    """The guards of a comparison, the one nearest to (or furthest past) its margin first. ``look``: the last of the
-    decision's; without one the interval's low end takes the bound's place."""
+    """The guards of a comparison, the one nearest to (or furthest past) its margin first. ``look``: the decision's last
+    look; without one, the low end of the interval is used as the bound."""
     bounds, sums = (look.guards, look.cumulative) if look else ({}, {})
     found = []
     for name, margin in margins.items():
@@ -91,7 +93,7 @@ def guards_of(
 
 
 def whole_guards_of(differences: Mapping[str, Difference], margins: Mapping[str, float]) -> tuple[GuardChange, ...]:
-    """The guards of the holdout, where one fails if its whole interval is below its margin."""
+    """The guards on the holdout, where a guard fails only if its whole interval is below minus its margin."""
     changes = {name: change for name in margins if (change := change_of(differences.get(name)))}
     found = [_guard(name, change, margins[name], change.high, None) for name, change in changes.items()]
     return tuple(sorted(found, key=lambda guard: guard.room))
@@ -113,7 +115,8 @@ def own_effect_of(own: OwnEffectEstimate | None, margins: Mapping[str, float]) -
 def expected_guards(
     expected: Mapping[str, tuple[float, float]], margins: Mapping[str, float]
 ) -> tuple[ExpectedGuard, ...]:
-    """The one nearest to (or furthest past) its margin first. ``expected``: by guard, the change and its deviation."""
+    """The guards, the one nearest to (or furthest past) its margin first. ``expected``: each one's change and
+    deviation."""
     found = [
         ExpectedGuard(category=name, expected=mean, deviation=deviation, margin=margins[name])
         for name, (mean, deviation) in expected.items()

@@ -43,7 +43,7 @@ def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFi
 
 
 def crash_of(record: SessionRecord, decision: DecisionRow) -> Crash:
-    """Of the recipe of its stack; of a change that was not confirmed, of the recipes that carried it."""
+    """The failure of the stack's recipe; for a change that was not confirmed, that of the recipes that carried it."""
     kind = decision.reason.partition(":")[2]
     stack = decision.basis.stack if decision.basis else None
     alone = record.proposals[decision.id].child
@@ -56,7 +56,7 @@ def crash_of(record: SessionRecord, decision: DecisionRow) -> Crash:
 
 
 def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
-    """For each lane and knob: how many moves were decided on, of those legal from the incumbents."""
+    """For each lane and knob: how many moves were decided on, and how many were legal from the incumbents."""
     space, made = record.study.lanes, [record.proposals[decision.id] for decision in record.decisions_on_changes]
     total = sum(space.shares.values())
     found = []

@@ -1,4 +1,4 @@
-"""The figures of one session: what the report prints, and what --json gives as it is.
+"""The figures of one session, which the report prints and --json prints unchanged.
 
 Frozen values; session_figures.py computes them. All scores are on the 0 to 10 scale; a failure has none (invariant 5,
 docs/architecture.md).
@@ -51,9 +51,9 @@ class Crash:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFigures:
     """A decision on a change. ``own``: what all readings say of it alone; None in an older session, and if it crashed.
-    ``stack``: the number of that it was confirmed in; None if it was not. From ``baseline`` to ``critical_incumbent``:
-    of that stack, over so many ``pairs``; in an older session, of the candidate. ``guards``: the worst comes first.
-    ``retracted``: why a KEEP does not hold."""
+    ``stack``: the number of the stack that it was confirmed in, if any. From ``baseline`` to ``critical_incumbent``:
+    figures of that stack, over ``pairs`` pairs; in an older session, of the candidate. ``guards``: the worst comes
+    first. ``retracted``: why a KEEP does not hold."""
 
     id: str
     turn: int
@@ -82,12 +82,12 @@ class DecisionFigures:
 
     @property
     def only_names_the_move(self) -> bool:
-        """The hypothesis only repeats the move."""
+        """Whether the hypothesis only repeats the move."""
         return f"{self.knob} {shown(self.before)} -> {shown(self.after)}" in self.hypothesis
 
     @property
     def is_ended_by_guard(self) -> bool:
-        """It was not confirmed, because a guard was expected to break."""
+        """Whether it was not confirmed because a guard was expected to break."""
         return self.stack is None and self.own is not None and self.reason.startswith("guard")
 
     @property
@@ -99,10 +99,10 @@ class DecisionFigures:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFigures:
     """Changes that were confirmed together. ``time``: of the decision, or of the plan while it is not decided on.
-    ``expected``: of them together before, with its standard deviation; ``effect`` and what follows: by ``pairs`` pairs
-    on fresh seeds, ``most_pairs`` at most; None where none was compared. ``spent``: of the night's error.
-    ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that were cut at max_new_tokens. ``members``: empty
-    while it is not decided on."""
+    ``expected``: the joint effect that the model predicted, with its standard deviation; ``effect`` and what follows:
+    measured by ``pairs`` pairs on fresh seeds, of at most ``most_pairs``; None if none was compared. ``spent``: the
+    share of the night's error. ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that were cut at
+    max_new_tokens. ``members``: empty while it is not decided on."""
 
     number: int
     time: str
@@ -127,12 +127,12 @@ class StackFigures:
 
     @property
     def critical(self) -> bool:
-        """An answer of either side was a critical failure."""
+        """Whether an answer of either side was a critical failure."""
         return bool(self.critical_candidate or self.critical_incumbent)
 
     @property
     def cut_more(self) -> bool:
-        """Its answers were cut at max_new_tokens clearly more often than the incumbent's."""
+        """Whether its answers were cut at max_new_tokens clearly more often than the incumbent's."""
         candidate, incumbent = self.cut_candidate, self.cut_incumbent
         return candidate is not None and incumbent is not None and candidate.clearly_exceeds(incumbent)
 
@@ -144,7 +144,7 @@ class StackFigures:
 
 @dataclass(frozen=True, slots=True)
 class KnobSearch:
-    """How many moves of a knob were tried, of those legal from the session's incumbents."""
+    """How many moves of a knob were tried, and how many were legal from the session's incumbents."""
 
     knob: str
     tried: int
@@ -161,7 +161,7 @@ class LaneSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRule:
-    """What decided. ``night_error``: None in an older session, which took each interval by itself."""
+    """The thresholds that decided. ``night_error``: None in an older session, which tested each change by itself."""
 
     confidence: float
     smallest_effect: float
@@ -174,9 +174,9 @@ class DecisionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseTime:
-    """What one part of the work took. ``seconds``: of a probe's phases and of waiting, summed over all workers;
-    ``tokens_in``: trained on, or sent; ``tokens_out``: generated, or received. None where it is not known or has no
-    price. ``of_probes``: a part of the time of probes with a reading."""
+    """Time, tokens and dollars of one part of the work. ``seconds``: summed over all workers, for phases of probes and
+    for waiting; ``tokens_in``: trained on, or sent; ``tokens_out``: generated, or received. None if unknown or without
+    a price. ``of_probes``: whether it is a part of the time of probes with a reading."""
 
     name: str
     seconds: float | None = None
@@ -188,9 +188,9 @@ class PhaseTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Time in seconds, by phase summed over the readings this session measured; dollars only when priced.
-    ``phases``: those of a probe and waiting; then the machine, whose dollars are those of the phases before it, the
-    judge and the proposer, as far as there were any."""
+    """Time in seconds, by phase summed over the readings that this session measured; dollars only when priced.
+    ``phases``: those of a probe, and waiting; then the machine, whose dollars are split over the phases before it; then
+    the judge and the proposer, if there were any."""
 
     active: float
     probes: int
@@ -297,7 +297,7 @@ class SessionFigures:
 
     @property
     def limits_changed(self) -> bool:
-        """Whether a person changed the limits of the session, by which ``visible`` and ``power`` were computed."""
+        """Whether a person changed the session's limits after ``visible`` and ``power`` were computed from them."""
         return any(line.asked.startswith("budget") and line.answer for line in self.requests)
 
     @property
@@ -312,12 +312,12 @@ class SessionFigures:
 
     @property
     def noise_parts(self) -> list[NoisePart]:
-        """Where the noise of the starting recipe's target comes from, the known sources of it."""
+        """The known sources of noise in the starting recipe's target."""
         return noise_parts(self.sources) if self.sources else []
 
     @property
     def means_by_difficulty(self) -> list[DifficultyMeans]:
-        """Of the starting recipe and the incumbent, side by side."""
+        """Mean scores of the starting recipe and the incumbent, side by side."""
         sides = [{(level.category, level.difficulty): level for level in side.levels} for side in self.profiles]
         found = []
         for group in sorted({group for side in sides for group in side}):
@@ -351,7 +351,7 @@ class SessionFigures:
 
     @property
     def standing_stacks(self) -> tuple[StackFigures, ...]:
-        """Of which a member stands."""
+        """The stacks of which a member was kept and not retracted."""
         return tuple(stack for stack in self.stacks if stack.standing)
 
 

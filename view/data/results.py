@@ -33,13 +33,13 @@ def read_results(path: Path | str) -> pandas.DataFrame:
     except ValueError as error:
         why = str(error).strip().splitlines()[0]
         raise BadInput(
-            f"{path} is not as nightlane writes results.tsv ({why}); nightlane report writes its workspace's again "
+            f"{path} is not in the form of results.tsv ({why}); nightlane report writes its workspace's file again "
             "from the ledger and sets this one aside"
         ) from None
 
 
 def _numbers(texts: pandas.Series) -> pandas.Series:
-    """NaN for blank; ValueError for what is no number, such as 0,5, with the column's name."""
+    """NaN for blank; ValueError with the column's name for a text that is not a number, such as 0,5."""
     try:
         return pandas.to_numeric(texts.replace("", float("nan")), errors="raise").astype(float)
     except ValueError as error:

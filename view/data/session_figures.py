@@ -1,4 +1,4 @@
-"""From a session's record to its figures: each part of view/data/figures.py from where it is found."""
+"""Computes the figures of a session (view/data/figures.py) from its record."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ def _question(record: SessionRecord) -> SessionQuestion:
 
 
 def _rule(record: SessionRecord) -> DecisionRule:
-    """Sessions without a basis took each interval by itself."""
+    """The thresholds; decisions of older sessions, which have no basis, tested each change by itself."""
     policy = record.study.file.policy
     older = bool(record.decisions_on_changes) and not any(decision.basis for decision in record.decisions_on_changes)
     digest = next((str(row.policy["digest"]) for row in record.decisions if "digest" in row.policy), "")
@@ -144,7 +144,7 @@ def _rule(record: SessionRecord) -> DecisionRule:
 
 
 def _power(record: SessionRecord) -> tuple[str, ...]:
-    """What the night could show, as its log has it; empty in an older session."""
+    """What the night could detect, in the words of its log; empty in an older session."""
     floor = record.check(FLOOR)
     return tuple(in_words(power_from(floor.data))) if floor and "doubling" in floor.data else ()
 
@@ -190,7 +190,7 @@ def _stack(record: SessionRecord, stack: ConfirmedStack, by_id: Mapping[str, Dec
 
 
 def _confirmations(tested: Sequence[StackFigures], decisions: Sequence[DecisionFigures]) -> list[Confirmation]:
-    """The stacks that were decided on; the decisions themselves in an older session."""
+    """The stacks that were decided on; in an older session, the decisions themselves."""
     found = [
         Confirmation(time=one.time, status=one.status, stack=one.number, effect=one.effect, stands=bool(one.standing))
         for one in tested
@@ -210,7 +210,7 @@ def _confirmations(tested: Sequence[StackFigures], decisions: Sequence[DecisionF
 
 
 def _detectable_in_older_session(decisions: Sequence[DecisionFigures], rule: DecisionRule) -> float | None:
-    """Of an older session: half the width of the target's interval, and the smallest effect."""
+    """The detectable effect of an older session: half the width of the target's interval plus the smallest effect."""
     if rule.night_error is not None:
         return None
     widths = [width for one in decisions if one.target and (width := (one.target.high - one.target.low) / 2) > 0]

@@ -34,9 +34,9 @@ from probes.run.store import ProbeStore
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRecord:
-    """One session as it was found.
+    """One session, as the ledger and the directories have it now.
 
-    ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
+    ``probes`` are those that this session measured, ``borrowed`` those of its recipes that other sessions measured.
     ``outcomes`` has what their directories still contain, by probe id, and reads it on demand. ``holder`` is the
     process that runs this session now. ``recipes`` has every recipe that was the incumbent, by digest.
     ``study_aa_tests``: decisions on A/A tests, of all sessions of the study.
@@ -90,7 +90,7 @@ class SessionRecord:
 
     @property
     def retractions(self) -> Mapping[str, DecisionRow]:
-        """By the id of the KEEP that was taken back."""
+        """The RETRACT decisions, by the id of the KEEP that each takes back."""
         rows = [decision for decision in self.decisions if decision.status == "RETRACT"]
         return {decision.proposal: decision for decision in rows}
 
@@ -100,22 +100,22 @@ class SessionRecord:
 
     @cached_property
     def waves(self) -> tuple[RecordedWave, ...]:
-        """Oldest first."""
+        """The waves, oldest first."""
         return recorded_waves(self.checks)
 
     @cached_property
     def stacks(self) -> tuple[RecordedStack, ...]:
-        """With those that are not decided on and with A/A tests, oldest first."""
+        """The stacks, A/A tests and undecided ones included, oldest first."""
         return recorded_stacks(self.checks)
 
     @cached_property
     def requests(self) -> tuple[SteeringRequest, ...]:
-        """What a person asked, oldest first."""
+        """The requests of a person, oldest first."""
         return requests_among(self.checks)
 
     @cached_property
     def carriers(self) -> Mapping[str, tuple[str, ...]]:
-        """By proposal: the digests of the recipes of this session's waves that carried it, each once."""
+        """For each proposal, the digests of the recipes of this session's waves that carried it, each once."""
         found: dict[str, dict[str, None]] = {}
         for made in (made for wave in self.waves for made in wave.recipes):
             for proposal in made.proposals:
@@ -124,8 +124,8 @@ class SessionRecord:
 
     @property
     def in_flight(self) -> tuple[ProposalRow, ...]:
-        """Proposals without a decision: of a session that runs or was interrupted, or of which nothing was measured
-        when the budget ended."""
+        """Proposals without a decision: the session runs or was interrupted, or the budget ended before anything was
+        measured of them."""
         known = {decision.id for decision in self.decisions}
         return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
 
@@ -137,11 +137,11 @@ class SessionRecord:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Probes that the ledger knows and no directory gives back."""
+        """Probes that are in the ledger but can no longer be read from a directory."""
         return tuple(row.id for row in (*self.probes, *self.borrowed) if row.id not in self.outcomes)
 
     def readings(self, recipe: str) -> list[Reading]:
-        """The readings of a recipe on the prompts that decide, by seed, as far as they are there."""
+        """The readings of a recipe on the probe prompts that still exist, in the order of their seeds."""
         return _readings(recipe, self.session, (*self.probes, *self.borrowed), self.outcomes)
 
     @property
@@ -151,7 +151,7 @@ class SessionRecord:
         return [reading for reading in self.readings(self.session.start) if reading.seed in seeds]
 
     def failures(self, recipe: str) -> list[Failure]:
-        """Why a recipe has no reading: from its directories, or from the ledger where those are gone."""
+        """Why a recipe has no reading: from its directories, or from the ledger if those are gone."""
         found = []
         for row in (*self.probes, *self.borrowed):
             outcome = self.outcomes.get(row.id)
@@ -233,8 +233,8 @@ def _borrowed(
 
 
 class _OutcomesByProbe(Mapping[str, Outcome]):
-    """By probe id, read once, when it is asked for; a directory that is missing, torn or of another probe gives
-    nothing."""
+    """Outcomes by probe id, each read once, when it is first needed. A directory that is missing, incomplete or of
+    another probe has none."""
 
     def __init__(self, store: ProbeStore, rows: Iterable[ProbeRow]) -> None:
         self._store, self._rows = store, {row.id: row for row in rows}
@@ -270,7 +270,7 @@ def _readings(
 
 
 def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[ScoredSample, ...]:
-    """The answers, if the scorer marks each as passed or failed; else none. Their texts may be gone."""
+    """The answers of the readings, if the scorer marks each as passed or failed; else none. Their texts may be gone."""
     found = []
     for reading in readings:
         rows = {(row.get("prompt"), row.get("sample")): row for row in store.answers(reading.probe)}

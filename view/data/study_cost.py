@@ -1,5 +1,5 @@
-"""What a study asks of the machine: counts from its files, times only from what this workspace has measured;
-with what else nightlane check found, as plain JSON values."""
+"""What a study costs: counts from its files, and times only from what this workspace has measured. Also the result of
+nightlane check as plain JSON values."""
 
 import math
 from collections import Counter
@@ -31,17 +31,17 @@ from view.data.next_commands import run_command
 from view.markdown import count, plain
 
 LAST_READ = 50
-"""Probes whose answers are counted: to read the outcome of one takes some milliseconds."""
+"""The number of latest probes whose cut answers are counted: reading one outcome takes some milliseconds."""
 ENOUGH_HELD_OUT = 4
-"""Pairs on the holdout from which their own noise is estimated well enough."""
+"""The number of holdout pairs that suffices to estimate their noise from themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeHistory:
-    """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
+    """Probes under the study's own probe key that this workspace measured.
 
-    ``pace``: active seconds per probe, everything included; below the median where probes run side by side. ``cut``: of
-    the answers of the last of them, at most LAST_READ.
+    ``seconds``: of each probe. ``pace``: active seconds per probe in the sessions that ran them, everything included;
+    below the median of ``seconds`` if probes run side by side. ``cut``: cut answers of the latest LAST_READ probes.
     """
 
     seconds: tuple[float, ...]
@@ -64,7 +64,7 @@ def cost_text(study: Study, workspace: Workspace, memory: Fit | None = None) -> 
 
 
 def _slow_type(study: Study, device: str) -> list[tuple[str, str]]:
-    """The data type of the base, where the processor does not compute in it."""
+    """A warning if the processor is slow in the data type of the base."""
     native = study.file.model.model_copy(update={"dtype": "native"})
     if device != "cpu" or study.file.model.dtype != "bfloat16" or data_type(native, device) == "bfloat16":
         return []
@@ -74,7 +74,7 @@ def _slow_type(study: Study, device: str) -> list[tuple[str, str]]:
 
 
 def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
-    """What this workspace's ledger knows about probes of this very question."""
+    """What this workspace's ledger knows about probes under the study's own probe key."""
     if not holds_sessions(workspace.ledger):
         return ProbeHistory((), None)
     seconds: list[float] = []
@@ -165,16 +165,16 @@ def _end(study: Study) -> str:
     if kept_back(probes, budget):
         return f"{planned}; {probes} probes are kept back for them"
     return (
-        f"{planned}, and only if the search leaves them: none are kept back, since {probes} are more than a tenth of "
-        f"{budget} probes"
+        f"{planned}, but only with probes that the search leaves: none are kept back, since {probes} are more than a "
+        f"tenth of {budget} probes"
     )
 
 
 def _holdout(study: Study, found: PowerAnalysis) -> list[str]:
     """What the holdout comparison can show; nothing if there is none.
 
-    The noise that the search knows applies only if the holdout has as many prompts in each category as the probe split;
-    else a few pairs must tell their own.
+    The noise known from the search applies only if the holdout has as many prompts in each category as the probe split;
+    otherwise the noise is estimated from the few holdout pairs.
     """
     policy = study.file.policy
     sizes, deciding = (
@@ -187,10 +187,10 @@ def _holdout(study: Study, found: PowerAnalysis) -> list[str]:
     half = quantile((1 - policy.confidence) / 2, freedom) * found.pairs[study.target] / math.sqrt(pairs)
     told = f"- {count(pairs, 'pair')} on the holdout can show a change of {study.target} by {half:.2f} points"
     if sizes == deciding:
-        return [f"{told}, with the noise that the search knows."]
+        return [f"{told}, with the noise known from the search."]
     ways = [f"holdout_seeds = {ENOUGH_HELD_OUT}"] if pairs < ENOUGH_HELD_OUT else []
     ways.append("as many holdout prompts as probe prompts in each category")
-    return [f"{told}, since its noise is estimated from these pairs alone; {' or '.join(ways)} can show less."]
+    return [f"{told}, since its noise is estimated from these pairs alone; {' or '.join(ways)} can show a smaller one."]
 
 
 def _searched(study: Study) -> int:
@@ -232,7 +232,7 @@ def _times(history: ProbeHistory) -> list[tuple[str, str]]:
 
 
 def _cut_rows(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
-    """How often the answers measured here reached their limit; nothing where that is not known."""
+    """How often the answers measured here reached their limit; nothing if that is not known."""
     if (found := history.cut) is None:
         return []
     limit = f"max_new_tokens = {study.file.probe.max_new_tokens}"
@@ -246,7 +246,7 @@ def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[st
     roles |= {name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}
     chances, *doubling = in_words(night)
     lines = [f"What a night can show (noise {found.source}):", f"- {chances}.", *(f"- {line}." for line in doubling)]
-    lines.append(f"- An even chance have changes that together are worth {night.visible:.2f} points of {study.target}.")
+    lines.append(f"- Changes that together are worth {night.visible:.2f} points of {study.target} have an even chance.")
     lines += _holdout(study, found)
     width = max(len(name) for name in ("category", *found.pairs))
     lines += ["", f"Noise, and half the width of an interval after {night.pairs} pairs of a confirmation:"]
@@ -262,14 +262,14 @@ def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[st
         better = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
         lines += [
             "",
-            "By the pairs of a confirmation alone, a guard with so narrow a margin holds only where it is measured as "
-            f"much better as: {better}.",
+            "With the pairs of a confirmation alone, a guard with so narrow a margin holds only if its measured change "
+            f"is above: {better}.",
         ]
     return lines
 
 
 def _probes(study: Study, history: ProbeHistory) -> float | None:
-    """That the hours allow, at the pace measured here, where the budget has no number of probes."""
+    """The number of probes that the hours allow at the pace measured here, if the budget sets no number."""
     budget = study.file.budget
     if budget.probes is not None or not history.pace:
         return None

@@ -1,1 +1,1 @@
-"""Why one decision came out as it did."""
+"""Explains one decision or stack: the figures and thresholds that decided it."""

@@ -21,7 +21,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """``value`` has to be above ``threshold``; both are points on the score's scale, or chances."""
+    """A figure whose ``value`` has to be above ``threshold``; both are points on the score's scale, or chances."""
 
     figure: str
     value: float
@@ -37,7 +37,7 @@ class Criterion:
 
 
 def criteria_of_own(own: OwnEffectEstimate, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
-    """Of a change that was not confirmed."""
+    """The criteria for a change that was not confirmed."""
     guards = [
         Criterion(f"expected change of guard {guard.category}", guard.expected, -guard.margin)
         for guard in expected_guards(own.guards, margins)
@@ -45,12 +45,12 @@ def criteria_of_own(own: OwnEffectEstimate, policy: PolicySettings, margins: Map
     return [
         Criterion("high end of its own effect's interval", own.high, policy.smallest_effect),
         *guards,
-        Criterion("chance to be worth more than nothing", own.chance, policy.member_chance, "chance"),
+        Criterion("chance of being worth more than nothing", own.chance, policy.member_chance, "chance"),
     ]
 
 
 def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """Of any row, reasons without a threshold, in sentences."""
+    """What decided a row without a threshold, in sentences."""
     found = []
     if decision.status == "CRASH":
         found.append(crash_note(decision.reason))
@@ -70,7 +70,7 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
 
 
 def _unsure_guards(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """The guards because of which no stack took a change."""
+    """The guards that kept a change out of every stack."""
     own = decision.basis.own if decision.basis else None
     guards = expected_guards(own.guards, record.study.guards) if own else ()
     return [
@@ -85,7 +85,7 @@ def _not_confirmed(record: SessionRecord, decision: DecisionRow) -> str:
     if decision.reason == "overtaken":
         return _overtaken(record, decision)
     return (
-        "It was likely enough for a stack, and the session ended before it was in one: its probes, its time or the "
+        "It was likely enough for a stack, but the session ended before one contained it: its probes, its time or the "
         "error that it may spend were used up. A later session may confirm it, and knows what was measured."
     )
 
@@ -120,7 +120,7 @@ def _overtaken(record: SessionRecord, decision: DecisionRow) -> str:
 
 
 def criteria_of_stack(stack: ConfirmedStack, policy: PolicySettings, margins: Mapping[str, float]) -> list[Criterion]:
-    """Of its last look; empty before the first one, and where its recipe failed."""
+    """The criteria of its last look; empty before the first look, and if its recipe failed."""
     decision = stack.decision
     if not stack.looks or (decision is not None and decision.status == "CRASH"):
         return []
@@ -142,14 +142,14 @@ def _guards(stack: ConfirmedStack, look: Look, margins: Mapping[str, float]) -> 
 
 
 def notes_of_stack(stack: ConfirmedStack) -> list[str]:
-    """Reasons without a threshold, in sentences."""
+    """What decided a stack without a threshold, in sentences."""
     decision, pairs = stack.decision, stack.looks[-1].pairs if stack.looks else 0
     if decision is None:
         return ["It is not decided yet, or its session ended first."]
     if decision.reason == "budget":
         measured = f"after {count(pairs, 'pair')}" if pairs else "before its first look"
         return [
-            f"The budget ended {measured}; with a larger budget it would have been measured on. A later session may "
+            f"The budget ended {measured}; with a larger one, more pairs would have been measured. A later session may "
             "confirm its changes, and knows what was measured."
         ]
     if decision.reason == "calibration":
@@ -163,12 +163,12 @@ def notes_of_stack(stack: ConfirmedStack) -> list[str]:
 
 
 def criteria_of_retraction(decision: DecisionRow, left_out: LeftOut | None, holdout: Holdout | None) -> list[Criterion]:
-    """Empty where an older version took the KEEP back by another rule."""
+    """The criteria of a RETRACT; empty if an older version took the KEEP back by another rule."""
     policy, (word, _, guard) = policy_of(decision), decision.reason.partition(":")
     if word == "leave_one_out":
         if left_out is None or left_out.chance is None:
             return []
-        figure = f"chance to be worth more than {policy.smallest_effect:g}, with the re-test"
+        figure = f"chance of being worth more than {policy.smallest_effect:g}, with the re-test"
         return [Criterion(figure, left_out.chance, policy.member_chance, "chance")]
     if holdout is None or holdout.target is None:
         return []

@@ -1,4 +1,4 @@
-"""nightlane explain: one decision as figures that a person can follow, and the thresholds that decided."""
+"""nightlane explain: the figures of one decision and the thresholds that decided it."""
 
 import json
 from collections.abc import Mapping
@@ -22,11 +22,12 @@ from view.explain.stack import StackExplanation, explain_stack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """``stood``, ``stands``: the incumbent before and after. ``predicted``: by the proposer. ``own``: None of a
-    baseline, an A/A test, a CRASH, a RETRACT. ``waves``: numbers of those that carried it. ``stack``: that it was
-    confirmed in. ``left_out``, ``holdout``: what a RETRACT rests on; of a KEEP, its re-test. ``criteria``: the figures
-    that were tested and their thresholds, those of its stack if it had one; ``notes``: what else decided, in sentences.
-    ``results``: of a decision by an older version, its row of results.tsv, which is all that is known."""
+    """``stood``, ``stands``: the incumbent before and after. ``predicted``: by the proposer. ``own``: its own effect;
+    None for a baseline, an A/A test, a CRASH, a RETRACT. ``waves``: numbers of the waves that carried it. ``stack``:
+    the stack that it was confirmed in. ``left_out``, ``holdout``: what a RETRACT rests on; for a KEEP, its re-test.
+    ``criteria``: the figures that were tested, with their thresholds; those of its stack if it had one. ``notes``: what
+    else decided, in sentences. ``results``: the row of results.tsv of a decision by an older version, which is all that
+    is known of it."""
 
     id: str
     session: str
@@ -61,7 +62,8 @@ class Explanation:
 
 
 def explain(workspace: Workspace, asked: str) -> Explanation | StackExplanation:
-    """The decision or stack of that name, or of that short name in the latest session; BadInput with the nearest."""
+    """Explain the decision or stack of that name, or of that short name in the latest session. BadInput with the
+    nearest names for an unknown one."""
     session, name = resolve(workspace.ledger, asked)
     record = load_record(workspace, session)
     if name.startswith(STACK_NAME):
@@ -70,7 +72,7 @@ def explain(workspace: Workspace, asked: str) -> Explanation | StackExplanation:
     decision = next(row for row in record.decisions if row.id == name)
     if PROMOTION in name:
         raise BadInput(
-            f"explain is for decisions of a session, and {name} compared full-length runs; read "
+            f"explain is for the decisions of a session, and {name} compared full-length runs; read "
             f"{workspace.runs / f'promotion-{name.partition(PROMOTION)[2]}' / 'report.md'}"
         )
     return explain_decision(record, decision)
@@ -122,13 +124,13 @@ def explain_decision(record: SessionRecord, decision: DecisionRow) -> Explanatio
 
 
 def explain_data(found: Explanation | StackExplanation) -> dict[str, Any]:
-    """As plain JSON values."""
+    """The explanation as plain JSON values."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(found), allow_nan=False))
     return data
 
 
 def _left_out(record: SessionRecord, decision: DecisionRow) -> LeftOut | None:
-    """The re-test of a KEEP without it, also of one that was retracted because of it."""
+    """The leave-one-out re-test of a KEEP, also of one that it retracted."""
     if decision.status != "KEEP" and decision.reason != "leave_one_out":
         return None
     return next((one for one in left_out(record) if one.kept == decision.proposal), None)
@@ -139,7 +141,7 @@ def _waves(record: SessionRecord, proposal: str) -> tuple[int, ...]:
 
 
 def _results(decision: DecisionRow) -> Mapping[str, Any] | None:
-    """None of what this version decided, and of rows that never had a basis."""
+    """The row of results.tsv; None for a decision of this version, and for rows that never have a basis."""
     if decision.basis is not None or decision.turn <= 0:
         return None
     return {name: value for name, value in decision.row.items() if value is not None}

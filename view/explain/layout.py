@@ -16,7 +16,7 @@ def joined(parts: Sequence[TextPart]) -> str:
 
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Text to the left in the first ``left`` columns, figures to the right in the others; nothing without rows."""
+    """A table: the first ``left`` columns aligned left, the others right. No lines without rows."""
     if not rows:
         return []
     widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
@@ -47,7 +47,7 @@ def interval(change: Change) -> str:
 
 
 def chance(value: float) -> str:
-    """In percent; what is nearly impossible or nearly certain without its digits."""
+    """A chance in percent; only a bound if it is nearly 0 or nearly 1."""
     if value < 0.001:
         return "under 0.1 %"
     if value > 0.999:

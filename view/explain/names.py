@@ -1,5 +1,4 @@
-"""What a person asks to have explained: a decision or a stack, by its full name or by its short one in the latest
-session."""
+"""Finds the decision or stack that a person names, by its full name or by its short one in the latest session."""
 
 import difflib
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ def resolve(path: Path, asked: str) -> tuple[str, str]:
     near = _nearest(short, own) or difflib.get_close_matches(asked, [*full, *stacks], n=3) or own[-3:]
     raise BadInput(
         f"there is no decision or stack {asked!r} in {path}; the nearest are {', '.join(near)}, and nightlane report "
-        "names all"
+        "lists all"
     )
 
 
@@ -54,7 +53,7 @@ def _undecided(name: str, session: SessionRow | None) -> BadInput:
 
 
 def _nearest(short: str, known: Sequence[str]) -> list[str]:
-    """By number where one is asked for, else by letters."""
+    """The nearest names: by number if a number was asked for, else by spelling."""
     if short.isdecimal():
         numbers = [name for name in known if name.isdecimal()]
         return sorted(numbers, key=lambda name: abs(int(name) - int(short)))[:3]

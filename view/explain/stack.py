@@ -1,4 +1,4 @@
-"""The explanation of a stack: how it was planned, what was seen of it and what decided."""
+"""The explanation of a stack: how it was planned, what was measured, and what decided."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class Member:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackExplanation:
     """``status``, ``reason``: None while it is not decided on. ``stood``: the incumbent that it was compared with;
-    ``recipe``: its own. ``plan``: None of an A/A test. ``given``: what the rule was given; ``expected_guards``: the
-    guards of that with their margins. ``effect``: on the target, over so many ``pairs``. ``criteria``: the figures that
-    were tested and their thresholds; ``notes``: what else decided, in sentences."""
+    ``recipe``: its own. ``plan``: None for an A/A test. ``given``: the inputs of the rule; ``expected_guards``: the
+    guards among them, with their margins. ``effect``: on the target, over ``pairs`` pairs. ``criteria``: the figures
+    that were tested, with their thresholds; ``notes``: what else decided, in sentences."""
 
     session: str
     number: int

@@ -28,7 +28,7 @@ def stack_text(stack: StackExplanation) -> str:
 
 
 def confirmation(stack: StackExplanation) -> list[TextPart]:
-    """What was seen of it and what it spent."""
+    """What was measured of it, and the error that it spent."""
     of_it = "" if stack.is_aa_test else " OF THE STACK"
     return [
         ("WHAT THE RULE WAS GIVEN", _given(stack)),
@@ -71,7 +71,7 @@ def members(found: Sequence[Member]) -> list[str]:
 
 
 def plan(stack: StackExplanation) -> list[str]:
-    """Why it was confirmed then, as the session planned it."""
+    """The session's plan: why it was confirmed then."""
     if stack.plan is None:
         return []
     mean, deviation = stack.given.expected
@@ -82,7 +82,7 @@ def plan(stack: StackExplanation) -> list[str]:
     ]
     if stack.plan.look:
         planned = count(stack.plan.look, "probe")
-        rows[1] = ("plan", f"{planned} more of looking would have been better, and the session had no room for a wave")
+        rows[1] = ("plan", f"{planned} more of screening would have been better, but there was no room for a wave")
     return columns(rows)
 
 
@@ -96,7 +96,7 @@ def _given(stack: StackExplanation) -> list[str]:
         ("pairs", f"at most {given.pairs}, looked at {looks}"),
     ]
     if stack.noisier > 1.005:
-        rows.insert(2, ("", f"its readings were taken to have {stack.noisier:.2f} times the incumbent's variance"))
+        rows.insert(2, ("", f"its readings were assumed to have {stack.noisier:.2f} times the incumbent's variance"))
     if others := [given.spreads[name] for name in given.guards if name != stack.target]:
         rows.insert(2, ("", f"and that of a guard by {_scatter(max(others, key=lambda one: one.variance))}"))
     lines = columns(rows)
@@ -181,7 +181,7 @@ def _guards(stack: StackExplanation) -> list[str]:
     lines = grid(("guard", "change", "lower bound", *sums, "lowest allowed", "holds"), rows)
     if lines and stack.expected_guards:
         lines += wrapped(
-            "The change is by these pairs alone; the bound also uses what was expected, unless they disagree."
+            "The change is by these pairs alone; the bound also uses the expected change, unless the two disagree."
         )
     return lines
 

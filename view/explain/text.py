@@ -20,7 +20,7 @@ from view.explain.stack_text import (
 from view.markdown import percent, plain
 
 OLDER = (
-    "An older version of nightlane made this decision, by another rule. It is not explained further than by its row of "
+    "An older version of nightlane made this decision, by another rule. All that is known of it is its row of "
     "results.tsv:"
 )
 
@@ -86,12 +86,12 @@ def _own(found: Explanation) -> list[str]:
     needs = f"; to join a stack it needs {chance(needed)}" if needed is not None else ""
     rows = [
         ("effect", f"{interval(own.effect)} on {found.target} ({confidence} interval)"),
-        ("chance", f"{chance(own.chance)} to be worth more than nothing{needs}"),
+        ("chance", f"{chance(own.chance)} of being worth more than nothing{needs}"),
         ("carried", _carried(found, own)),
     ]
     lines = columns(rows) + wrapped(
-        "This is what all readings until the decision say of the change alone: of recipes that move several knobs at "
-        "once, the part that goes with this one, shrunk towards nothing as far as the readings leave it open."
+        "The effect of this change alone, by all readings until the decision. Recipes move several knobs at once; "
+        "this is the part due to this knob, shrunk towards zero as far as the readings leave it open."
     )
     return lines + expected_guards(own.guards)
 
@@ -133,8 +133,8 @@ def _left_out(found: Explanation) -> list[str]:
     if again.together is not None and again.chance is not None:
         small = found.policy.get("smallest_effect", 0)
         lines += wrapped(
-            f"Together with its own effect: {again.together:+.2f}, with a chance of {chance(again.chance)} to be worth "
-            f"more than {small:g}."
+            f"Together with its own effect: {again.together:+.2f}, with a chance of {chance(again.chance)} of being "
+            f"worth more than {small:g}."
         )
     return lines
 

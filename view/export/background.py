@@ -20,8 +20,9 @@ DECIDED = ("KEEP", "RETRACT")
 
 @dataclass(frozen=True)
 class Background:
-    """``evaluation``: the latest evaluation.json that has the adapter, and ``side``: what it says of it; None if there
-    is none. ``promotion``: the promotion.json of its recipe. ``decided``: the rows of results.tsv that led to it."""
+    """``evaluation``: the latest evaluation.json that contains the adapter, and ``side``: the adapter's part of it;
+    None if there is none. ``promotion``: the promotion.json of its recipe. ``decided``: the rows of results.tsv that
+    led to the recipe."""
 
     evaluation: Mapping[str, Any] | None = None
     side: Mapping[str, Any] | None = None
@@ -51,7 +52,7 @@ def _evaluations(runs: Path) -> Iterator[dict[str, Any]]:
 
 
 def _promotion(run: Mapping[str, Any], runs: Path) -> dict[str, Any] | None:
-    """The undamaged promotion of a run's recipe: one of the run's own length before others, then the latest."""
+    """The undamaged promotion of a run's recipe: the latest of the run's own length, else the latest of another."""
     found = []
     for path in runs.glob(f"promotion-*/{PROMOTION}"):
         try:

@@ -1,4 +1,4 @@
-"""The model card of an export: from what and how it was made, how good it is, and how to serve it."""
+"""The model card of an export: what it was made from and how, how good it is, and how to serve it."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -39,7 +39,7 @@ def card_markdown(done: ExportedModel, licences: Licences, known: Background) ->
 
 
 def _front_matter(done: ExportedModel, licences: Licences) -> str:
-    """What hubs read; a base that is a folder of this machine has no name there."""
+    """The YAML front matter that hubs read. It names no base that is a folder of this machine."""
     objective = done.trained.recipe.get("objective")
     lines = [f"license: {json.dumps(licences.adapter)}"]
     if done.base.hub_id:

@@ -1,1 +1,1 @@
-"""HTML pages: templates and assets, and one function that makes a page of them that needs no other file."""
+"""HTML pages: templates and assets, and a function that makes a page in one file, which needs no other."""

@@ -9,15 +9,15 @@ _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some characters of a text; ``differs``: the other text does not have them here."""
+    """A part of a text; ``differs``: whether the other text lacks it at this place."""
 
     text: str
     differs: bool
 
 
 def differing_words(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
-    """Both texts in pieces, which add up to them. Blanks alone are no match, so that a phrase of other words is one
-    piece. Takes time with the product of the lengths, so cut long texts."""
+    """Both texts as pieces, which joined give the text. White space alone does not count as equal, so a changed phrase
+    is one piece. The time grows with the product of the lengths, so cut long texts."""
     mine, theirs = _WORDS.findall(before), _WORDS.findall(after)
     left, right = list[Piece](), list[Piece]()
     for kind, a, b, c, d in SequenceMatcher(_is_blank, mine, theirs, autojunk=False).get_opcodes():

@@ -1,4 +1,4 @@
-"""Jinja2 for the HTML pages: whatever a template prints is text, unless a filter made HTML of it."""
+"""Jinja2 for the HTML pages: everything that a template prints is escaped as text, unless a filter made HTML of it."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -21,9 +21,9 @@ from view.reasons import reason
 
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 120, 16
-"""Of the bar of an interval in a table, in pixels."""
+"""Size of an interval's bar in a table, in pixels."""
 MOST_COMPARED = 6000
-"""Characters of a text whose words are compared with those of another."""
+"""The most characters of a text whose words are compared with those of another."""
 
 
 @cache
@@ -66,13 +66,13 @@ def compile_templates() -> None:
 
 
 def address(parameters: Mapping[str, str], path: str = "") -> Markup:
-    """An address in an attribute, with its parameters; "?" for this page without any."""
+    """A URL for an attribute, with its parameters; "?" for this page without parameters."""
     query = urlencode(parameters)
     return escape(f"{quote(path)}?{query}" if query or not path else quote(path))
 
 
 def asset(name: str) -> Markup:
-    """A file of ours to stand in a style or script element."""
+    """The content of an asset, for a style or script element."""
     return Markup((FOLDER / "assets" / name).read_text(encoding="utf-8"))
 
 
@@ -85,7 +85,7 @@ def _as_text(value: object) -> Markup:
 
 @lru_cache(10_000)
 def _line(text: str) -> Markup:
-    """Kept, because a table repeats most of its texts, and each is searched for all secrets of the process."""
+    """Cached, since a table repeats most of its texts, and each is searched for all secrets of the process."""
     return escape(plain(text))
 
 
@@ -104,8 +104,8 @@ def whole_text(answer: str) -> str:
 
 
 def differing(before: str, after: str, whole: bool = False) -> tuple[Markup, Markup]:
-    """The beginnings of two answers, or both as a whole, the words that differ in del and ins. In long texts nothing is
-    marked, since to compare them would take seconds."""
+    """The beginnings of two answers, or the whole answers, with the words that differ in del and ins. In long texts
+    nothing is marked, since comparing them would take seconds."""
     if whole and max(len(before), len(after)) > MOST_COMPARED:
         return escape(whole_text(before)), escape(whole_text(after))
     shown = whole_text if whole else excerpt
@@ -114,7 +114,7 @@ def differing(before: str, after: str, whole: bool = False) -> tuple[Markup, Mar
 
 
 def _marked(pieces: Sequence[Piece], tag: str) -> Markup:
-    """Pieces that differ are within the tag, but for blanks at their ends."""
+    """The text, with each piece that differs inside the tag, but for blanks at its ends."""
     opening, closing = Markup(f"<{tag}>"), Markup(f"</{tag}>")
     found = list[Markup]()
     for piece in pieces:
@@ -125,7 +125,7 @@ def _marked(pieces: Sequence[Piece], tag: str) -> Markup:
 
 
 def interval_bar(change: Change, scale: float) -> Markup:
-    """An interval around 0 as a picture; an arrowhead where it goes beyond ``scale``. The figures stand beside it."""
+    """An interval around 0 as a small picture, with an arrowhead where it goes beyond ``scale``."""
 
     def place(value: float) -> float:
         return round((min(max(value / scale, -1.0), 1.0) + 1) / 2 * (WIDTH - 12) + 6, 1)

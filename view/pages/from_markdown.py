@@ -1,4 +1,5 @@
-"""Sections of report.md as HTML, so that what both say is written once. All of the Markdown's HTML is text."""
+"""Turns sections of report.md into HTML, so that what the two reports share is written once. HTML in the Markdown is
+shown as text."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -19,12 +20,12 @@ _DECISIONS = ("id", "KEEP", "decision")
 
 
 _ANSWER = "**Adopt:**"
-"""How the list begins that has the answer in three lines."""
+"""The beginning of the list that has the answer in three lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageSection:
-    """``title``: as text; "" of what stands before the first heading."""
+    """``title``: as text; "" for the part before the first heading."""
 
     title: str
     body: Markup
@@ -49,7 +50,7 @@ _MARKDOWN.disable(["link", "image", "autolink", "html_inline", "html_block", "re
 
 
 def sections(markdown: str, turns: Collection[int] = ()) -> list[PageSection]:
-    """One for each heading of the second level. ``turns``: of the decisions that the page has a row for."""
+    """A section for each heading of the second level. ``turns``: those of the decisions that have a row on the page."""
     tokens = _MARKDOWN.parse(markdown)
     starts = [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2"]
     edges = [*starts, len(tokens)]
@@ -75,8 +76,8 @@ def _text(inline: Token) -> str:
 
 
 def _dress(tokens: Sequence[Token], turns: Collection[int]) -> None:
-    """The answer and numbers get a class, heading cells their scope; the name of a decision becomes a link to its
-    row."""
+    """Give the answer and number cells a class and heading cells their scope, and make the name of a decision a link to
+    its row."""
     headings: list[str] = []
     column = 0
     for place, token in enumerate(tokens):

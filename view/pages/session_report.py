@@ -42,7 +42,7 @@ FINDINGS = (
 )
 DETAILS = ("how_to_read", "question", "waves", "requests", "searched", "error_budget", "harvest", "go_on")
 NEGATIVE_FIRST = ("decisions", "searched", "noise", "knobs")
-"""Of a night without a KEEP: what was tried, what could have been seen, what was seen."""
+"""The order of sections after a night without a KEEP: what was tried, what could have been detected, what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _parts(name: str, figures: SessionFigures, charts: tuple[Chart, ...], decisi
 
 
 def _charts(figures: SessionFigures) -> dict[str, tuple[Chart, ...]]:
-    """By section; a chart with nothing to show is left out."""
+    """The charts of each section; a chart with nothing to show is left out."""
     target, breakdown = figures.question.target, figures.breakdown
     made: dict[str, Sequence[Chart | None]] = {
         "progress": [incumbent_progress(figures.progress, target)],

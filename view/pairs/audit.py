@@ -18,7 +18,7 @@ def audit_data(audits: Sequence[Audit]) -> list[dict[str, Any]]:
 
 
 def audit_markdown(audits: Sequence[Audit], folder: str) -> str:
-    """Of each store that has rows: what it holds, then warnings, then the figures."""
+    """For each store that has rows: what it holds, then warnings, then the figures."""
     with_rows = [audit for audit in audits if audit.rows]
     if not with_rows:
         return f"{text(folder)} holds no rows yet; see nightlane pairs import --help"

@@ -9,8 +9,8 @@ from view.markdown import count, plain
 
 SHOWN = 5
 TOPICS_UNKNOWN = (
-    "topic: these answers hardly name what was asked, so an answer that leaked from another prompt cannot be told from "
-    "the others, and this layer refused none; read a few with nightlane pairs review"
+    "topic: these answers hardly name what was asked, so answers that leaked from another prompt cannot be recognised, "
+    "and this layer refused none; read a few with nightlane pairs review"
 )
 
 

@@ -1,5 +1,4 @@
-"""The dataset card of an export, of pairs of answers or of proposals: what is in it, where it comes from, what its
-audit found, under which licence."""
+"""The dataset card of an export (pairs of answers, or of proposals): content, origin, audit and licence."""
 
 import json
 from collections import Counter
@@ -35,7 +34,7 @@ def export_data(exported: ExportedDataset) -> dict[str, Any]:
 
 
 def export_warnings(exported: ExportedDataset) -> list[str]:
-    """What a person should know before training on an export, a sentence each."""
+    """Warnings for a person before training on an export, one sentence each."""
     warnings = []
     if not exported.audit.reviewed:
         warnings.append(f"nobody has reviewed this set; run nightlane pairs review --kind {exported.kind}")
@@ -75,7 +74,7 @@ def card_markdown(exported: ExportedDataset, licence: str) -> str:
 def dataset_card(
     template: str, *, kind: str, file: Path, columns: Sequence[str], rows: int, licence: str, **values: object
 ) -> str:
-    """A template that extends ``card.md.jinja``, below the front matter by which hubs know a dataset."""
+    """The card from a template that extends ``card.md.jinja``, below the YAML front matter that hubs read."""
     size = next((name for limit, name in SIZES if rows < limit), "n>1M")
     front_matter = f"""---
 license: {json.dumps(licence)}

@@ -44,7 +44,7 @@ def pair_data(row: AnnotatedRow) -> dict[str, Any]:
 
 
 def _scoring(row: AnnotatedRow) -> dict[str, Any] | None:
-    """By what the row was scored after it was added."""
+    """The scorer that scored the row after it was added."""
     given = row.scoring
     if given is None:
         return None

@@ -32,8 +32,8 @@ def plan_text(plan: ScoringPlan, cost: JudgingCost | None) -> str:
 def _notes(plan: ScoringPlan) -> list[str]:
     lines = [f"left out: {count(number, 'row')}, {reason}" for reason, number in plan.left_out.items()]
     return lines + [
-        f"{count(number, 'row')} of the category {plain(name, 40)}, which the study does not have: what is said of one "
-        "category alone does not apply; --category NAME scores them as one of the study's"
+        f"{count(number, 'row')} of the category {plain(name, 40)}, which the study does not have: scoring rules for "
+        "single categories do not apply; --category NAME scores them under one of the study's categories"
         for name, number in plan.other_categories.items()
     ]
 
@@ -41,7 +41,7 @@ def _notes(plan: ScoringPlan) -> list[str]:
 def _cost(cost: JudgingCost | None) -> list[str]:
     if cost is None:
         return ["cost: none, no judge is asked"]
-    asked = f"judge: {plain(cost.model)}, {count(cost.judgements, 'judgement')} at most; what it judged before is free"
+    asked = f"judge: {plain(cost.model)}, {count(cost.judgements, 'judgement')} at most; cached ones are free"
     if cost.dollars is None:
         return [f"{asked}; not priced (dollars_per_million_input and _output under [scorer])"]
     return [f"{asked}; at most ${cost.dollars:.2f}, often a quarter of that (counted with one token for each byte)"]

@@ -41,7 +41,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures as plain JSON values; those of the only or the later side are at the top, too."""
+    """The figures as plain JSON values; those of the only side, or of the later one, are also at the top level."""
     sides = [_side_data(side, evaluation.ks) for side in evaluation.sides]
     breakdown = _breakdown(evaluation)
     return {

@@ -14,7 +14,7 @@ from finetune.promotion.promote import Promotion
 from view.templating import render
 
 MOST_SHOWN = 6
-"""Newly passing, and newly failing, prompts that the report shows with both answers."""
+"""The most newly passing, and newly failing, prompts that the report shows with both answers."""
 
 
 def promotion_markdown(done: Promotion) -> str:
@@ -25,7 +25,7 @@ def promotion_markdown(done: Promotion) -> str:
 
 
 def write_promotion(folder: Path, done: Promotion) -> None:
-    """report.md, and last promotion.json with its digest and its own."""
+    """Write report.md and then promotion.json, which has the digests of both."""
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.md"
     write_durably(report, printable(promotion_markdown(done)))

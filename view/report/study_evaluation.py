@@ -13,8 +13,8 @@ from probes.inputs.files.records import rows_digest
 from view.templating import render
 
 HOLDOUT = (
-    "This was a look at the holdout. It tells what a recipe is worth on prompts that chose nothing; a recipe that is "
-    "chosen by it makes the holdout one more probe split."
+    "This was a look at the holdout. It shows what a recipe is worth on prompts that decided nothing; if you choose a "
+    "recipe by it, the holdout becomes one more probe split."
 )
 
 
@@ -31,7 +31,7 @@ def study_evaluation_markdown(done: StudyEvaluation) -> str:
 
 
 def write_study_evaluation(folder: Path, done: StudyEvaluation) -> None:
-    """report.md and evaluation.json, next to the answers."""
+    """Write report.md and evaluation.json, next to the answers."""
     write_durably(folder / "report.md", printable(study_evaluation_markdown(done)))
     write_figures(folder, study_evaluation_data(done))
 
@@ -96,6 +96,6 @@ def _shows(done: StudyEvaluation, change: ChangeFromBase) -> str:
 
 
 def _role(done: StudyEvaluation) -> dict[str, str]:
-    """What a category is for the study, in words."""
+    """The role of each category in the study, in words."""
     guards = {name: f"guard, may lose {margin:g}" for name, margin in done.request.guards.items()}
     return guards | {done.request.target: "target"}

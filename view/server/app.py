@@ -1,5 +1,4 @@
-"""The application: the routes of all areas, behind one check of who asks; and what serves it on a port of this machine
-until Ctrl-C.
+"""The application: the routes of all areas, behind one access check; and the server on a port of this machine.
 
     with listening(port) as at:
         serve(Workspace(Path("runs-of-tonight")), new_token(), port, at)
@@ -42,7 +41,7 @@ def areas() -> list[Area]:
 
 
 def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
-    """The pages of a workspace for who has the token, on 127.0.0.1 at this port."""
+    """The pages of a workspace on 127.0.0.1 at this port, for requests that have the token."""
     routes: list[Route] = [*assets.routes, *changes.routes, *(route for part in PARTS for route in part.routes)]
     app = Starlette(
         routes=routes,
@@ -56,14 +55,14 @@ def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
 
 @asynccontextmanager
 async def _prepared(app: Starlette) -> AsyncIterator[None]:
-    """Reads long stores while the browser starts, so that their first page is at hand."""
+    """Reads long stores while the browser starts, so that their first page opens fast."""
     reading = asyncio.create_task(asyncio.to_thread(finetune.prepare, app.state.site))
     yield
     await reading
 
 
 class JsonSuffix:
-    """An address that ends in .json asks for the figures of the page without it."""
+    """Middleware: an address that ends in .json gives the page's figures as JSON."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -80,7 +79,7 @@ def new_token() -> str:
 
 
 def address_with(token: str, port: int) -> str:
-    """What a person opens: it has the token."""
+    """The URL that a person opens; it contains the token."""
     return f"http://{HOST}:{port}{OPEN}{token}"
 
 
@@ -115,7 +114,7 @@ class PageServer(uvicorn.Server):
         )
 
     def stop(self) -> None:
-        """From any thread."""
+        """End the server; from any thread."""
         self._end_streams()
         self.should_exit = True
 
@@ -124,12 +123,12 @@ class PageServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def _end_streams(self) -> None:
-        """On a busy machine a stream may outlive the time to close; that it is then cut off is no error."""
+        """On a busy machine a stream may outlive the time to close; cutting it off then is not an error."""
         logging.getLogger("uvicorn.error").disabled = True
         self._changes.end()
 
 
 def serve(workspace: Workspace, token: str, port: int, at: socket.socket) -> None:
-    """Returns after Ctrl-C; pages that are open then are told nothing more."""
+    """Serve until Ctrl-C; pages that are open get no more events then."""
     with suppress(KeyboardInterrupt):
         PageServer(workspace, token, port).run(sockets=[at])

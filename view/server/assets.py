@@ -1,5 +1,5 @@
-"""Styles and scripts: our own, the palette, and plotly's JavaScript as its package ships it. Their addresses
-have a digest of their content, so that a browser may keep them."""
+"""Styles and scripts: our own, the palette, and plotly's JavaScript as its package ships it. Their addresses contain a
+digest of the content, so that a browser may cache them."""
 
 import hashlib
 from functools import cache
@@ -17,7 +17,7 @@ TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 @cache
 def content_of(name: str) -> bytes | None:
-    """None for a name that is none of ours."""
+    """The content of an asset; None for an unknown name."""
     if name == "plotly.min.js":
         return plotly_script().encode()
     if name == "colours.css":
@@ -45,7 +45,7 @@ def asset(request: Request) -> Response:
 
 
 def no_icon(request: Request) -> Response:
-    """Browsers ask for it where a page names none, as JSON does."""
+    """No content for /favicon.ico, which browsers request for responses that name no icon, such as JSON."""
     return Response(status_code=204)
 
 

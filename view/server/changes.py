@@ -1,5 +1,5 @@
-"""What changes in a workspace while pages look at it: one poller for all of them, which runs while somebody looks, and
-the server-sent events that tell the pages."""
+"""Tells open pages what changes in a workspace, by server-sent events. One poller serves them all; it
+runs only while a page is open."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from view.data.training.runs import run_folders
 ADDRESS = "/events"
 SECONDS = 1.0
 SILENCE = 15.0
-"""Seconds after which a subscriber hears that nothing changed."""
+"""Seconds without a change after which a subscriber gets an empty event."""
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "decisions": ("ledger.sqlite", "ledger.sqlite-wal"),
     "probes": ("session-*/in_flight.json", "lock"),
@@ -32,7 +32,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     ),
     "pairs": ("rl_data/*.jsonl",),
 }
-"""By topic, the files under runs/ whose change a page may ask to be told. One line for each thing that moves."""
+"""The topics that a page may subscribe to, each with its files under runs/."""
 
 
 class Changes:
@@ -46,8 +46,8 @@ class Changes:
         self._looked = asyncio.Event()
 
     async def subscribe(self) -> AsyncIterator[list[str]]:
-        """The topics that changed, each time that some did; an empty list when nothing did for a while, and at first,
-        from when on no change is missed. Ends with ``end``."""
+        """The topics that changed, each time that some did; an empty list if nothing changed for a while. The first
+        list is empty, too: after it no change is missed. Ends with ``end``."""
         queue: asyncio.Queue[list[str] | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._subscribers.add(queue)
@@ -72,7 +72,7 @@ class Changes:
                 self._poller = None
 
     def end(self) -> None:
-        """Ends every subscription; from any thread, or a signal handler."""
+        """End every subscription; may be called from any thread or signal handler."""
         if self._loop:
             self._loop.call_soon_threadsafe(self._tell, None)
 
@@ -91,8 +91,8 @@ class Changes:
             before = now
 
     def seen(self) -> dict[str, Hashable]:
-        """By topic, what its files are like now. Which session and which full-length runs go on is part of each: a
-        process that is killed changes no file."""
+        """The present state of each topic's files. It includes which session and which full-length runs have a process,
+        since a process that is killed changes no file."""
         runs, holder = self._workspace.runs, None
         with suppress(BadInput):  # the pages themselves say that the user may not read it
             holder = self._workspace.holder()

@@ -1,9 +1,9 @@
-"""A page as a route answers it: the same figures as HTML, and as JSON for a program.
+"""What a route returns: a page, whose figures are sent as HTML or as JSON.
 
     def knobs(site: Site, request: Request) -> Page: ...
     routes = (page_route("/sessions/{session}/knobs", knobs),)
 
-JSON is sent to who asks for /sessions/ID/knobs.json, or with Accept: application/json.
+JSON is sent for /sessions/ID/knobs.json, and for Accept: application/json.
 """
 
 import json
@@ -47,8 +47,8 @@ class Tab:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """``place``: the name of its area. ``crumbs``: the pages above it, as (address, name). ``data``: what a program
-    gets; ``values``: what the template gets besides it. ``scripts``: assets that only this page needs."""
+    """``place``: the name of its area. ``crumbs``: the pages above it, as (address, name). ``data``: the JSON, and
+    ``values``: what the template gets in addition. ``scripts``: assets that only this page needs."""
 
     template: str
     title: str
@@ -103,7 +103,7 @@ def respond(site: "Site", request: Request, page: Page) -> Response:
 
 
 def missing(why: str) -> Page:
-    """The page of what is not there."""
+    """The page for something that does not exist, with the reason."""
     return Page(
         template="missing.html.jinja", title="Not here", place="", data={"error": why}, values={"why": why}, status=404
     )

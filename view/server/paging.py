@@ -1,4 +1,4 @@
-"""Pages of a long list: which one an address asks for, and the addresses of those beside it."""
+"""Pages of a long list: the one that a URL asks for, and the URLs of its neighbours."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -10,8 +10,8 @@ from common.errors import BadInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """``number``: of the page, from 1. ``first``, ``last``: numbers of its rows. ``before``, ``after``: addresses of
-    the pages beside it, "" for none."""
+    """``number``: of the page, from 1. ``first``, ``last``: numbers of its rows. ``before``, ``after``: the URLs of the
+    neighbouring pages, "" for none."""
 
     number: int
     pages: int
@@ -23,10 +23,10 @@ class Paging:
 
     @staticmethod
     def of(request: Request, number: int, total: int, each: int) -> "Paging":
-        """BadInput behind the last page."""
+        """The paging of a request; BadInput for a number after the last page."""
         pages = max(1, ceil(total / each))
         if number > pages:
-            raise BadInput(f"page={number} is behind the last page; give 1 to {pages}")
+            raise BadInput(f"page={number} is after the last page; give 1 to {pages}")
 
         def address(page: int) -> str:
             query = request.url.include_query_params(page=page).query
@@ -45,7 +45,7 @@ class Paging:
 
 
 def page_number(request: Request) -> int:
-    """Of ``page`` in the address, 1 without it."""
+    """The number in ``page`` of the URL; 1 without it."""
     text = request.query_params.get("page", "1")
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
         raise BadInput(f"page={text!r} is not a page; give a number from 1 on")

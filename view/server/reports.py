@@ -16,7 +16,7 @@ from view.server.site import Site
 PLACE = "reports"
 REPORT = "report.md"
 KINDS = ("promotion", "evaluation")
-"""How the names of their folders begin."""
+"""The prefixes of their folders' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def reports(site: Site, request: Request) -> Page:
 
 
 def other_reports(workspace: Workspace) -> list[OtherReport]:
-    """The latest first."""
+    """The reports of promotions and evaluations, the latest first."""
     found = []
     for kind in KINDS:
         for path in workspace.runs.glob(f"{kind}-*/{REPORT}"):

@@ -1,8 +1,8 @@
-"""Who may ask: a browser that was opened with the printed URL, or a program with the token, on this machine.
+"""Access control: only a browser on this machine that opened the printed URL, or a program with the token, is answered.
 
-The printed URL has the token, which moves into a cookie that scripts cannot read and other sites cannot send. The Host
-header has to be ours, so that no foreign name can be pointed at 127.0.0.1 (DNS rebinding); whatever changes something,
-and the stream of events, has to come from our own pages.
+The printed URL contains the token, which moves into a cookie that scripts cannot read and other sites cannot send. The
+Host header has to be ours, against DNS rebinding (a foreign name that points at 127.0.0.1). Requests that change
+something, and the stream of events, have to come from our own pages.
 """
 
 import secrets
@@ -30,7 +30,7 @@ POLICY = "; ".join(
     )
 )
 OPEN = "/open/"
-"""Of the printed URL, before the token."""
+"""The path of the printed URL before the token."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -42,7 +42,7 @@ HEADERS = {
 
 
 class Access:
-    """Answers requests that may not pass with one sentence, and puts the headers of security on all the others."""
+    """Middleware: answers requests that may not pass with one sentence, and adds security headers to all others."""
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
         self.app, self.token = app, token
@@ -57,15 +57,15 @@ class Access:
         await (answer or self.app)(scope, receive, _with_headers(send))
 
     def _answer(self, request: Request) -> Response | None:
-        """None for a request that may pass."""
+        """The refusal of a request; None if it may pass."""
         if request.headers.get("host") not in self.hosts:
             return _refusal(f"this server answers only to the names {' and '.join(self.hosts)}; use the printed URL")
         if request.url.path.startswith(OPEN):
             return self._begun(request)
         if not self._is_known(request):
             return _refusal(
-                "this page is open only to who has its token; open the URL that nightlane view printed, "
-                "or send its token as Authorization: Bearer",
+                "this page needs a token; open the URL that nightlane view printed, or send its token as "
+                "Authorization: Bearer",
                 again=f"/{request.url.path.lstrip('/')}",
             )
         if not self._is_own(request):
@@ -73,7 +73,7 @@ class Access:
         return None
 
     def _begun(self, request: Request) -> Response:
-        """To the first page. From now on the cookie has the token."""
+        """Redirect to the first page, with the token in a cookie."""
         if not self._is_token(request.url.path.removeprefix(OPEN)):
             return _refusal(
                 "this URL has the token of another run of nightlane view; open the one that it printed last"
@@ -90,8 +90,8 @@ class Access:
         return secrets.compare_digest(given.encode(errors="replace"), self.token.encode())
 
     def _is_own(self, request: Request) -> bool:
-        """Of requests that change something, and of the stream of events: whether our own page sent it. A program with
-        the token sends no Origin."""
+        """Whether our own page sent the request; checked for requests that change something and for the stream of
+        events. A program with the token sends no Origin."""
         if request.method in ("GET", "HEAD") and request.url.path != EVENTS:
             return True
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
@@ -101,7 +101,7 @@ class Access:
 
 
 def _refusal(why: str, again: str = "") -> Response:
-    """``again``: this page, for who followed a link of another site to it: a browser then sends no cookie."""
+    """``again``: this page, as a link for a person who came from another site, when the browser sends no cookie."""
     page = environment().get_template("refused.html.jinja").render(why=why, again=again)
     return HTMLResponse(page, 403)
 

@@ -1,4 +1,4 @@
-"""What all requests share: the workspace, its changes, and what was read of it last."""
+"""What all requests share: the workspace, its changes, and cached values."""
 
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ MOST_KEPT = 8
 
 
 class Site:
-    """``cached`` keeps the last few values that were made from files, as long as the files stay as they are."""
+    """``cached`` keeps the last few values that were made from files, until the files change."""
 
     def __init__(self, workspace: Workspace, areas: Sequence[Area]) -> None:
         self.workspace, self.areas = workspace, areas
@@ -27,7 +27,7 @@ class Site:
         self._lock = RLock()
 
     def cached(self, name: Hashable, files: Sequence[Path], make: Callable[[], Value]) -> Value:
-        """What ``make`` gives, made again only when one of the files has changed."""
+        """The value of ``make``, which is called again only when one of the files has changed."""
         seen = (self.workspace.holder(), fingerprint(files))
         with self._lock:
             known = self._kept.pop(name, None)
@@ -38,7 +38,7 @@ class Site:
         return value  # type: ignore[return-value]
 
     def shared(self, name: str, make: Callable[[], Value]) -> Value:
-        """What ``make`` gives, made once for all requests; it keeps itself up to date."""
+        """The value of ``make``, which is called once for all requests; the value keeps itself up to date."""
         with self._lock:
             if name not in self._shared:
                 self._shared[name] = make()

@@ -1,1 +1,1 @@
-"""What a command prints: a running session, its status, and what to type next."""
+"""What commands print: a running session, its status, and the command to type next."""

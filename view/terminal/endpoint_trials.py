@@ -1,4 +1,4 @@
-"""What the endpoints of a study said to one question each: the part of ``nightlane check`` and ``doctor`` on them."""
+"""The part of ``nightlane check`` and ``doctor`` on endpoints: what each of the study's answered to one question."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -22,7 +22,7 @@ from view.markdown import count, plain
 from view.terminal.live import Terminal
 
 PROGRESS_LINES = 20
-"""Lines of progress that a run prints where there is no terminal."""
+"""The number of progress lines that a run prints if there is no terminal."""
 MOST_NAMED = 3
 
 
@@ -53,7 +53,7 @@ def _source(source: TrainedSource) -> str:
         reviewed = "reviewed" if review.reviewed else "not reviewed (--unreviewed)"
         parts.append(f"{describe_export(review.record)}, {reviewed}")
         if review.stale:
-            parts.append(f"the {review.record.kind} store holds another set by now")
+            parts.append(f"the {review.record.kind} store has changed since")
     if source.left_out:
         parts.append(plain(source.left_out))
     parts += map(plain, source.notes)
@@ -61,7 +61,7 @@ def _source(source: TrainedSource) -> str:
         more = ", …" if len(review.bad) > MOST_NAMED else ""
         named = f"{', '.join(review.bad[:MOST_NAMED])}{more}"
         parts.append(
-            f"{len(review.bad)} judged bad ({named}), which nightlane pairs vote ID drop keeps out of an export"
+            f"{len(review.bad)} judged bad ({named}); nightlane pairs vote ID drop keeps them out of an export"
         )
     return "; ".join(parts)
 
@@ -125,7 +125,7 @@ def _line(steps: int, line: Mapping[str, Any]) -> None:
 
 
 def _figures(line: Mapping[str, Any]) -> str:
-    """The figures of a step that a person watches."""
+    """The figures of a step for a person."""
     shown = [
         ("loss", "loss {:.4f}"),
         ("token_accuracy", "token accuracy {:.3f}"),

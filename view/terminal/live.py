@@ -31,7 +31,7 @@ STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE
 FIXED_WIDTH = 35  # number, decision, figure and the gaps; the rest is for reason and change
 LEAST_SHOWN = 3
 SECONDS_BETWEEN_LINES = 10.0
-"""Between two plain lines on an examination."""
+"""Seconds between two plain lines on an examination."""
 
 
 class Terminal(Console):
@@ -53,7 +53,7 @@ class PlainWatcher:
         self._examined = 0.0
 
     def progress(self, progress: ProbeProgress) -> None:
-        """A probe that ends or crashes shows in its decision's line."""
+        """Prints nothing: a probe that ends or crashes shows in its decision's line."""
 
     def note(self, text: str) -> None:
         self.console.print(_text(text))

@@ -17,9 +17,9 @@ def unchecked_text(study: CheckedStudy) -> str:
     if not file.runner.loads_models:
         return f"Rows and prompts were not rendered, since the runner is {file.runner.kind}.\n"
     return (
-        f"Rows and prompts were not rendered: [model] path={file.model.path!r} is no folder and not in this machine's "
-        "cache of hub models, or cannot be built without its weights; download it (hf download), then check again to "
-        "see every row as tokens. run loads it, too.\n"
+        f"Rows and prompts were not rendered: [model] path={file.model.path!r} is neither a folder nor in this "
+        "machine's cache of hub models, or cannot be built without its weights; download it (hf download), then check "
+        "again to see every row as tokens. nightlane run would download it, too.\n"
     )
 
 
@@ -64,7 +64,7 @@ def rows_text(study: CheckedStudy, number: int) -> str:
 
 
 def _cells(name: str, counts: SourceCounts, source: SourceRows) -> tuple[str, ...]:
-    """Of all rows of the source: those that cannot be read are refused, too."""
+    """The row of a source; rows that cannot be read count as refused, too."""
     kept = counts.rows - len(counts.refused)
     rows = len(source.pairs) + len(source.bad)
     numbers = (rows, counts.cut, counts.no_room, rows - kept, counts.endless, counts.longest)

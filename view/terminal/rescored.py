@@ -14,7 +14,7 @@ def rescored_text(found: Rescored) -> str:
     changed = [one for one in measured if one.old and one.new and one.old.status != one.new.status]
     lines = [
         f"Session {found.session}: of {count(len(measured), 'stack')} the night kept {before}, and the new scorer "
-        f"keeps {len(kept)}. Both columns at the right decide by the pairs alone, each by one scorer.",
+        f"keeps {len(kept)}. The two columns at the right decide by the pairs alone, each with one scorer.",
         "",
         *table(
             ("stack", "changes", "decided", f"{found.target}: {old}", f"{found.target}: {new}"),
@@ -31,13 +31,11 @@ def rescored_text(found: Rescored) -> str:
         if not one.of_kept
     ]
     if changed:
-        lines.append(
-            f"Decided otherwise than by the old scores: stack {', '.join(str(one.number) for one in changed)}."
-        )
+        lines.append(f"Decided differently by the new scores: stack {', '.join(str(one.number) for one in changed)}.")
     if found.not_confirmed:
         lines.append(
-            f"{count(found.not_confirmed, 'change')} had a row without a confirmation, by a model of all readings; "
-            "such a row is not decided again."
+            f"{count(found.not_confirmed, 'change')} had a row by the model of all readings, without a confirmation; "
+            "such rows are not decided again."
         )
     if found.means:
         lines += [

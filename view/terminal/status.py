@@ -104,7 +104,7 @@ def status_text(status: dict[str, Any]) -> str:
 
 
 def _request_rows(requests: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The last requests of a person, the latest last."""
+    """The last requests of a person, in order."""
     texts = [f"{one['number']} {one['asked']}: {one['answer'] or 'not taken yet'}" for one in requests[-MOST_REQUESTS:]]
     return [("requests" if place == 0 else "", text) for place, text in enumerate(texts)]
 
@@ -147,7 +147,7 @@ def _measuring_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _running(record: SessionRecord, workspace: Workspace) -> dict[str, Any] | None:
-    """The probes that run now, with the seconds that each and the batch have left, as far as that is known."""
+    """The probes that run now, with the seconds left for each and for the batch, as far as they are known."""
     found = read_in_flight(workspace.session(record.session.id), record.holder)
     if found is None:
         return None
@@ -191,7 +191,7 @@ def _worker(number: int | None) -> str:
 
 
 def _phase(probe: dict[str, Any]) -> str:
-    """What a probe does, how far it is, and the time left; before any probe has ended, that of its training."""
+    """The phase of a probe, its step, and the time left; until a first probe has ended, only that of its training."""
     left = _left(probe["seconds_left"]) or _left(probe["training_seconds_left"], " of training")
     if probe["phase"] != "training":
         return f"{probe['phase']}{left}"
@@ -226,7 +226,7 @@ def _error_left(record: SessionRecord) -> dict[str, float] | None:
 
 
 def _checks(status: dict[str, Any]) -> str:
-    """Each KEEP left out, by its number, and the holdout."""
+    """The verdicts of the checks at the end: on each KEEP, by its number, and on the holdout."""
     return ", ".join(f"{name.rpartition('-')[2]} {verdict}" for name, verdict in status["checks"].items())
 
 

@@ -1,5 +1,5 @@
-"""The terminal's screen: the session, its probes, a curve, notes and decisions. It shows what view/watch/reader.py read
-last, and writes nothing."""
+"""The screen of nightlane watch: the session, its probes, a curve, notes and decisions. It shows what
+view/watch/reader.py read last, and writes nothing."""
 
 import asyncio
 import signal
@@ -63,7 +63,7 @@ class LossCurve(PlotextPlot):
 
 
 STALE_AFTER = 5.0
-"""Seconds without a look at the workspace after which the screen says how old it is."""
+"""Seconds without news of the workspace after which the screen says how old its content is."""
 READING = "Reading the workspace …"
 KEYS = "q quit   ↑ ↓ choose a probe, scroll   tab next list"
 STYLE = """
@@ -84,7 +84,7 @@ STYLE = """
 
 
 class Looked(Message):
-    """The workspace was looked at."""
+    """A result of the reader: the workspace was read, or could not be."""
 
     def __init__(self, found: Picture | str | Exception) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class WatchApp(App[None]):
 
     @property
     def _is_open(self) -> bool:
-        """Not while it is being closed, when messages still arrive."""
+        """Whether the screen is open: messages still arrive while it is being closed."""
         return bool(self.screen_stack) and bool(self.query("#keys"))
 
     def on_resize(self) -> None:
@@ -160,7 +160,7 @@ class WatchApp(App[None]):
             self._draw(self.picture)
 
     def _say_age(self) -> None:
-        """What is wrong with the workspace, or for how long it has not answered: in the place of a session, or above
+        """Show what is wrong with the workspace, or for how long it has not answered: instead of a session, or above
         what was read last."""
         if not self._is_open:
             return

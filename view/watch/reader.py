@@ -29,7 +29,7 @@ MOST_NOTES = 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """The latest session. ``decisions`` and ``notes`` (time, text): the last ones, the latest first. ``losses``: the
-    curve of each probe that runs. ``result``: what a finished session changed, and where to read on."""
+    curve of each running probe. ``result``: what a finished session changed, and where its report is."""
 
     now: SessionNow
     decisions: tuple[DecisionLine, ...]
@@ -53,7 +53,8 @@ class Reader:
         self._changes = Changes(self.workspace, {topic: TOPICS[topic] for topic in ("decisions", "probes")})
 
     def read(self) -> Picture:
-        """NightlaneError, sqlite3.Error or OSError of a workspace without a session, or that cannot be read now."""
+        """The present picture. NightlaneError, sqlite3.Error or OSError if the workspace has no session, or cannot be
+        read now."""
         seen = tuple(self._changes.seen().items())
         if self._picture is None or seen != self._seen or self._picture.now.session.state == "running":
             self._picture, self._seen = self._look(), seen
@@ -81,7 +82,7 @@ class Reader:
         return self._study[1]
 
     def _decisions(self, ledger: LedgerOverview, session: str) -> tuple[DecisionLine, ...]:
-        """Read again when one was added: none ever changes."""
+        """The decisions, read again only when one was added, since none ever changes."""
         state = session, ledger.last_decision()
         if state != self._decided[0]:
             self._decided = state, tuple(decision_lines(ledger, session, last=MOST_DECISIONS)[::-1])
@@ -102,8 +103,8 @@ class Reader:
 
 
 class Poller(Thread):
-    """Reads once a second until ``end``; ``show`` gets the picture, why there is none now, or a defect of ours, which
-    ends the thread."""
+    """Reads once a second until ``end``. ``show`` gets the picture, or the reason why there is none now, or a defect of
+    ours, which ends the thread."""
 
     def __init__(self, reader: Reader, show: Callable[[Picture | str | Exception], object]) -> None:
         super().__init__(name="workspace", daemon=True)  # a read that waits for a lock does not delay the end

@@ -1,4 +1,4 @@
-"""What nightlane watch writes, as Rich texts. Nothing in them is markup: texts of models show as they are written."""
+"""The texts of nightlane watch, as Rich texts. Nothing in them acts as markup: texts of models appear as written."""
 
 from collections.abc import Iterator, Sequence
 
@@ -44,7 +44,7 @@ def head(now: SessionNow) -> Text:
 
 
 def _budget(now: SessionNow) -> Text:
-    """A bar of the limit that is nearest, and what is left of all."""
+    """A bar for the limit that is nearest, and what is left of every limit."""
     text = Text("budget left  ")
     if now.live.used:
         nearest = max(now.live.used, key=lambda one: one.share)
@@ -58,7 +58,7 @@ def gauge(share: float, width: int) -> Text:
 
 
 def ending(now: SessionNow, result: Sequence[str]) -> Text | None:
-    """What a session that does not run says: its result and the next command; None of one that measures now."""
+    """The state of a session that measures nothing now: its result and the next command; None while it measures."""
     session = now.session
     if session.state == "running":
         asked = [f"Request {one.number} waits: {one.asked}." for one in now.live.waiting]

@@ -48,7 +48,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Contract:
-    """BadInput for a contract that is inconsistent."""
+    """What a function must do (the JSON form is above). BadInput for an inconsistent contract."""
 
     entry_point: str
     parameters: Mapping[str, str]

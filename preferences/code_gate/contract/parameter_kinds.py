@@ -51,7 +51,7 @@ def _whole(low: int, high: int, widest: Strategy, edges: Sequence[int], catalogu
 
 
 def _real(low: int, high: int, edges: Sequence[float], catalogue: Sequence[float]) -> ParameterKind:
-    """Eighths: their sums are exact, so that the order of an addition makes no difference."""
+    """Multiples of 1/8: their sums are exact, so the order of additions makes no difference."""
     return ParameterKind(
         draw=lambda random: random.randint(8 * low, 8 * high) / 8,
         strategy=lambda st: st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
@@ -123,7 +123,7 @@ def _maybe(kind: ParameterKind, rare: float = 0.2) -> ParameterKind:
 
 
 def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: Mapping[str, str]) -> ParameterKind:
-    """Ordinary ones are drawn, unusual ones are the catalogue, extreme ones the edges."""
+    """A function-valued kind: ordinary functions are drawn, unusual ones are its catalogue, extreme ones its edges."""
     names = sorted(ordinary)
     return ParameterKind(
         draw=lambda random: random.choice(names),

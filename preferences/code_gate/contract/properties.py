@@ -43,8 +43,8 @@ class Property:
 
 @dataclass(frozen=True)
 class PropertyDefinition:
-    """takes: its argument in a contract. asks: the further calls that it needs for a row, its outcome, and the place of
-    its parameter. broken: how their outcomes break it.
+    """takes: its argument in a contract. asks(row, outcome, place of its parameter): the further calls that it needs.
+    broken(row, outcome, outcomes of the further calls): how they break it; "" if they do not.
 
     An exception breaks no property: the reference decides whether it may be raised.
     """

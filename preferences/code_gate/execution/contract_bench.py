@@ -101,15 +101,15 @@ class ContractBench:
         outcomes = self.reference(self.drawn)
         if not any(isinstance(outcome, Returned) for outcome in outcomes):
             raise BadInput(
-                f"a reference returns values, and that of {name} returns none for {len(outcomes)} inputs: it "
+                f"a reference must return values, and that of {name} returns none for {len(outcomes)} inputs: it "
                 f"{describe(outcomes[0])}; mend it or the kinds of its parameters"
             )
         for case in self.contract.cases:
             (outcome,) = self.reference([case.arguments])
             if not agree(outcome, Returned(case.expected), self.contract.compares):
                 raise BadInput(
-                    f"a case and the reference agree, and {self.note(case.arguments, outcome)} where the case has "
-                    f"{describe(Returned(case.expected))}; mend one of them"
+                    f"a case and the reference must agree, and {self.note(case.arguments, outcome)}, where by the case "
+                    f"it {describe(Returned(case.expected))}; mend one of them"
                 )
 
     @cached_property
@@ -183,7 +183,7 @@ class ContractBench:
             return run_twice(attempt, self.sandboxes.references)
         except ProgramBroke as trouble:
             raise BadInput(
-                f"a reference runs, and with that of {self.contract.entry_point} {trouble}; mend it"
+                f"a reference must run, and that of {self.contract.entry_point} does not: {trouble}; mend it"
             ) from None
 
     def _open(self) -> RunningProgram:
@@ -193,7 +193,8 @@ class ContractBench:
             self._candidate = self.sandboxes.references.start(reference_source(contract), contract.entry_point)
             if self._candidate.loaded is not None:
                 raise BadInput(
-                    f"a reference loads, and that of {contract.entry_point} {describe(self._candidate.loaded)}; mend it"
+                    f"a reference must load, and that of {contract.entry_point} {describe(self._candidate.loaded)}; "
+                    "mend it"
                 )
         return self._candidate
 

@@ -1,7 +1,7 @@
 """Hypothesis draws inputs of the contract's kinds, and shrinks one that fails.
 
-Its usual source of randomness also draws constants that it finds in the imported modules, and keeps them in the working
-directory. Ours does not, so that the same seed gives the same inputs everywhere.
+hypothesis' default provider also draws constants that it finds in the imported modules, and keeps them in the working
+directory. The provider here does not, so the same seed gives the same inputs everywhere.
 """
 
 from collections.abc import Callable, Iterable

@@ -25,7 +25,7 @@ def check(program: ProgramUnderTest) -> Receipt:
         if breach:
             if isinstance(right, Returned) and bench.breaches([row], [right.value]) == [breach]:
                 raise BadInput(
-                    f"an invariant holds for the reference, and {breach!r} does not: {bench.note(row, right)}; "
+                    f"an invariant must hold for the reference, and {breach!r} does not: {bench.note(row, right)}; "
                     "mend the invariant or the reference"
                 )
             return Receipt("invariant", False, figures, f"{bench.note(row, Returned(value))}, which breaks {breach}")

@@ -64,7 +64,7 @@ def _require_reference_has(property_: Property, program: ProgramUnderTest, row: 
     outcomes = bench.reference_calls([row])
     if any(property_.broken([row], outcomes, parameters, bench.reference_calls, bench.helper)):
         raise BadInput(
-            f"a reference has the properties of its contract, and {property_.name} fails on "
+            f"a reference must have the properties of its contract, and {property_.name} fails on "
             f"{bench.note(row, outcomes[0])}; leave the property out or mend the reference"
         )
 

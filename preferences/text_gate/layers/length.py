@@ -1,4 +1,4 @@
-"""Layer 4: the chosen answer is at most ``most_length_ratio`` times as long as the rejected one, and at least so short.
+"""Layer 4: neither of the two answers is more than ``most_length_ratio`` times as long as the other.
 
 Sides that differ more teach length before anything else. The ratio of two short answers, "Yes." and "No, never.", does
 not matter, so a difference of at most ``length_slack`` characters passes.

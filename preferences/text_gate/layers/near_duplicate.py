@@ -1,5 +1,5 @@
-"""Layer 8: the answer is not nearly the rejected one, which would leave nothing to learn, nor the answer of an earlier
-row to another prompt, and the row does not repeat an earlier row."""
+"""Layer 8: the answer is not a near duplicate of the rejected one (which would leave nothing to learn) nor of an
+earlier row's answer to another prompt, and the row does not repeat an earlier row."""
 
 from preferences.certify.receipt import Receipt
 from preferences.text_gate.answer_under_test import AnswerUnderTest

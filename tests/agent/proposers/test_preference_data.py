@@ -375,7 +375,7 @@ def test_the_card_says_what_a_row_is_and_where_it_is_from(workspace: Path) -> No
         "6 rows with the columns `prompt`, `chosen`, `rejected`",
         "tags: [trl, nightlane, proposer]",
         "nothing in it was decided later",
-        "never what was measured of it",
+        "never the measured effect",
         f"- sessions: `{session}`",
         f"`{session}-001`, `{session}-003`",
         "| chosen   | `wanting` | 0, for none     |    6 |",

@@ -63,7 +63,7 @@ def test_opposite_scores_keep_nothing_that_the_night_kept(night: Workspace, tmp_
         assert one.new.delta == pytest.approx(-one.old.delta, abs=1e-3)
     text = rescored_text(found)
     assert "the new scorer keeps 0" in text
-    assert f"Decided otherwise than by the old scores: stack {kept[0].number}" in text
+    assert f"Decided differently by the new scores: stack {kept[0].number}" in text
 
 
 class Choosing(FunctionSettings):

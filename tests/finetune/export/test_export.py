@@ -147,7 +147,7 @@ def test_another_base_is_refused(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path)
     other = tmp_path / "other"
     architectures.write("llama", other, architectures.byte_tokenizer(), hidden_size=48)
-    with pytest.raises(BadInput, match="has other weights; give the first with --base"):
+    with pytest.raises(BadInput, match="has other weights; give --base"):
         exported(adapter, tmp_path / "out", model=ModelSettings(path=str(other)))
     exporting.change_config(adapter, base_model_name_or_path=str(other))
     for kind in ("adapter", "gguf", "merged"):
@@ -199,7 +199,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_a_reward_model_is_refused(tmp_path: Path) -> None:
     adapter = exporting.write(tmp_path)
     exporting.change_config(adapter, task_type="SEQ_CLS")
-    with pytest.raises(BadInput, match="is of SEQ_CLS; load it as it lies"):
+    with pytest.raises(BadInput, match="has task_type SEQ_CLS; load it with PEFT"):
         exported(adapter, tmp_path / "out")
 
 

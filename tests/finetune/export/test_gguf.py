@@ -98,11 +98,11 @@ def test_a_file_with_another_alpha_or_order_is_not_given_its_name(
     adapter = exporting.write(tmp_path, "llama", use_rslora=True)
     with monkeypatch.context() as patch:
         patch.setattr("finetune.export.gguf_file.reordered", lambda rows, heads: rows)
-        with pytest.raises(NightlaneError, match="as PEFT's adapter does"):
+        with pytest.raises(NightlaneError, match="must give the logits of PEFT's adapter"):
             exported(adapter, tmp_path / "order")
     with monkeypatch.context() as patch:
         patch.setattr(lora_weights.LoraWeights, "gguf_alpha", property(lambda self: self.alpha))
-        with pytest.raises(NightlaneError, match="as PEFT's adapter does"):
+        with pytest.raises(NightlaneError, match="must give the logits of PEFT's adapter"):
             exported(adapter, tmp_path / "alpha")
     assert not (tmp_path / "order").exists()
     assert not (tmp_path / "alpha").exists()

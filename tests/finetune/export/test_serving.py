@@ -93,7 +93,7 @@ def test_an_adapter_on_another_base_is_seen_in_llama_cpp(tmp_path: Path, tools: 
     turned = {name: value.flip(0).contiguous() for name, value in weights.items() if "v_proj" in name}
     save_file(weights | turned, other / "model.safetensors", {"format": "pt"})
     tools.model_to_gguf(other, tmp_path / "other.gguf")
-    with pytest.raises(NightlaneError, match=r"llama\.cpp is given the base that the adapter was trained on"):
+    with pytest.raises(NightlaneError, match=r"llama\.cpp must be given the base that the adapter was trained on"):
         exported(adapter, tmp_path / "out", tools, base_gguf=tmp_path / "other.gguf")
     assert not (tmp_path / "out").exists()
 

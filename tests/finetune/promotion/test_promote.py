@@ -125,9 +125,9 @@ def test_nothing_is_trained_for_a_recipe_that_still_stands(tmp_path: Path, taugh
 
 def test_what_cannot_be_promoted_is_refused(tmp_path: Path, taught_folder: Path) -> None:
     request, found = ready(tmp_path, taught_folder, 2e-6)
-    with pytest.raises(BadInput, match="a promotion has 3 or more different seeds"):
+    with pytest.raises(BadInput, match="a promotion needs 3 or more different seeds"):
         replace(request, seeds=(1, 2))
-    with pytest.raises(BadInput, match="a promotion has 3 or more different seeds"):
+    with pytest.raises(BadInput, match="a promotion needs 3 or more different seeds"):
         replace(request, seeds=(1, 2, 2))
     lines = (tmp_path / "prompts.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "few.jsonl").write_text("".join(line for line in lines if '"holdout"' not in line), encoding="utf-8")

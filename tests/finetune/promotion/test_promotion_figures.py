@@ -90,8 +90,9 @@ def test_a_probe_length_that_does_not_predict_is_told_with_the_shortest_that_doe
     found = prediction(both(shuffled, order, s50=shuffled, s100=order, s200=order), 60, 0.95)
     assert found.shortest == 100
     assert "not shown to predict the full length" in found.sentence
-    assert found.sentence.endswith("by the spot checks of the full-length runs, 100 steps are the shortest that do")
-    assert prediction(both(shuffled, order, s50=shuffled), 60, 0.95).sentence.endswith("spot checks, either")
+    assert found.sentence.endswith("by the spot checks of the full-length runs, 100 steps are the fewest that do")
+    unpredicted = prediction(both(shuffled, order, s50=shuffled), 60, 0.95)
+    assert unpredicted.sentence.endswith("no earlier step of the full-length runs does either")
 
 
 def test_few_recipes_have_no_correlation() -> None:

@@ -118,9 +118,9 @@ def test_every_kind_of_the_bundled_study_is_a_kind_of_the_gate() -> None:
 def test_a_reference_that_cannot_be_one_is_refused() -> None:
     with ContractSandboxes(Limits(seconds=0.3)) as sandboxes:
         for change, message in (
-            ({"reference": "def factorial(n):\n    return n\n"}, "a case and the reference agree"),
-            ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference returns values"),
-            ({"reference": "import numpy\ndef factorial(n):\n    return n\n"}, "a reference loads"),
+            ({"reference": "def factorial(n):\n    return n\n"}, "a case and the reference must agree"),
+            ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference must return values"),
+            ({"reference": "import numpy\ndef factorial(n):\n    return n\n"}, "a reference must load"),
         ):
             with pytest.raises(BadInput, match=message):
                 certify("", replace(FACTORIAL, **change), "sampled", sandboxes)
@@ -150,7 +150,7 @@ def test_a_certificate_needs_all_eight_receipts_in_order() -> None:
 
 def test_a_receipt_names_what_failed_exactly_when_it_failed() -> None:
     for passed, failing in ((True, "line 3"), (False, "")):
-        with pytest.raises(BadInput, match="exactly when it failed"):
+        with pytest.raises(BadInput, match="if and only if its layer failed"):
             Receipt("fuzz", passed, {}, failing)
 
 

@@ -143,10 +143,10 @@ def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandbo
         reference="def total(xs):\n    return xs[:1]\n",
         invariants=(),
     )
-    with pytest.raises(BadInput, match="a reference has the properties of its contract, and order_free"):
+    with pytest.raises(BadInput, match="a reference must have the properties of its contract, and order_free"):
         receipt(sandboxes, "property", mixed, mixed.reference)
     wrong = replace(TOTAL, invariants=("result > 5",))
-    with pytest.raises(BadInput, match="an invariant holds for the reference, and 'result > 5' does not"):
+    with pytest.raises(BadInput, match="an invariant must hold for the reference, and 'result > 5' does not"):
         receipt(sandboxes, "invariant", wrong, POSITIVE)
 
 

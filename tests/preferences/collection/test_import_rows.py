@@ -107,7 +107,7 @@ def test_an_orpo_row_needs_a_certified_receipt_and_a_reward_its_score(tmp_path: 
     path = written(tmp_path, {"prompt": "p", "completion": "c", "score": 3}, {"prompt": "p", "completion": "c"})
     found = rows_of(path, "reward")
     assert [row.scores for row in found.rows] == [(3.0,)]
-    assert "has none; give it a score" in told(found)[2]
+    assert "has no score; give it one" in told(found)[2]
 
 
 def test_rows_of_another_workspace_keep_their_ids_and_provenance(tmp_path: Path) -> None:

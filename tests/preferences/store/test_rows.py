@@ -27,8 +27,8 @@ def sides(chosen: TextOrigin, rejected: TextOrigin) -> Provenance:
         ({"texts": ("one", turns(("assistant", "two")))}, "mixes plain texts with lists of turns"),
         ({"texts": ("one", "half \ud800")}, "half a character"),
         ({"scores": (float("nan"), 1.0)}, "score of chosen must be a finite number"),
-        ({"scores": (3.0, 3.0)}, "chosen side scores higher, and here it is 3 against 3"),
-        ({"category": " "}, "category is a word or two"),
+        ({"scores": (3.0, 3.0)}, "chosen side must score higher, and here it is 3 against 3"),
+        ({"category": " "}, "category must not be blank"),
         ({"time": "yesterday"}, "not an ISO-8601 time"),
         ({"kind": "dop"}, "there is no store 'dop'"),
         ({"kind": "orpo", "receipt": None}, 'needs a gate receipt with "certified": true'),
@@ -44,7 +44,7 @@ def test_a_row_that_breaks_a_law_cannot_be_built(changes: dict[str, Any], told: 
 
 def test_a_reward_is_one_answer_with_a_score() -> None:
     assert reward(3).scores == (3.0,)
-    with pytest.raises(BadInput, match="has none; give it a score"):
+    with pytest.raises(BadInput, match="has no score; give it one"):
         reward(scores=(None,))
 
 

@@ -60,7 +60,7 @@ def test_what_the_holdout_can_show_follows_from_its_pairs_and_from_what_is_known
         return float(points)
 
     known = held_out(tmp_path / "known", 2)
-    assert "with the noise that the search knows." in known
+    assert "with the noise known from the search." in known
     alone = held_out(tmp_path / "alone", 2, "holdout-lists-1")
     assert "since its noise is estimated from these pairs alone; holdout_seeds = 4 or as many holdout prompts" in alone
     assert shown(alone) > 4 * shown(known), "two pairs have one degree of freedom"
@@ -143,7 +143,7 @@ def test_what_a_night_can_show_is_said_with_where_the_noise_comes_from(tmp_path:
 
 def test_a_guard_that_a_confirmation_can_hardly_show_to_hold_is_named(tmp_path: Path) -> None:
     narrow = nights.study(tmp_path, nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
-    assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
+    assert re.search(r"measured change is above: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
 
 
 def test_after_a_night_the_noise_is_measured(tmp_path: Path) -> None:

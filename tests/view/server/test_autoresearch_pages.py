@@ -273,9 +273,9 @@ def test_probes_that_are_gone_or_torn_leave_the_rest(asking: Asking, kept: Works
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("?sort=colour", "colour is no column"),
-        ("?page=x", "page=x is no page number"),
-        ("?colour=red", "colour is no parameter"),
+        ("?sort=colour", "colour is not a column"),
+        ("?page=x", "page=x is not a page number"),
+        ("?colour=red", "colour is not a parameter"),
         ("/decisions/099", "there is no decision 099"),
         ("/stacks/9", "there is no stack 9"),
         ("/decisions/001?prompt=nothing", "choose one of the table"),

@@ -95,7 +95,7 @@ def test_runs_and_probes_are_compared_in_one_page(pages: TestClient) -> None:
     found = data(pages, f"/training/compare.json?run=collapsed&run={probe}&scale=log")
     assert list(found["curves"]) == ["collapsed", probe]
     for address, told in (
-        ("/training/compare", "0 were asked for"),
+        ("/training/compare", "0 were chosen"),
         ("/training/compare?run=collapsed&scale=odd", "linear, log"),
         ("/training/runs/nothing", "there is no training run"),
         ("/training/compare?run=..", "there is no training run"),

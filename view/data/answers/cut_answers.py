@@ -11,8 +11,8 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutFigures:
-    """``session``: of all its own probes; ``start``, ``incumbent``: of the starting recipe, and of the incumbent
-    if that is another one. None where no reading knows."""
+    """``session``: all probes of this session; ``start``: the starting recipe; ``incumbent``: the incumbent, if it is
+    another recipe. Each is None if no reading recorded which answers were cut."""
 
     max_new_tokens: int
     session: CutAnswers | None
@@ -27,7 +27,7 @@ def cut_figures(record: SessionRecord) -> CutFigures:
 
 
 def cut_by_recipe(record: SessionRecord) -> CutFigures:
-    """Without that of the session, so that only the probes of two recipes are read."""
+    """The same without the figure of the whole session, so that only the probes of two recipes are read."""
     return _figures(record, None)
 
 
@@ -46,11 +46,11 @@ def cut_text(found: CutAnswers) -> str:
 
 
 def remedy(found: CutAnswers) -> str:
-    """What to do about it, as the end of a sentence; "" where few were cut."""
+    """What to do about cut answers, as the end of a sentence; "" if few were cut."""
     return f": their ends are missing, {REMEDY}" if found.noticeable else ""
 
 
 def cut_by_side(record: SessionRecord, stack: ConfirmedStack) -> tuple[CutAnswers | None, CutAnswers | None]:
-    """Of the stack's recipe and of the incumbent, in the pairs of its confirmation."""
+    """The cut answers of the stack's recipe and of the incumbent, in the pairs of its confirmation."""
     pairs = measured_pairs(record, stack)
     return cut_answers(mine for mine, _ in pairs), cut_answers(theirs for _, theirs in pairs)

@@ -17,14 +17,14 @@ from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
 
 MOST_LOOKED_AT = 8
-"""Pairs of answers to a prompt among which two different texts are looked for."""
+"""The most pairs of answers to a prompt that are searched for two different texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerExample:
     """``which``: "best", "typical" (the median) or "worst" change in score. ``change``: the mean over ``answers`` pairs
-    of answers to the prompt; shown is one that changed alike, of ``seed`` and ``sample``. ``asked``: None where the
-    prompts file is gone or has changed."""
+    of answers to the prompt; ``before`` and ``after`` are one of these pairs, which changed in the same direction.
+    ``asked``: the prompt's text; None if the prompts file is gone or has changed."""
 
     which: str
     prompt: str
@@ -40,7 +40,7 @@ class AnswerExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackAnswers:
-    """``prompts``: those that the examples were taken from; ``missing``: why there are none, "" if there are some."""
+    """``prompts``: how many prompts the examples were chosen from; ``missing``: why there are no examples, or ""."""
 
     number: int
     prompts: int
@@ -49,7 +49,7 @@ class StackAnswers:
 
 
 def answer_examples(record: SessionRecord) -> tuple[StackAnswers, ...]:
-    """Of each stack that was kept, oldest first."""
+    """The examples of each stack that was kept, oldest first."""
     kept = [stack for stack in stacks(record) if stack.decision and stack.decision.status == "KEEP"]
     return tuple(_of_stack(record, stack) for stack in kept)
 
@@ -73,8 +73,8 @@ def _of_stack(record: SessionRecord, stack: ConfirmedStack) -> StackAnswers:
 def _example(
     which: str, places: Sequence[ScoredAnswerPair], asked: str | None, texts: AnswerTexts
 ) -> AnswerExample | None:
-    """Two answers that changed as the prompt did, up or down, and as nearly by as much as there are; if possible two
-    that differ. None if their texts are gone."""
+    """The pair of answers whose change has the sign of the prompt's mean change and is nearest to it; if possible one
+    whose texts differ. None if the texts are gone."""
     mean = mean_change(places)
     nearest = sorted(places, key=lambda place: (place.change * mean <= 0, abs(place.change - mean)))[:MOST_LOOKED_AT]
     shown = [

@@ -1,4 +1,4 @@
-"""Answers of two recipes to the same prompts, pair by pair: drawn with the same random numbers, but in an A/A test."""
+"""Answers of two recipes to the same prompts, pair by pair; both use the same random numbers, except in an A/A test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownAnswer:
-    """``cut``: at max_new_tokens; None where that is not known."""
+    """An answer with its score. ``cut``: whether it was cut at max_new_tokens; None if that is not known."""
 
     text: str
     score: float
@@ -23,7 +23,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswerPair:
-    """Two answers to a prompt of one pair of probes and one sample, by their scores."""
+    """The scores of two answers to one prompt: the same sample of the two probes of a pair."""
 
     mine: Reading
     theirs: Reading
@@ -37,7 +37,7 @@ class ScoredAnswerPair:
 
 @dataclass
 class AnswerTexts:
-    """The rows of answers.jsonl by prompt and sample, each file read once, when it is asked for."""
+    """The rows of answers.jsonl by prompt and sample; each file is read once, when it is first needed."""
 
     store: ProbeStore
     _read: dict[str, Mapping[tuple[str, int], Mapping[str, Any]]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class AnswerTexts:
 
 
 def places_of(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, list[ScoredAnswerPair]]:
-    """By prompt: what both sides have a score for."""
+    """The pairs of answers that have a score on both sides, by prompt."""
     found: dict[str, list[ScoredAnswerPair]] = {}
     for mine, theirs in pairs:
         before = {(score.prompt, score.sample): score for score in theirs.scores}
@@ -75,7 +75,7 @@ def shown_answer(row: Mapping[str, Any], score: Score) -> ShownAnswer:
 
 
 def wordings(record: SessionRecord, digest: str) -> Mapping[str, str]:
-    """The texts of the probe prompts, by id; none where the study's prompts are not those of the readings any more."""
+    """The texts of the probe prompts, by id; empty if the study's prompts have changed since the readings."""
     material = record.study.material
     try:
         if material.prompts_digest != digest:

@@ -14,14 +14,14 @@ from view.data.search.stacks import ConfirmedStack
 from view.data.session_record import SessionRecord
 
 MOST_ANSWERS = 12
-"""Pairs of answers to a prompt that are shown."""
+"""The most pairs of answers to a prompt that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSides:
-    """``candidates``: the probes of recipes with the change, ``incumbents``: those of the incumbent under the same
-    seeds. ``pairs``: their readings, as far as they are there. ``is_alone``: the recipes have nothing but what was
-    decided on; those of waves carry other changes too."""
+    """``candidates``: the probes of recipes with the change; ``incumbents``: those of the incumbent under the same
+    seeds. ``pairs``: their readings, where both exist. ``is_alone``: whether the recipes differ from the incumbent only
+    in what was decided on; recipes of waves carry other changes too."""
 
     candidates: tuple[ProbeRow, ...]
     incumbents: tuple[ProbeRow, ...]
@@ -43,8 +43,8 @@ class PromptChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredProbePair:
-    """A probe with the change, and the mean scores of it and of the incumbent's probe under the same seed, over the
-    prompts of the target."""
+    """A probe with the change: its mean score over the prompts of the target, and that of the incumbent's probe under
+    the same seed."""
 
     probe: str
     recipe: str
@@ -65,7 +65,7 @@ class BaselineMeans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersSideBySide:
-    """``probe``: that with the change."""
+    """Two answers to one prompt. ``probe``: the id of the probe with the change."""
 
     probe: str
     seed: int
@@ -75,7 +75,8 @@ class AnswersSideBySide:
 
 
 def sides_of_stack(record: SessionRecord, stack: ConfirmedStack) -> ProbeSides:
-    """On the fresh seeds of its confirmation; of one that compared none, as where its recipe failed, all its probes."""
+    """The two sides on the fresh seeds of the confirmation; if no pair was compared, for example because the recipe
+    failed, all probes of the recipe."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     candidates = _rows(record, [stack.recipe], {own for own, _ in seeds} or None)
     return ProbeSides(
@@ -87,7 +88,7 @@ def sides_of_stack(record: SessionRecord, stack: ConfirmedStack) -> ProbeSides:
 
 
 def sides_of_change(record: SessionRecord, decision: DecisionRow) -> ProbeSides:
-    """Of a change that was not confirmed: the recipes of waves that carried it."""
+    """The two sides of a change that was not confirmed: the recipes of waves that carried it, and the incumbent."""
     proposal = record.proposals[decision.id]
     recipes = record.carriers.get(decision.id, (proposal.child,))
     candidates = _rows(record, recipes)
@@ -111,7 +112,7 @@ def _rows(record: SessionRecord, recipes: Iterable[str], seeds: Iterable[int] | 
 
 
 def prompt_changes(pairs: Sequence[tuple[Reading, Reading]]) -> list[PromptChange]:
-    """The largest gain first."""
+    """The mean change of each prompt, the largest gain first."""
     found = [_change(prompt, places) for prompt, places in places_of(pairs).items()]
     return sorted(found, key=lambda one: (-one.change, one.prompt))
 
@@ -138,7 +139,7 @@ def baseline_means(record: SessionRecord) -> list[BaselineMeans]:
 
 
 def probe_pairs(sides: ProbeSides, target: str) -> list[ScoredProbePair]:
-    """In the order that they were measured; a pair that shares no prompt of the target is left out."""
+    """The pairs in the order in which they were measured; a pair that shares no prompt of the target is left out."""
     found = []
     for mine, theirs in sides.pairs:
         own = [one for one in prompt_changes([(mine, theirs)]) if target in (OVERALL, one.category)]

@@ -1,1 +1,1 @@
-"""Lists of sessions and decisions, for pages that show many rows and little of each."""
+"""Lists of sessions and decisions, for pages that show many rows with a few figures each."""

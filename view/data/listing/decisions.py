@@ -1,4 +1,4 @@
-"""The decisions of a session as a table to sort, filter and turn the pages of. Pure, but for ``decision_lines``."""
+"""The decisions of a session as a table that can be sorted, filtered and paged. Pure, except ``decision_lines``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,15 +12,15 @@ from common.errors import BadInput
 from view.data.changes import Change
 
 ROWS = 50
-"""On a page."""
+"""Rows on a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionLine:
-    """``number``: its name without the session. ``effect``: its own, of an A/A test that of its pairs, of a RETRACT
-    that of the re-test. ``worst_guard``: the guard nearest to its margin, with the low end of its change;
-    ``guards_ok``: None where no stack was compared. ``stack``: that it was confirmed in. ``retracted``: why a KEEP does
-    not hold."""
+    """``number``: its id without the session. ``effect``: its own effect; for an A/A test that of its pairs, for a
+    RETRACT that of the re-test. ``worst_guard``: the guard nearest to its margin, with the low end of its change;
+    ``guards_ok``: None if no stack was compared. ``stack``: the stack that it was confirmed in. ``retracted``: why a
+    KEEP does not hold."""
 
     number: str
     turn: int
@@ -57,8 +57,8 @@ class DecisionLine:
 
 
 def decision_lines(ledger: LedgerOverview, session: str, last: int = -1) -> list[DecisionLine]:
-    """Oldest first, the baseline among them; promotions, which compared full-length runs, are not. ``last``: so many
-    of the end."""
+    """The decisions, oldest first, with the baseline and without promotions, which compare full-length runs. ``last``:
+    how many of the latest are given; -1 for all."""
     rows = [row for row in ledger.decision_summaries(session, last) if PROMOTION not in row.id]
     retracted = {row.id.removesuffix(RETRACTION): row.reason for row in rows if row.status == "RETRACT"}
     return [_line(session, row, retracted.get(row.id)) for row in rows]
@@ -103,7 +103,7 @@ SORTS: Mapping[str, Callable[[DecisionLine], Any]] = {
     "stack": lambda one: one.stack,
     "reason": lambda one: one.reason,
 }
-"""By what a person may sort: the column's name and its key. What has none comes last."""
+"""The columns by which a person may sort, with the key of each. Rows without a value come last."""
 
 
 def _ordered(value: object) -> tuple[int, float, str] | None:
@@ -115,8 +115,8 @@ def _ordered(value: object) -> tuple[int, float, str] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionQuery:
-    """What a person asked for; "" filters nothing. ``text``: somewhere in the knob, the values, the proposer, the
-    reason or the hypothesis."""
+    """Filters, order and page that a person asked for; "" filters nothing. ``text``: is searched in the knob, the
+    values, the proposer, the reason and the hypothesis."""
 
     status: str = ""
     lane: str = ""
@@ -130,7 +130,7 @@ class DecisionQuery:
 
     def __post_init__(self) -> None:
         if self.sort not in SORTS:
-            raise BadInput(f"sort={self.sort} is no column; choose one of {', '.join(SORTS)}")
+            raise BadInput(f"sort={self.sort} is not a column; choose one of {', '.join(SORTS)}")
         if self.order not in ("up", "down"):
             raise BadInput(f"order={self.order} is neither up nor down; choose one of them")
         if self.page < 1:
@@ -138,26 +138,26 @@ class DecisionQuery:
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> "DecisionQuery":
-        """From the parameters of an address; BadInput for one that is unknown."""
+        """The query of a URL's parameters; BadInput for an unknown one."""
         names = {field.name for field in fields(cls)}
         if unknown := sorted(parameters.keys() - names):
-            raise BadInput(f"{unknown[0]} is no parameter of this page; choose among {', '.join(sorted(names))}")
+            raise BadInput(f"{unknown[0]} is not a parameter of this page; choose among {', '.join(sorted(names))}")
         values: dict[str, Any] = dict(parameters)
         if "page" in values:
             if not values["page"].isascii() or not values["page"].isdecimal() or len(values["page"]) > 9:
-                raise BadInput(f"page={values['page']} is no page number; choose 1 or a later one")
+                raise BadInput(f"page={values['page']} is not a page number; choose 1 or a later one")
             values["page"] = int(values["page"])
         return cls(**values)
 
     def parameters(self, **changed: object) -> dict[str, str]:
-        """Of the address of this page with some of it changed; what is as at first is left out."""
+        """The parameters of this page's URL, with some of them changed; those with default values are left out."""
         changed_query = replace(self, **{"page": 1, **changed})  # type: ignore[arg-type]
         first = DecisionQuery()
         values = {field.name: getattr(changed_query, field.name) for field in fields(self)}
         return {name: str(value) for name, value in values.items() if value != getattr(first, name)}
 
     def by(self, column: str) -> dict[str, str]:
-        """Of the page sorted by a column; the other way round if it is so already."""
+        """The parameters of the page sorted by a column; in the opposite order if it is sorted so already."""
         other = "up" if self.order == "down" else "down"
         return self.parameters(sort=column, order=other if column == self.sort else "down")
 
@@ -168,7 +168,7 @@ class DecisionQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPage:
-    """``found``: how many decisions meet the filters, of ``total``; ``first``: the place of the first row, from 1."""
+    """``found``: how many of ``total`` decisions pass the filters; ``first``: the number of the first row, from 1."""
 
     query: DecisionQuery
     rows: tuple[DecisionLine, ...]
@@ -179,7 +179,7 @@ class DecisionPage:
 
 
 def select(lines: Sequence[DecisionLine], query: DecisionQuery) -> DecisionPage:
-    """The page that was asked for; the last one if there are fewer."""
+    """The requested page; the last one if there are fewer."""
     found = [line for line in lines if _meets(line, query)]
     ordered = in_order(found, query.sort, query.order)
     pages = max(1, -(-len(found) // ROWS))
@@ -196,7 +196,7 @@ def select(lines: Sequence[DecisionLine], query: DecisionQuery) -> DecisionPage:
 
 
 def choices(lines: Sequence[DecisionLine]) -> dict[str, tuple[str, ...]]:
-    """By filter, the values that there are."""
+    """The values that occur, by filter."""
     return {
         "status": _values(line.status for line in lines),
         "lane": _values(line.lane for line in lines),
@@ -206,8 +206,8 @@ def choices(lines: Sequence[DecisionLine]) -> dict[str, tuple[str, ...]]:
 
 
 def in_order(lines: Iterable[DecisionLine], sort: str, order: str) -> list[DecisionLine]:
-    """``order``: "down" has the largest first. Among equals the latest decision comes first; last, what has no
-    value."""
+    """``order``: "down" has the largest first. Among equals the latest decision comes first. Decisions without a value
+    come last."""
     key = SORTS[sort]
     latest_first = sorted(lines, key=lambda one: -one.turn)
     known = [one for one in latest_first if key(one) is not None]

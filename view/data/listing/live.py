@@ -16,9 +16,9 @@ from view.data.sections.requests import RequestLine, held_by, request_lines
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveProbe:
-    """``worker``: the number of that which runs it; None where probes run in the session's process. ``share``: of its
-    training that is done. ``seconds_left``: until its outcome, or of its training alone where nothing is known of the
-    rest."""
+    """``worker``: the number of the worker that runs it; None if probes run in the session's process. ``share``: the
+    share of its training that is done. ``seconds_left``: until its outcome, or until the end of its training if the
+    time of the rest is not known yet."""
 
     worker: int | None
     id: str
@@ -33,8 +33,8 @@ class LiveProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveBatch:
-    """``title``: what is measured. ``other_workers``: those that run no probe now. ``seconds_left``: until the batch is
-    done."""
+    """``title``: what is measured. ``other_workers``: workers that run no probe now. ``seconds_left``: until the batch
+    is done."""
 
     title: str
     probes: tuple[LiveProbe, ...]
@@ -59,8 +59,8 @@ class BudgetUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """``batch``: None between two batches, and where no process runs the session. ``held``: the pause or the stop that
-    holds, in words; "" if neither does. ``waiting``: requests of a person that are not taken yet."""
+    """``batch``: None between two batches, and if no process runs the session. ``held``: the pause or stop in force, in
+    words; "" if there is none. ``waiting``: a person's requests that the session has not taken yet."""
 
     batch: LiveBatch | None
     budget_left: str

@@ -38,7 +38,7 @@ class SessionLine:
 
 
 def session_lines(workspace: Workspace) -> list[SessionLine]:
-    """Empty for a workspace without a ledger."""
+    """All sessions, the latest first; empty for a workspace without a ledger."""
     if not workspace.ledger.exists():
         return []
     with LedgerOverview(workspace.ledger, read_only=True) as ledger:
@@ -65,7 +65,7 @@ def session_line(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionNow:
-    """``go_on``: the command to type next; None while it runs."""
+    """``go_on``: the command that continues; None while the session runs."""
 
     session: SessionLine
     live: Live

@@ -1,1 +1,1 @@
-"""The rows of the preference stores as a person pages through them: which match a filter, and what one shows."""
+"""The rows of the preference stores for pages: which rows match a filter, and what is shown of a row."""

@@ -1,4 +1,4 @@
-"""What a page shows of one row: its prompt, its sides with scores and reasons, and what stands behind it."""
+"""What a page shows of one row: its prompt, its sides with scores and reasons, and its provenance."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from probes.inputs.rows.turns import Turns
 from probes.run.store import ProbeStore
 
 MOST_KEPT = 32
-"""Probes whose notes are remembered: the rows of a decision come from a few."""
+"""The number of probes whose notes are cached: the rows of a decision come from a few."""
 
 
 class ScorerNotes:
-    """What the scorer of a session noted of an answer that became a side of a row, such as the checker's first error.
-    It stands in the folder of the probe that answered."""
+    """Notes of a session's scorer on answers that became sides of rows, such as the checker's first error. They are
+    read from the folder of the probe that answered."""
 
     def __init__(self, runs: Path) -> None:
         self._store = ProbeStore(runs)
         self._of_probe = lru_cache(maxsize=MOST_KEPT)(self._read)
 
     def of(self, side: TextOrigin, prompt: str) -> Mapping[str, str]:
-        """Outcome and note, as far as there are any. ``prompt``: the id of the harvest prompt."""
+        """Outcome and note, if there are any. ``prompt``: the id of the harvest prompt."""
         if not side.probe or side.sample is None:
             return {}
         return self._of_probe(side.probe).get((prompt, side.sample), {})
@@ -43,8 +43,8 @@ class ScorerNotes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCard:
-    """``name``: chosen, rejected or completion. ``probe``: the id of the one that answered, "" for none.
-    ``reasons``: of the judge or the checker, as (what, value)."""
+    """``name``: chosen, rejected or completion. ``probe``: the id of the probe that answered, "" for none.
+    ``reasons``: the judge's or the checker's, as (what, value)."""
 
     name: str
     text: str
@@ -64,8 +64,8 @@ class LayerCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairCard:
-    """``states``: what votes and withdrawals make of it, in words. ``gate``: the gate's name, "" without a receipt.
-    ``drift``: why the topic layer refused the chosen side. ``details``: what else is known, by name."""
+    """``states``: the row's state by votes and withdrawals, in words. ``gate``: the gate's name, "" without a receipt.
+    ``drift``: why the topic layer refused the chosen side, or "". ``details``: further facts, by name."""
 
     id: str
     kind: str
@@ -116,7 +116,7 @@ def pair_card(row: AnnotatedRow, notes: ScorerNotes) -> PairCard:
 
 
 def shown_text(text: Turns) -> str:
-    """A text without secrets. The turns of a conversation begin with their role, but for an answer of one turn."""
+    """A text without secrets. Each turn of a conversation begins with its role, except in an answer of one turn."""
     if isinstance(text, str):
         return redacted(text)
     if len(text) == 1 and text[0].role == "assistant":
@@ -177,7 +177,8 @@ def _layers(receipt: Mapping[str, Any]) -> Iterator[LayerCard]:
 
 
 def _drift(row: AnnotatedRow) -> str:
-    """By the latest certificate of the chosen text that has a topic layer, whichever gate's receipt counts."""
+    """Why the topic layer refused the chosen side, by the latest certificate with that layer, even if the receipt of
+    the other gate takes precedence; "" if it did not."""
     chosen = text_digest(row.texts[0])
     receipts = [receipt_of(one.receipt) or {} for one in row.certifications if one.chosen == chosen]
     topics = [layer for receipt in receipts for layer in _receipts(receipt) if layer.get("layer") == "topic"]
@@ -185,7 +186,7 @@ def _drift(row: AnnotatedRow) -> str:
 
 
 def _receipts(receipt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Those of the layers; none of a receipt that came from elsewhere and has another form."""
+    """The receipts of the layers; none if the receipt was imported and has another form."""
     layers = receipt.get("receipts")
     return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
 

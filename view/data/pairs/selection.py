@@ -1,4 +1,4 @@
-"""Which rows of a store a person asked for: by category, source, score margin, state and text, in an order."""
+"""Selects rows of a store by category, source, score margin, state and text, in a given order."""
 
 import json
 from collections import Counter
@@ -27,15 +27,15 @@ STATES: Mapping[str, Callable[[Marks], bool]] = {
     "withdrawn": lambda marks: bool(marks.withdrawn),
 }
 DRIFT = "topic drift"
-"""A state by the text gate, not by votes."""
+"""This state depends on the text gate, not on votes."""
 ORDERS = ("newest", "oldest", "lowest margin", "highest margin")
 _KEYS = '"prompt": "chosen": "rejected": "completion": [{"role": "content": "user"}, "assistant"}]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairFilter:
-    """``low``, ``high``: bounds of the margin of a pair, or of the score of a single answer. ``text``: words of prompt
-    or answers, in any case, or the beginning of an id. An empty text is no condition."""
+    """``low``, ``high``: bounds of a pair's margin, or of a single answer's score. ``text``: words of the prompt or the
+    answers, in any case, or the beginning of an id. An empty field sets no condition."""
 
     category: str = ""
     source: str = ""
@@ -52,14 +52,14 @@ class PairFilter:
 
 
 def filter_of(asked: Mapping[str, str]) -> PairFilter:
-    """Of the query of an address."""
+    """The filter in the query of a URL."""
     texts = {name: asked[name].strip() for name in ("category", "source", "state", "text", "order") if asked.get(name)}
     bounds = {name: _number(name, asked[name]) for name in ("low", "high") if asked.get(name, "").strip()}
     return PairFilter(**texts, **bounds)  # type: ignore[arg-type]
 
 
 class Selector:
-    """The rows of a filter. The last filters are remembered until a store changes, so that the next page is at hand."""
+    """Finds the rows that match a filter. Recent results are cached until a store changes, so the next page is fast."""
 
     def __init__(self, stores: PagedStores) -> None:
         self.stores = stores
@@ -115,7 +115,8 @@ class Selector:
 
 
 def _rows_with(kind: StoreKind, path: Path, entries: list[RowEntry], text: str) -> Iterator[str]:
-    """Looks at the lines as they are written, and reads a row only where the names of columns may have the text."""
+    """Ids of the rows that contain the text. Searches the raw lines first; a line is parsed only if the match may be in
+    the names of columns."""
     wanted = json.dumps(text, ensure_ascii=False)[1:-1].casefold()
     doubtful = wanted in _KEYS
     with path.open("rb") as stream:

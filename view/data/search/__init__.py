@@ -1,1 +1,1 @@
-"""The search of a session: its waves and stacks, what they spent of its error, and what each knob does."""
+"""The search of a session: its waves and stacks, the part of the error that they spent, and what each knob does."""

@@ -11,8 +11,8 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What the confirmation of a stack spent of the error that was left. A KEEP starts a new budget. ``level``: the
-    error that it was decided at, which an A/A test does not spend. ``turn``: of its first member."""
+    """What the confirmation of a stack spent of the remaining error. A KEEP starts a new budget. ``level``: the error
+    level at which it was decided; an A/A test does not spend it. ``turn``: that of its first member."""
 
     stack: int
     turn: int
@@ -34,7 +34,7 @@ def policy_of(decision: DecisionRow) -> PolicySettings:
 
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
-    """Of every confirmation that was decided on, in order."""
+    """A row for every confirmation that was decided on, in order."""
     found, accounts = list[Spending](), list[ErrorSpending]()
     for stack in stacks(record):
         if stack.confirmed is not None and stack.decision is not None:

@@ -1,5 +1,5 @@
-"""What of the search space was tried, and what remains: for each knob, every value that may still be set, and what
-became of those that were."""
+"""Which part of the search space was tried, and which remains: for each knob, every value that may be set, and what
+became of those that were tried."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ STATES: Mapping[str, ValueState] = {"KEEP": "kept", "DISCARD": "discarded", "CRA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedValue:
-    """``number``: of the last decision on a change to it, without its session; None if there was none. ``reason``: of
-    that decision."""
+    """A value of a knob. ``number``: the last decision on a change to this value, without its session; None if there
+    was none. ``reason``: that decision's reason."""
 
     value: str
     state: ValueState
@@ -27,8 +27,8 @@ class TriedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnobCoverage:
-    """``values``: the incumbent's, the starting recipe's, those that one change of the incumbent may set, and those
-    that were tried, in their order."""
+    """``values``: in their order, the incumbent's value, the starting recipe's, those that one change of the incumbent
+    may set, and those that were tried."""
 
     knob: str
     lane: str
@@ -77,7 +77,7 @@ TriedValues = Mapping[tuple[str, str], TriedValue]
 
 
 def _tried(record: SessionRecord) -> TriedValues:
-    """By knob and value, what became of it last."""
+    """The last outcome of each tried value, by knob and value."""
     found: dict[tuple[str, str], TriedValue] = {}
     for row in record.in_flight:
         found[row.knob, shown(row.after)] = TriedValue(value=shown(row.after), state="not decided")

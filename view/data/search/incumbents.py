@@ -1,4 +1,4 @@
-"""The incumbent over the night: what each KEEP added to what was gained since the session's start."""
+"""The incumbent over the night: how each KEEP adds to the gain since the session's start."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ NO_GAIN = Change(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressPoint:
-    """``gain``: in the target since the session's start, of the incumbent from then on; of a DISCARD, of the recipe
-    that was tested. Its interval adds the errors of all confirmations as independent. ``stack``: None of the start, the
-    end, a RETRACT, and in an older session."""
+    """``gain``: the gain in the target since the session's start, of the incumbent after the event; for a DISCARD, of
+    the recipe that was tested. Its interval adds the errors of all confirmations as independent. ``stack``: None for
+    the start, the end and a RETRACT, and in an older session."""
 
     time: str
     event: IncumbentEvent
@@ -26,8 +26,8 @@ class ProgressPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """A test that was decided on: a stack, or in an older session a candidate. ``stands``: a part of it was kept and
-    not retracted."""
+    """A test that was decided on: a stack, or in an older session a candidate. ``stands``: whether a part of it was
+    kept and not retracted."""
 
     time: str
     status: str
@@ -37,7 +37,7 @@ class Confirmation:
 
 
 def progress_points(record: SessionRecord, tests: Sequence[Confirmation]) -> tuple[ProgressPoint, ...]:
-    """In order of time; without a point of what crashed, which has no score."""
+    """The points in order of time. A test that crashed has no score, and so no point."""
     if not tests:
         return ()
     gain, found = NO_GAIN, [_point(record.session.started, "start", NO_GAIN)]

@@ -1,4 +1,4 @@
-"""What each knob does by all readings, around the recipe that stands now; and what follows for the next session."""
+"""What each knob does around the present incumbent, by all readings; and what follows for the next session."""
 
 import math
 from collections import Counter
@@ -17,17 +17,17 @@ from view.data.changes import Change
 from view.data.session_record import SessionRecord
 
 SURE = 0.9
-"""Chance that the best value of a knob is better than those before it, from which on its place at an end is told."""
+"""A knob's best value is reported as lying at an end if it is better than those before it with at least this chance."""
 FLAT = 0.05
-"""Points: a knob whose effects are expected to be smaller does nothing that a person need look at."""
+"""Points: a knob whose expected effects are all smaller is left out, since it does nothing worth looking at."""
 Edge = Literal["bounds", "reach"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnobPlace:
-    """A value of a knob, and what moving there is expected to do to the target, with a band at the policy's confidence.
-    ``chance``: that it is worth more than nothing. ``readings``: of recipes that had it, whatever else they moved.
-    ``breaks``: the guard that it is expected to break."""
+    """A value of a knob, and the expected effect of moving there on the target, with a band at the policy's confidence.
+    ``chance``: that the effect is above zero. ``readings``: how many readings there are of recipes with this value,
+    whatever else they moved. ``breaks``: a guard that the move is expected to break."""
 
     value: str
     effect: Change
@@ -40,7 +40,8 @@ class KnobPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnobCurve:
-    """The values of a knob within reach, in their order. ``edge``: at the end of what the best of them lies."""
+    """The values of a knob within reach, in their order. ``edge``: the end at which the best value lies: that of the
+    knob's bounds, or of its reach; None if it lies at neither."""
 
     knob: str
     lane: str
@@ -54,7 +55,7 @@ class KnobCurve:
 
     @property
     def is_flat(self) -> bool:
-        """No value shows an effect, and none is expected to have one that matters."""
+        """Whether no value shows an effect, and none is expected to have one that matters."""
         return all(
             place.effect.low <= 0 <= place.effect.high and abs(place.effect.delta) < FLAT for place in self.places
         )
@@ -65,13 +66,13 @@ class KnobCurve:
 
     @property
     def widest(self) -> float:
-        """The largest effect, in either direction, that a band still holds."""
+        """The largest effect, in either direction, that a band still contains."""
         return max(max(abs(place.effect.low), abs(place.effect.high)) for place in self.places)
 
 
 def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
-    """Of every searched knob, the largest effect first; empty before a recipe that moves something was measured, and
-    in an older session."""
+    """A curve for every searched knob, the largest effect first; empty before any recipe that moves a knob was
+    measured, and in an older session."""
     if not record.waves and not record.stacks:
         return ()
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
@@ -126,8 +127,8 @@ def edge_of(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """A change of the incumbent that is likely an improvement, and was not confirmed. ``tried``: whether it was decided
-    on in this session, and why it was not kept."""
+    """A change of the incumbent that is likely an improvement, and was not confirmed. ``reason``: why this session did
+    not keep it; None if it was not decided on."""
 
     knob: str
     before: str

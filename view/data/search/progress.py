@@ -26,7 +26,7 @@ class WaveInProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackInProgress:
-    """``pairs``: measured so far, of at most ``most_pairs``."""
+    """``pairs``: how many were measured so far, of at most ``most_pairs``."""
 
     number: int
     is_aa_test: bool
@@ -36,7 +36,7 @@ class StackInProgress:
 
 
 def in_progress(record: SessionRecord) -> WaveInProgress | StackInProgress | None:
-    """None between two of them, and in a session that is finished."""
+    """The wave or stack that is being measured; None between two of them, and in a finished session."""
     if record.session.finished:
         return None
     if record.stacks and record.stacks[-1].members[0] not in {row.id for row in record.decisions}:

@@ -10,8 +10,8 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
-    """A pair of probes; ``candidate_seed`` differs from ``seed`` in an A/A test only. Scores and
-    difference are None where a probe directory is gone, or where choices decide."""
+    """A pair of probes. ``candidate_seed`` differs from ``seed`` only in an A/A test. Scores and difference are None if
+    a probe directory is gone, or if the study decides by choices."""
 
     seed: int
     candidate_seed: int
@@ -21,22 +21,22 @@ class Replicate:
 
 
 def replicates(record: SessionRecord, stack: ConfirmedStack) -> tuple[Replicate, ...]:
-    """In the target, in the order that they were looked at."""
+    """The pairs' scores in the target, in the order in which they were looked at."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)
     return tuple(_replicate(record, seed, own, mine.get(own), theirs.get(seed)) for own, seed in seeds)
 
 
 def measured_pairs(record: SessionRecord, stack: ConfirmedStack) -> tuple[tuple[Reading, Reading], ...]:
-    """The readings of the stack's recipe and of the incumbent, pair by pair, where both are there."""
+    """The readings of the stack's recipe and of the incumbent, pair by pair, where both exist."""
     seeds = stack.confirmed.seeds if stack.confirmed else ()
     mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)
     return tuple((mine[own], theirs[seed]) for own, seed in seeds if own in mine and seed in theirs)
 
 
 def selecting_seeds(record: SessionRecord, recipe: str) -> set[int]:
-    """Of a recipe that was kept: the seeds of its readings in waves and earlier sessions. They helped to select it, so
-    its scores under them are biased upwards."""
+    """The seeds of a kept recipe's readings in waves and earlier sessions. These readings helped to select the recipe,
+    so its scores under these seeds are biased upwards."""
     if not any(row.status == "KEEP" and row.incumbent == recipe for row in record.decisions):
         return set()
     waves = {wave.seed for wave in record.waves if any(made.digest == recipe for made in wave.recipes)}
@@ -56,7 +56,7 @@ def _replicate(record: SessionRecord, seed: int, own: int, mine: Reading | None,
 
 
 def _means(mine: Reading, theirs: Reading, category: str) -> tuple[float, float]:
-    """Over prompts, of what both sides have a score for."""
+    """The mean scores of both sides over the prompts for which both have a score."""
     scores = [
         {(s.prompt, s.sample): s.value for s in side.scores if category in (OVERALL, s.category)}
         for side in (mine, theirs)

@@ -13,9 +13,9 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmedStack:
-    """``recipe``, ``incumbent``: digests of the two sides. ``plan``: why it was confirmed then; None of an A/A test.
-    ``noisier``: how many times the incumbent's variance its readings were taken to have. ``decisions``: of the members,
-    in their order; empty while it is not decided on."""
+    """``recipe``, ``incumbent``: digests of the two sides. ``plan``: why it was confirmed then; None for an A/A test.
+    ``noisier``: the assumed variance of its readings, as a multiple of the incumbent's. ``decisions``: those on the
+    members, in their order; empty while it is not decided on."""
 
     number: int
     time: str
@@ -30,7 +30,7 @@ class ConfirmedStack:
 
     @property
     def decision(self) -> DecisionRow | None:
-        """That of the first member: the members of a stack share status, reason, comparison and basis."""
+        """The decision on the first member: all members share status, reason, comparison and basis."""
         return self.decisions[0] if self.decisions else None
 
     @property
@@ -48,7 +48,7 @@ class ConfirmedStack:
 
 
 def stacks(record: SessionRecord) -> tuple[ConfirmedStack, ...]:
-    """All that were begun, oldest first; A/A tests are among them."""
+    """All stacks whose confirmation began, A/A tests included, oldest first."""
     decided = {decision.id: decision for decision in record.decisions}
     return tuple(_stack(record, stack, decided) for stack in record.stacks)
 

@@ -9,9 +9,9 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveFigures:
-    """``design``: "spread" of a first wave, which moves every knob in most recipes, or "drawn" by what was known.
-    ``changes``: that its recipes carried, ``new`` of them in no wave before. ``failed``: kinds of failures, a probe
-    each; ``waiting``: probes without an outcome."""
+    """``design``: "spread" for a first wave, which moves every knob in many recipes, or "drawn" for a wave that was
+    drawn from what the model knew. ``changes``: how many its recipes carried; ``new``: how many of them no earlier wave
+    had. ``failed``: the kind of each failed probe; ``waiting``: probes without an outcome."""
 
     number: int
     time: str
@@ -25,7 +25,7 @@ class WaveFigures:
 
 
 def wave_figures(record: SessionRecord) -> tuple[WaveFigures, ...]:
-    """In their order."""
+    """The waves in their order."""
     rows = {(row.recipe, row.seed): row for row in (*record.borrowed, *record.probes) if row.key == record.session.key}
     found, seen = [], set[str]()
     for wave in record.waves:

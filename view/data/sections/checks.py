@@ -15,7 +15,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retracted:
-    """A KEEP that was retracted: of which decision, why, and the change in which comparison."""
+    """A KEEP that was retracted: its decision, the reason, and the change that the retracting comparison found."""
 
     id: str
     kept: str
@@ -53,8 +53,8 @@ class AATest:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``share``: the most of the probes, as a share, that go to A/A tests; ``session``, ``study``: of this session, and
-    of all that decided by this rule."""
+    """``share``: the largest share of the probes that A/A tests may take; ``session``: the rate in this session;
+    ``study``: that in all sessions that decided by this rule."""
 
     share: float
     session: Rate
@@ -64,9 +64,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseFloorFigures:
-    """What the session settled on once it knew its noise, and why. ``chances``: of a KEEP with so many ``probes`` and
-    up to so many ``pairs``, by what the changes together are worth; empty in an older session. ``visible``: what has an
-    even chance, the minimum detectable effect."""
+    """How many answers per prompt (``samples``) the session settled on once it knew its noise, and why. ``chances``:
+    (joint effect of the changes, chance of a KEEP) with ``probes`` probes and up to ``pairs`` pairs; empty in an older
+    session. ``visible``: the effect with an even chance, which is the minimum detectable effect."""
 
     samples: int
     why: str
@@ -78,9 +78,9 @@ class NoiseFloorFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """The leave-one-out re-test of a KEEP. ``change``: its effect there; ``together``: that and its own effect,
-    weighted by their precision, and ``chance``: that it is worth more than the smallest effect; None in an older
-    session."""
+    """The leave-one-out re-test of a KEEP. ``change``: its effect in the re-test; ``together``: the mean of this and
+    its own effect, weighted by their precision; ``chance``: that this exceeds the smallest effect. The last two are
+    None in an older session."""
 
     kept: str
     turn: int
@@ -193,7 +193,7 @@ def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
 
 
 def holdout(record: SessionRecord) -> Holdout | None:
-    """None where nothing was kept, or the budget ended before it."""
+    """The holdout comparison; None if nothing was kept, or if the budget ended before it."""
     check = record.check(HOLDOUT)
     if check is None:
         return None

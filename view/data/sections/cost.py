@@ -1,4 +1,4 @@
-"""What a session took: time by phase, tokens, memory and dollars."""
+"""What a session cost: time by phase, tokens, memory and dollars."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def session_cost(record: SessionRecord) -> Cost:
 
 
 def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -> Iterator[PhaseTime]:
-    """The machine's dollars, split over what its workers did; a simulated probe took no time."""
+    """The phases of the probes with their share of the machine's dollars; simulated probes take no time."""
     active, hourly = record.active_seconds, record.budget.dollars_per_hour
     paid = record.spent.hours * hourly if hourly else None
     offered = active * _workers(record, time)
@@ -65,13 +65,14 @@ def _machine(record: SessionRecord, time: Timing, readings: Sequence[Reading]) -
 
 
 def _workers(record: SessionRecord, time: Timing) -> int:
-    """Those of the command or the study; where neither says, as few as could do that work."""
+    """The number of workers: that of the command or the study; if neither gives one, the fewest that could have done
+    the work in that time."""
     given = record.session.limits.get("workers") or record.study.file.runner.workers
     return max(1, given or math.ceil(time.total / record.active_seconds if record.active_seconds else 0.0))
 
 
 def _tokens(record: SessionRecord, readings: Sequence[Reading]) -> Iterator[PhaseTime]:
-    """Dollars only of what has a price."""
+    """The judge's and the proposer's tokens and dollars; dollars only if a price is set."""
     if judging := _judging(record, readings):
         dollars = record.judging_dollars if record.study.scorer.priced else None
         yield _asked("the judge", judging, dollars)
@@ -85,13 +86,13 @@ def _tokens(record: SessionRecord, readings: Sequence[Reading]) -> Iterator[Phas
 
 
 def _judging(record: SessionRecord, readings: Sequence[Reading]) -> Usage | None:
-    """None of a session without a judge."""
+    """What the judge used; None for a session without a judge."""
     used = sum((reading.judging for reading in readings), NO_USAGE)
     return used if used != NO_USAGE or record.judging_dollars else None
 
 
 def _asked(name: str, used: Usage, dollars: float | None) -> PhaseTime:
-    """Of a model that was asked at an endpoint. An older session has no tokens of the proposer."""
+    """The row of a model behind an endpoint. An older session did not record the proposer's tokens."""
     return PhaseTime(
         name=name, tokens_in=used.prompt_tokens or None, tokens_out=used.completion_tokens or None, dollars=dollars
     )

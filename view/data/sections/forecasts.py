@@ -1,4 +1,4 @@
-"""Forecast against result: what each proposer predicted of its changes, scored by what the readings say of them."""
+"""Forecast against result: the effects that each proposer predicted, compared with those that the readings show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,10 @@ class ForecastPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposerForecast:
-    """``bias``: the mean of predicted minus found, ``error``: the mean of its size; ``same_sign``: how many of
-    ``signed``, those that predicted an effect; ``correlation``: Spearman's rank correlation, None of fewer than 3 or of
-    equal ones; ``silent``: decisions without a prediction or without a result."""
+    """``bias``: the mean of predicted minus found; ``error``: the mean of its absolute value. ``signed``: how many
+    predictions were not zero; ``same_sign``: how many of these had the sign of the result. ``correlation``: Spearman's
+    rank correlation, None for fewer than 3 or for equal values. ``silent``: decisions without a prediction or without a
+    result."""
 
     proposer: str
     points: tuple[ForecastPoint, ...]
@@ -39,7 +40,7 @@ class ProposerForecast:
 
 
 def forecasts(decisions: Sequence["DecisionFigures"]) -> tuple[ProposerForecast, ...]:
-    """By proposer, the one with most predictions first."""
+    """The forecasts of each proposer, the one with most predictions first."""
     by_name: dict[str, list[DecisionFigures]] = {}
     for one in decisions:
         by_name.setdefault(one.proposer, []).append(one)

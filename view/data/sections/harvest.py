@@ -1,4 +1,4 @@
-"""What the session's decisions gave in preference pairs."""
+"""The preference pairs that came from the session's decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHarvest:
-    """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: a KEEP of its stack was
-    retracted.
-    ``cut``: of the answers to the harvest prompts, those cut at max_new_tokens; None where that is not known."""
+    """What the harvest of one decision added. ``rows``: new rows by store; ``failure``: why there are none.
+    ``withdrawn``: whether a KEEP of its stack was retracted. ``cut``: the answers to the harvest prompts that were cut
+    at max_new_tokens; None if that is not known."""
 
     turn: int
     status: str
@@ -24,7 +24,7 @@ class DecisionHarvest:
 
 
 def harvest_figures(record: SessionRecord) -> tuple[DecisionHarvest, ...]:
-    """In the order of the decisions."""
+    """The harvests in the order of the decisions."""
     decisions = {decision.id: decision for decision in record.decisions}
     of_each = {check.subject: check for kind in (REFUSED, HARVEST) for check in record.checks if check.kind == kind}
     found = [(decisions[check.subject], check.data) for check in of_each.values()]

@@ -13,7 +13,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeExamination:
-    """An examination after so many decisions, in figures and words."""
+    """An examination of the judge after ``after`` decisions, in figures and words."""
 
     after: int
     time: str
@@ -28,7 +28,7 @@ class JudgeExamination:
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """The judge's own overall minus the weighted one, on answers where it gave one: mean and number."""
+    """The judge's own overall score minus the weighted one, over the ``number`` answers for which it gave one."""
 
     answers: str
     mean: float
@@ -37,8 +37,8 @@ class Bias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
-    """``spent``: of all readings that this session measured. ``tallies``: won, lost and tied per stack, or
-    per decision of an older session."""
+    """``spent``: for all readings that this session measured. ``tallies``: choices won, lost and tied, per stack or, in
+    an older session, per decision."""
 
     model: str
     examined: tuple[JudgeExamination, ...]
@@ -53,7 +53,7 @@ class Judging:
 
 
 def judging_figures(record: SessionRecord) -> Judging | None:
-    """None where nothing was judged by a model."""
+    """The figures; None if no model judged."""
     readings = [o for row in record.probes if isinstance(o := record.outcomes.get(row.id), Reading)]
     spent = sum((reading.judging for reading in readings), NO_USAGE)
     if not record.examinations and spent == NO_USAGE:

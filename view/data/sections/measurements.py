@@ -47,7 +47,7 @@ def _field(record: SessionRecord, recipe: Recipe, name: str) -> str:
 
 
 def noise(record: SessionRecord) -> tuple[RepeatedScores, ...]:
-    """Per category and overall, between the repeats of the starting recipe."""
+    """The spread between the repeats of the starting recipe, per category and overall."""
     readings = record.baseline_readings
     if not readings:
         return ()
@@ -62,8 +62,8 @@ def noise(record: SessionRecord) -> tuple[RepeatedScores, ...]:
 
 
 def noise_sources(record: SessionRecord) -> VarianceComponents | None:
-    """Of the starting recipe's repeats in the target; the judge's part from the first examination. None where scores
-    do not decide."""
+    """The variance components of the starting recipe's repeats in the target; the judge's part comes from its first
+    examination. None if scores do not decide."""
     if record.study.scorer.chooses:
         return None
     spread = next((row.data["spread"] for row in record.examinations), None)
@@ -99,7 +99,7 @@ def categories(record: SessionRecord) -> tuple[CategoryMeans, ...]:
 
 
 def profiles(record: SessionRecord) -> tuple[Profile, ...]:
-    """Of the starting recipe and, if that is another one, of the incumbent."""
+    """The profile of the starting recipe, and that of the incumbent if it is another recipe."""
     found, difficulties = [], _difficulties(record)
     for digest in _reported_recipes(record):
         readings = unselected_readings(record, digest)
@@ -127,7 +127,7 @@ def _levels(readings: Sequence[Reading], difficulties: Mapping[str, int]) -> tup
 
 
 def _difficulties(record: SessionRecord) -> Mapping[str, int]:
-    """By prompt, from the study's prompts file; empty where that is gone or broken."""
+    """The difficulty of each probe prompt; empty if the study's prompts file is gone or broken."""
     try:
         return {prompt.id: prompt.difficulty for prompt in record.study.material.probe_prompts}
     except (BadInput, OSError):
@@ -135,7 +135,7 @@ def _difficulties(record: SessionRecord) -> Mapping[str, int]:
 
 
 def outcomes(record: SessionRecord) -> tuple[AnswerOutcomes, ...]:
-    """Of the starting recipe and, if that is another one, of the incumbent."""
+    """The outcomes of the starting recipe, and those of the incumbent if it is another recipe."""
     found = []
     for digest in _reported_recipes(record):
         scores = [score for reading in unselected_readings(record, digest) for score in reading.scores]
@@ -147,13 +147,14 @@ def outcomes(record: SessionRecord) -> tuple[AnswerOutcomes, ...]:
 
 
 def breakdown(record: SessionRecord) -> Breakdown | None:
-    """From the starting recipe to the incumbent, if that is another one and the scorer marks answers as passed."""
+    """The breakdown from the starting recipe to the incumbent; None if they are one recipe, or if the scorer does not
+    mark answers as passed."""
     before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
     return break_down(before, after) if before and after and before != after else None
 
 
 def flipped_prompts(record: SessionRecord, found: Breakdown | None) -> Mapping[str, str]:
-    """The wording of the prompts that pass or fail now and did not before, by id, as far as it is known."""
+    """The texts of the prompts that newly pass or newly fail, by id, as far as they are known."""
     readings = record.readings(record.session.start)
     if found is None or not readings:
         return {}

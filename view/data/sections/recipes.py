@@ -53,7 +53,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class DifficultyMeans:
-    """The mean score of each recipe on the prompts of one category and difficulty; None where it has no reading."""
+    """The mean score of each recipe on the prompts of one category and difficulty; None without a reading."""
 
     category: str
     difficulty: int
@@ -63,8 +63,8 @@ class DifficultyMeans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoisePart:
-    """One source of noise. ``share``: of the variance of the mean; ``drawn``: how often it was drawn; ``setting``: what
-    to raise for one more, which would give ``with_one_more`` as the standard error of the mean."""
+    """One source of noise. ``share``: its share of the variance of the mean; ``drawn``: how many samples of it there
+    are; ``setting``: what to raise for one more; ``with_one_more``: the standard error of the mean after that."""
 
     source: str
     deviation: float
@@ -105,7 +105,7 @@ class KnobDifference:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOutcomes:
-    """How the answers of a recipe ended, by the scorer's word, and its critical failures."""
+    """The outcomes of a recipe's answers, in the scorer's words, and their critical failures, each with its number."""
 
     recipe: str
     answers: int

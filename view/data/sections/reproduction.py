@@ -1,4 +1,4 @@
-"""What it takes to measure a row again: the seed, the parts of the probe key, the probes of each confirmation."""
+"""What is needed to measure a row again: the seed, the parts of the probe key, the probes of each confirmation."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeIds:
-    """The probes of the two sides by their ids; None where the ledger has none."""
+    """The ids of the two probes of a pair; None for a probe that the ledger does not have."""
 
     seed: int
     candidate: str | None
@@ -30,9 +30,10 @@ class StackProbes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """``key``: the parts that a probe must share to be compared; empty where no reading is left. ``command``: runs the
-    whole search again in an empty workspace; None where it began from another recipe than the study's, or built on
-    readings of earlier sessions. ``timed``: its budget is one of time, so a machine of another pace ends elsewhere."""
+    """``key``: the parts that a probe must share to be compared; empty if no reading is left. ``command``: runs the
+    whole search again in an empty workspace; None if the session began from another recipe than the study's, or built
+    on readings of earlier sessions. ``timed``: whether its budget is one of time or money, so that a machine of another
+    speed ends elsewhere."""
 
     seed: int
     key: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What a person asked of a session while it ran, and what became of it."""
+"""The requests of a person to a running session, and what became of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from agent.steering.requests import in_words, standing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLine:
-    """``asked``: as a person would type it. ``answer``: what the session did; "" until it has taken it."""
+    """``asked``: the request as a person would type it. ``answer``: what the session did; "" until it is taken."""
 
     number: int
     time: str
@@ -26,7 +26,7 @@ def request_lines(requests: Sequence[SteeringRequest]) -> tuple[RequestLine, ...
 
 
 def held_by(requests: Sequence[SteeringRequest]) -> str:
-    """The pause or the stop that holds, in words; "" if neither does."""
+    """The pause or stop in force, in words; "" if there is none."""
     holds = standing(requests)
     if holds is None:
         return ""

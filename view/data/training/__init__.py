@@ -1,1 +1,1 @@
-"""Training runs and probes as they trained: what a person sees of them while they run and afterwards."""
+"""What a person sees of full-length runs and of the training of probes, while they run and afterwards."""

@@ -1,5 +1,4 @@
-"""The curve of a training run, read while it grows; smoothed, and thinned to what a screen can show. Pure, but for the
-reader."""
+"""The curve of a training run, read while it grows, smoothed, and thinned for a screen. Pure, except the reader."""
 
 import json
 import math
@@ -13,9 +12,9 @@ from common.followed_file import FollowedFile
 from probes.train.curve import NAME
 
 METRICS = ("loss", "token_accuracy", "grad_norm", "learning_rate")
-"""Those of train.jsonl that have a chart."""
+"""The figures of train.jsonl that have a chart."""
 MOST_POINTS = 800
-"""Points of a line of a chart; a longer one keeps the least and the greatest value of each stretch."""
+"""The most points of a line in a chart; a longer line keeps the least and the greatest value of each stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ class Curve:
 
 
 def smoothed(line: CurveLine, weight: float) -> CurveLine:
-    """The exponential moving average, without the pull towards zero at its beginning. ``weight``: of what was before,
-    from 0 (no smoothing) to below 1."""
+    """The exponential moving average, with the bias towards zero at its beginning corrected. ``weight``: that of the
+    past, from 0 (no smoothing) to below 1."""
     values, average, total = list[float](), 0.0, 0.0
     for value in line.values:
         average, total = weight * average + (1 - weight) * value, weight * total + (1 - weight)
@@ -99,7 +98,7 @@ def _no_values() -> dict[str, "array[float]"]:
 
 
 def _row(text: bytes) -> dict[str, Any] | None:
-    """A line of train.jsonl; None if it is none."""
+    """The object in a line of train.jsonl; None if there is none."""
     try:
         row = dict(json.loads(text))
         row["step"] = int(row["step"])
@@ -109,6 +108,6 @@ def _row(text: bytes) -> dict[str, Any] | None:
 
 
 def _finite(value: object) -> float:
-    """NaN for what a chart cannot show."""
+    """The value as a float; NaN for one that a chart cannot show."""
     known = isinstance(value, int | float) and math.isfinite(value)
     return float(value) if known else math.nan  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The training of probes, from their folders under runs/: which there are, and one of them as a person sees it."""
+"""The training of probes, read from their folders under runs/."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from view.data.training.curve import Curve
 from view.data.training.runs import TrainingRun, TrainingStatus
 
 PREFIX = "probe-"
-CUT_OFF = "it was cut off; the next session that wants it runs it again"
+CUT_OFF = "it was interrupted; the next session that needs it runs it again"
 
 
 def probe_folders(workspace: Workspace) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Full-length runs as a person sees them, from the files in their folders: while they train, and afterwards.
+"""Full-length runs, read from the files in their folders while they train, and afterwards.
 
 runs/finetune-ID/ (of promotions) and each folder of the workspace that has run.json (nightlane finetune --output)
 """
@@ -20,17 +20,17 @@ from finetune.watch.spot_check import read_spot_checks
 from view.data.training.curve import Curve
 
 TrainingStatus = Literal["COMPLETE", "RUNNING", "FAILED", "STOPPED"]
-CUT_OFF = "it was cut off; the same command with --resume goes on from the last checkpoint"
+CUT_OFF = "it was interrupted; the same command with --resume goes on from the last checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
     """A full-length run, or the training of a probe.
 
-    ``name``: of its folder. ``started``: ISO-8601. ``steps``: the target, ``done``: the last step; ``epochs``: of
-    the steps that are done; None where the files do not say. ``final``: figures of the last step, as in train.jsonl.
-    ``seconds``: of the whole command, or of the training so far. ``why``: the reason why it ended early.
-    ``spot_checks``: steps with the mean score of the answers; step 0 is the base. ``details``: what else its files say.
+    ``name``: of its folder. ``started``: ISO-8601. ``steps``: as planned; ``done``: the last step; ``epochs``: those
+    done so far; None if the files do not say. ``final``: figures of the last step, as in train.jsonl. ``seconds``: of
+    the whole command, or of the training so far. ``why``: the reason why it ended early. ``spot_checks``: (step, mean
+    score of the answers); step 0 is the base. ``details``: further facts from its files.
     """
 
     name: str
@@ -93,7 +93,7 @@ def read_run(folder: Path, curve: Curve) -> TrainingRun:
 
 
 def _status(folder: Path, end: Mapping[str, Any]) -> TrainingStatus:
-    """A run that goes on holds its folder; one without its record that nobody holds was cut off."""
+    """A running process holds its run's folder; a run that nobody holds and that has no record was interrupted."""
     if is_locked(folder):
         return "RUNNING"
     found = end.get("status", "COMPLETE" if end else "STOPPED")
@@ -101,7 +101,7 @@ def _status(folder: Path, end: Mapping[str, Any]) -> TrainingStatus:
 
 
 def _details(start: Mapping[str, Any], end: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a person looks up, by name."""
+    """Further facts for a person, by name."""
     named = {
         "recipe": start.get("recipe"),
         "origin of the recipe": start.get("origin"),
@@ -123,7 +123,7 @@ def _spot_checks(folder: Path) -> tuple[tuple[int, float], ...]:
 
 
 def _object(path: Path) -> Mapping[str, Any]:
-    """The content of a JSON file; nothing of one that is missing, half written or changed."""
+    """The content of a JSON file; empty for one that is missing, half written or changed."""
     try:
         text = path.read_text(encoding="utf-8")
         require_own_digest(text)

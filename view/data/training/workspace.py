@@ -1,4 +1,4 @@
-"""All runs and probes of a workspace, and their curves, which are read on as they grow."""
+"""All runs and probes of a workspace, and their curves, of which new lines are read as they grow."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -11,11 +11,11 @@ from view.data.training.probes import PREFIX, probe_folders, probes_in_flight, r
 from view.data.training.runs import TrainingRun, read_run, run_folders
 
 MOST_KEPT = 128
-"""Curves that are kept in memory."""
+"""The number of curves that are kept in memory."""
 
 
 class TrainingRuns:
-    """Looks at the files each time that it is asked. Threads may share it."""
+    """Every call looks at the files again. Threads may share it."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -27,19 +27,19 @@ class TrainingRuns:
         return [self._read(folder) for folder in run_folders(self.workspace)]
 
     def probes(self, first: int, number: int) -> tuple[list[TrainingRun], int]:
-        """So many probes from a place on, the latest first, and the number of all."""
+        """``number`` probes from index ``first`` on, the latest first, and how many there are in all."""
         folders = probe_folders(self.workspace)
         return [self._read(folder) for folder in folders[first : first + number]], len(folders)
 
     def find(self, name: str) -> tuple[TrainingRun, Curve]:
-        """The run or probe with this name of a folder, and its curve; BadInput without one."""
+        """The run or probe whose folder has this name, and its curve; BadInput if there is none."""
         folder = next((one for one in self._places(name) if one.is_dir()), None)
         if folder is None or not (folder.name.startswith(PREFIX) or folder in run_folders(self.workspace)):
             raise BadInput(f"there is no training run {name!r} in this workspace; see the list under TRAINING")
         return self._read(folder), self._curve(folder)
 
     def _places(self, name: str) -> list[Path]:
-        """Where a folder of this name may lie; nowhere for a name that is a path."""
+        """The possible folders of this name; none for a name that is a path."""
         return [self.workspace.runs / name, self.workspace.root / name] if Path(name).name == name else []
 
     def _read(self, folder: Path) -> TrainingRun:

@@ -31,7 +31,7 @@ from view.server.page import Page, page_route
 from view.server.site import Site
 
 FIRST = 10
-"""Prompts of each end of the table that are shown at first."""
+"""The number of prompts from each end of the table that are shown at first."""
 
 
 def decision(site: Site, request: Request) -> Page:
@@ -109,7 +109,7 @@ def _stack(record: SessionRecord, number: str) -> ConfirmedStack:
 
 
 def _sides(record: SessionRecord, stack: int | None, decision: str) -> ProbeSides | None:
-    """None of a baseline and a RETRACT."""
+    """The two sides of a decision or stack; None for a baseline and a RETRACT."""
     if stack is not None:
         return sides_of_stack(record, _stack(record, str(stack)))
     found = next(row for row in record.decisions if row.id == decision)
@@ -124,7 +124,7 @@ def _charts(record: SessionRecord, sides: ProbeSides | None) -> Sequence[Chart]:
 
 
 def _compared(record: SessionRecord, sides: ProbeSides, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """The prompts, and both answers to the one that was asked for, or to that which changed most."""
+    """The prompts, and both answers to the requested prompt, or else to the one that changed most."""
     changes = [] if record.study.scorer.chooses else prompt_changes(sides.pairs)
     chosen = parameters.get("prompt") or (max(changes, key=lambda one: abs(one.change)).prompt if changes else "")
     asked = wordings(record, sides.pairs[0][0].key.prompts).get(chosen) if changes else None
@@ -139,7 +139,7 @@ def _compared(record: SessionRecord, sides: ProbeSides, parameters: Mapping[str,
 
 
 def _ends(changes: Sequence[PromptChange]) -> list[PromptChange]:
-    """Those that gained most and lost most."""
+    """The prompts that gained most and those that lost most."""
     return [*changes] if len(changes) <= 2 * FIRST else [*changes[:FIRST], *changes[-FIRST:]]
 
 

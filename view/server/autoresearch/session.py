@@ -1,4 +1,4 @@
-"""The sessions of the workspace, and one of them: what it does now, and its decisions as a table."""
+"""The list of sessions, and the page of one: what it does now, and its decisions as a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def front(request: Request) -> RedirectResponse:
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """The decisions of a session, the values that they may be filtered by, and how far the bars of their effects go."""
+    """The decisions of a session, the values to filter by, and the scale of the bars that show effects."""
 
     lines: tuple[DecisionLine, ...]
     choices: Mapping[str, tuple[str, ...]]
@@ -43,7 +43,7 @@ class DecisionTable:
 
 
 def table(site: Site, session: str) -> DecisionTable:
-    """Read once while the ledger stays as it is."""
+    """The table of a session, cached until the ledger changes."""
 
     def read() -> DecisionTable:
         with site.ledger() as ledger:
@@ -63,7 +63,7 @@ def row_of(ledger: LedgerOverview, session: str) -> SessionRow:
 
 
 def study_of(site: Site, row: SessionRow) -> Study:
-    """As the session began with it, wherever its files are now."""
+    """The study as the session began with it, wherever its files are now."""
     path = (site.workspace.root / row.study_path).resolve()
     return site.cached(("study", row.id), (), lambda: recorded_study(path, row.study_text))
 

@@ -14,6 +14,6 @@ routes = (*training.routes, *rl_data.routes)
 
 
 def prepare(site: Site) -> None:
-    """Index the stores. What cannot be read is told on the page that needs it."""
+    """Index the stores. The page that needs a store reports it if it cannot be read."""
     with suppress(OSError):
         rl_data.selector(site)

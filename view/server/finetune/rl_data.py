@@ -1,5 +1,5 @@
-"""RL DATA: the four stores of preference data in pages, by filters, one row by itself, and the votes from the buttons
-and keys of these pages, which are those of ``nightlane pairs vote``."""
+"""RL DATA: the four preference stores in pages, with filters; the page of one row; and votes by buttons and keys, which
+are recorded as ``nightlane pairs vote`` does."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
@@ -123,13 +123,13 @@ def _counts(stores: PagedStores) -> dict[StoreKind, int]:
 
 
 def _address(request: Request) -> str:
-    """Of this page, to come back to after a vote."""
+    """The URL of this page, to come back to after a vote."""
     query = urlencode(request.query_params.multi_items())
     return f"{request.url.path}?{query}" if query else request.url.path
 
 
 async def vote(request: Request) -> Response:
-    """Answers with the row after the vote, or goes back to the page that had the button."""
+    """Record a vote; answer with the row after it, or go back to the page that had the button."""
     asked = dict(parse_qsl((await request.body()).decode(errors="replace")))
     try:
         data = await run_in_threadpool(_voted, request.app.state.site, asked)

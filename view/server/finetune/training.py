@@ -46,7 +46,7 @@ def compare(site: Site, request: Request) -> Page:
     names = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 1 <= len(names) <= len(RUNS):
         raise BadInput(
-            f"1 to {len(RUNS)} runs are compared, and {len(names)} were asked for; choose them in the list of TRAINING"
+            f"1 to {len(RUNS)} runs can be compared, and {len(names)} were chosen; choose them in the list of TRAINING"
         )
     found = [_training(site).find(name) for name in names]
     data = {"runs": [one for one, _ in found], "curves": {one.name: _lines(curve) for one, curve in found}}
@@ -60,7 +60,7 @@ def _training(site: Site) -> TrainingRuns:
 def _with_charts(
     request: Request, found: Sequence[tuple[TrainingRun, Curve]], template: str, title: str, data: Mapping[str, Any]
 ) -> Page:
-    """``smoothing`` and ``scale`` of the address say how the charts are drawn."""
+    """A page with charts; ``smoothing`` and ``scale`` in the URL say how they are drawn."""
     smoothing = _one_of(request, "smoothing", tuple(SMOOTHING), USUAL)
     scale = _one_of(request, "scale", SCALES, SCALES[0])
     charts = training_charts([(run.name, curve) for run, curve in found], smoothing, scale)

@@ -289,7 +289,7 @@ def test_what_a_spreadsheet_did_is_undone_and_nothing_is_lost(ledger: Ledger, tm
     left = SPREADSHEETS[program](good)
     table_of(tmp_path).write_bytes(left)
     if program in ("semicolons", "utf-16", "commas", "quoted", "crlf and mark", "decimal commas"):
-        with pytest.raises(BadInput, match="nightlane report writes its workspace's again"):
+        with pytest.raises(BadInput, match="nightlane report writes its workspace's file again"):
             read_results(table_of(tmp_path))
     publish(ledger, tmp_path)
     assert table_of(tmp_path).read_text(encoding="utf-8") == good
