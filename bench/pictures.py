@@ -30,8 +30,8 @@ from agent.policy.confirmation import (
     Look,
     RuleTerms,
     Verdict,
+    error_budget,
     look,
-    standing,
 )
 from agent.policy.knob_effects import Axis, Effects, Observed, Place, Places
 from agent.policy.knob_model import KnobModel
@@ -221,7 +221,7 @@ def error() -> None:
         left = [POLICY.night_error]
         for number in range(1, 9):
             accounts.append(ErrorSpending(left[-1] * POLICY.spend, number == kept, {}))
-            left.append(standing(accounts, POLICY).error_left)
+            left.append(error_budget(accounts, POLICY).error_left)
         axes.step(range(9), left, where="post", color=colour, label=name)
     axes.set_xlabel("confirmations")
     axes.set_ylabel("error left")

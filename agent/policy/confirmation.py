@@ -241,7 +241,7 @@ def spending_of(
     return ErrorSpending(given.error, verdict.status == "KEEP", guards)
 
 
-def standing(accounts: Iterable[ErrorSpending], policy: PolicySettings) -> ErrorBudget:
+def error_budget(accounts: Iterable[ErrorSpending], policy: PolicySettings) -> ErrorBudget:
     """The budget after these confirmations, oldest first. They do not include A/A tests, which spend nothing."""
     left, cumulative, kept = policy.night_error, dict[str, Estimate](), 0
     for account in accounts:

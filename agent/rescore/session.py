@@ -19,7 +19,7 @@ from agent.ledger.designs import RecordedStack, recorded_stacks
 from agent.ledger.results.rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, STACK, DecisionRow, SessionRow
-from agent.policy.confirmation import ErrorSpending, RuleTerms, standing
+from agent.policy.confirmation import ErrorSpending, RuleTerms, error_budget
 from agent.rescore.answers import Chooser, Rescorer
 from agent.rescore.replacement_scorer import ReplacementScorer
 from agent.rescore.replay import Replayed, replay
@@ -251,7 +251,7 @@ def _replays(
         note(f"stack {stack.number}: {len(_seeds(decision))} pairs")
         found, replays = pairs.of(stack, _seeds(decision)), list[Replayed]()
         for sides, own in zip(() if isinstance(found, str) else found, accounts, strict=False):
-            before = {} if stack.is_aa_test else standing(own, terms.policy).cumulative
+            before = {} if stack.is_aa_test else error_budget(own, terms.policy).cumulative
             made, account = replay(sides.candidate, sides.baseline, stack.given, terms, before, sides.choices)
             replays.append(made)
             own += [] if stack.is_aa_test else [account]

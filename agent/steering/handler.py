@@ -18,7 +18,7 @@ from agent.loop.search.proposals import Proposals
 from agent.policy.knob_effects import Place, Places
 from agent.policy.night import NightState
 from agent.proposers.dead_ends import SKIPPED
-from agent.steering.requests import in_words, standing
+from agent.steering.requests import in_force, in_words
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BudgetSpent, IllegalRecipe
@@ -48,14 +48,14 @@ class RequestHandler:
 
     def reason_to_end(self) -> str | None:
         """Why no further round begins: a person stopped the session. None if nobody did."""
-        holds = standing(self._requests())
+        holds = in_force(self._requests())
         return _why(holds) if holds and holds.what == "stop" else None
 
     def _take_now(self) -> SteeringRequest | None:
         for request in self._open():
             if request.what not in BETWEEN_ROUNDS:
                 self._take(request)
-        return standing(self._requests())
+        return in_force(self._requests())
 
     def _wait(self) -> SteeringRequest | None:
         """Wait for the end of a pause; returns the stop that ended it, if any. Paused time does not count as hours."""
@@ -74,7 +74,7 @@ class RequestHandler:
         if request.what == "pause":
             self._answer(request, "paused; nightlane continue goes on")
         elif request.what == "continue":
-            self._answer(request, "goes on" if standing(self._requests()) else "nothing was paused or stopped")
+            self._answer(request, "goes on" if in_force(self._requests()) else "nothing was paused or stopped")
         elif request.what == "stop":
             when = "after this round and the checks at the end" if data["after_round"] else "now"
             self._answer(request, f"the session ends {when}")

@@ -92,7 +92,7 @@ def in_words(request: SteeringRequest) -> str:
     return " ".join([request.what, *(f"--{name} {value:g}" for name, value in data.items())])
 
 
-def standing(requests: Sequence[SteeringRequest]) -> SteeringRequest | None:
+def in_force(requests: Sequence[SteeringRequest]) -> SteeringRequest | None:
     """The pause or stop that is in force; None if neither is."""
     taken = [request for request in requests if request.answer and request.what in STATES]
     return taken[-1] if taken and taken[-1].what != "continue" else None

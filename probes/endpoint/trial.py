@@ -48,7 +48,7 @@ def try_chat(
         completion = endpoint.ask(messages, response_format)
     except NoReply as error:
         at_most = endpoint.price_at_most(messages, response_format) if error.may_cost else 0.0
-        return failed(role, endpoint, str(endpoint.unavailable(error)), time.monotonic() - began, at_most)
+        return failed_trial(role, endpoint, str(endpoint.unavailable(error)), time.monotonic() - began, at_most)
     return Trial(
         role=role,
         model=endpoint.model,
@@ -61,7 +61,7 @@ def try_chat(
     )
 
 
-def failed(role: str, endpoint: Endpoint, why: str, seconds: float, dollars: float = 0.0) -> Trial:
+def failed_trial(role: str, endpoint: Endpoint, why: str, seconds: float, dollars: float = 0.0) -> Trial:
     return Trial(role=role, model=endpoint.model, url=endpoint.url, seconds=seconds, failure=why, dollars=dollars)
 
 

@@ -22,7 +22,7 @@ from common.errors import EndpointUnavailable
 from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
 from probes.endpoint.no_reply import NoReply
 from probes.endpoint.retry import Backoff, run_concurrently, to_log
-from probes.endpoint.trial import Trial, failed, first_line
+from probes.endpoint.trial import Trial, failed_trial, first_line
 from probes.generate.random_keys import Sampling, request_seed
 from probes.generate.repeated_answers import same_answers
 from probes.generate.sampled_text import SampledText
@@ -112,10 +112,10 @@ class AnswerServer:
             same, compared = same_answers(ask, questions)
         except NoReply as error:
             why = self._unavailable(error.why, error.remedy or KEY_OR_URL)
-            return failed("answers", self._endpoint, str(why), time.monotonic() - began)
+            return failed_trial("answers", self._endpoint, str(why), time.monotonic() - began)
         repeated = _repeated(same, compared)
         if self._settings.batch_invariant and same < compared:
-            return failed("answers", self._endpoint, str(self._unavailable(repeated, INVARIANT)), seconds)
+            return failed_trial("answers", self._endpoint, str(self._unavailable(repeated, INVARIANT)), seconds)
         return Trial(
             role="answers",
             model=self._settings.model,

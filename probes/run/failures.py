@@ -14,7 +14,7 @@ CRASH = "crash:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
+class FailureMeaning:
     """What follows from a kind of failure.
 
     ``words``: for people. ``recipe_at_fault``: the recipe caused it, not the machine. ``retries``: at most, within the
@@ -38,10 +38,10 @@ class Meaning:
 
 MANY = 1_000_000
 
-MEANINGS: Mapping[FailureKind, Meaning] = {
+MEANINGS: Mapping[FailureKind, FailureMeaning] = {
     # Memory also depends on earlier probes: the retry runs in a new worker, and with half the rows and answers at once.
     # Only this recipe is barred.
-    "oom": Meaning(
+    "oom": FailureMeaning(
         words="the device ran out of memory",
         recipe_at_fault=True,
         retries=1,
@@ -49,7 +49,7 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         error=MissingRequirement,
         remedy="lower micro_batch or set gradient_checkpointing under [runner], give the recipe.toml with --recipe",
     ),
-    "diverged": Meaning(
+    "diverged": FailureMeaning(
         words="training diverged",
         recipe_at_fault=True,
         permanent=True,
@@ -57,7 +57,7 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         error=BadInput,
         remedy="lower learning_rate in a recipe.toml, give it with --recipe",
     ),
-    "untrainable": Meaning(
+    "untrainable": FailureMeaning(
         words="the recipe leaves rows that cannot be trained on",
         recipe_at_fault=True,
         permanent=True,
@@ -65,11 +65,11 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         error=BadInput,
         remedy="change the recipe or take these rows out",
     ),
-    "timeout": Meaning(words="the probe took longer than the runner's deadline"),
-    "lost_worker": Meaning(
+    "timeout": FailureMeaning(words="the probe took longer than the runner's deadline"),
+    "lost_worker": FailureMeaning(
         words="the worker process was lost", retries=MANY, replaces_worker=True, worker_at_fault=True
     ),
-    "device": Meaning(
+    "device": FailureMeaning(
         words="the device failed",
         retries=MANY,
         replaces_worker=True,
@@ -77,12 +77,12 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         error=MissingRequirement,
         remedy="look at the driver's log",
     ),
-    "scorer": Meaning(words="the scorer failed", retries=MANY),
-    "server": Meaning(words="the server of the answers failed", retries=MANY),
-    "disk": Meaning(words="the disk was full", error=DiskFull, remedy="free some space"),
-    "error": Meaning(words="training or evaluation raised an error"),
+    "scorer": FailureMeaning(words="the scorer failed", retries=MANY),
+    "server": FailureMeaning(words="the server of the answers failed", retries=MANY),
+    "disk": FailureMeaning(words="the disk was full", error=DiskFull, remedy="free some space"),
+    "error": FailureMeaning(words="training or evaluation raised an error"),
 }
-UNKNOWN = Meaning(words="the probe failed")
+UNKNOWN = FailureMeaning(words="the probe failed")
 """For a kind that this version does not know. Nobody is at fault."""
 
 
@@ -91,7 +91,7 @@ def kind_named(name: str) -> FailureKind:
     return {str(kind): kind for kind in MEANINGS}[name]
 
 
-def crash_meaning(reason: str) -> Meaning | None:
+def crash_meaning(reason: str) -> FailureMeaning | None:
     """What the crash means that a decision's reason names; None for any other reason."""
     if not reason.startswith(CRASH):
         return None

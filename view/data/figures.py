@@ -21,9 +21,9 @@ from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.next_commands import run_command
 from view.data.search.alpha_spending import Spending
 from view.data.search.incumbents import ProgressPoint
-from view.data.search.knobs import KnobCurve, Promise
+from view.data.search.knobs import KnobCurve, LikelyImprovement
 from view.data.search.waves import WaveFigures
-from view.data.sections.checks import Calibration, Holdout, LeftOut, NoiseFloorFigures, Retracted
+from view.data.sections.checks import Calibration, Holdout, LeaveOneOut, NoiseFloorFigures, Retracted
 from view.data.sections.forecasts import ProposerForecast
 from view.data.sections.harvest import DecisionHarvest
 from view.data.sections.judge import Judging
@@ -261,13 +261,13 @@ class SessionFigures:
     waves: tuple[WaveFigures, ...]
     requests: tuple[RequestLine, ...]
     curves: tuple[KnobCurve, ...]
-    promises: tuple[Promise, ...]
+    promises: tuple[LikelyImprovement, ...]
     retractions: tuple[Retracted, ...]
     calibration: Calibration
     spendings: tuple[Spending, ...]
     floor: NoiseFloorFigures | None
     harvests: tuple[DecisionHarvest, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeaveOneOut, ...]
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]
     noise: tuple[RepeatedScores, ...]

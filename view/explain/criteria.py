@@ -15,7 +15,7 @@ from view.data.changes import expected_guards
 from view.data.decisions import crash_of
 from view.data.search.alpha_spending import policy_of
 from view.data.search.stacks import ConfirmedStack
-from view.data.sections.checks import Holdout, LeftOut
+from view.data.sections.checks import Holdout, LeaveOneOut
 from view.data.session_record import SessionRecord
 
 
@@ -162,7 +162,9 @@ def notes_of_stack(stack: ConfirmedStack) -> list[str]:
 # of a retraction
 
 
-def criteria_of_retraction(decision: DecisionRow, left_out: LeftOut | None, holdout: Holdout | None) -> list[Criterion]:
+def criteria_of_retraction(
+    decision: DecisionRow, left_out: LeaveOneOut | None, holdout: Holdout | None
+) -> list[Criterion]:
     """The criteria of a RETRACT; empty if an older version took the KEEP back by another rule."""
     policy, (word, _, guard) = policy_of(decision), decision.reason.partition(":")
     if word == "leave_one_out":

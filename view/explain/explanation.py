@@ -13,7 +13,7 @@ from common.errors import BadInput
 from view.data.changes import OwnEffect, own_effect_of
 from view.data.search.alpha_spending import policy_of
 from view.data.search.stacks import stacks
-from view.data.sections.checks import Holdout, LeftOut, NoiseFloorFigures, floor, holdout, left_out
+from view.data.sections.checks import Holdout, LeaveOneOut, NoiseFloorFigures, floor, holdout, left_out
 from view.data.session_record import SessionRecord, load_record
 from view.explain.criteria import Criterion, criteria_of_own, criteria_of_retraction, notes_of
 from view.explain.names import STACK_NAME, resolve
@@ -48,7 +48,7 @@ class Explanation:
     own: OwnEffect | None
     waves: tuple[int, ...]
     stack: StackExplanation | None
-    left_out: LeftOut | None
+    left_out: LeaveOneOut | None
     holdout: Holdout | None
     floor: NoiseFloorFigures | None
     results: Mapping[str, Any] | None
@@ -129,7 +129,7 @@ def explain_data(found: Explanation | StackExplanation) -> dict[str, Any]:
     return data
 
 
-def _left_out(record: SessionRecord, decision: DecisionRow) -> LeftOut | None:
+def _left_out(record: SessionRecord, decision: DecisionRow) -> LeaveOneOut | None:
     """The leave-one-out re-test of a KEEP, also of one that it retracted."""
     if decision.status != "KEEP" and decision.reason != "leave_one_out":
         return None

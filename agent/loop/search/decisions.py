@@ -11,7 +11,7 @@ from agent.loop.final_checks import Retraction
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.start_or_resume.baseline import Baseline
-from agent.policy.confirmation import ErrorBudget, ErrorSpending, RuleTerms, Verdict, crash, standing
+from agent.policy.confirmation import ErrorBudget, ErrorSpending, RuleTerms, Verdict, crash, error_budget
 from agent.policy.decision_basis import DecisionBasis, EndedConfirmation, OwnEffectEstimate
 from agent.policy.night import NightState
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
@@ -47,7 +47,7 @@ class Decisions:
             self._last, stack = number, decision.basis.stack if decision.basis else None
             if decision.turn > 0 and stack is not None and not stack.is_aa_test:
                 self._accounts[stack.number] = stack.account
-        return standing([self._accounts[number] for number in sorted(self._accounts)], self.terms.policy)
+        return error_budget([self._accounts[number] for number in sorted(self._accounts)], self.terms.policy)
 
     # recording
 

@@ -23,7 +23,7 @@ from common.errors import IllegalRecipe
 from lanes import Recipe, Value, inert
 from lanes.mixture import LANE as MIXTURE
 from probes.result.reading import Failure, Pair, Probe, Reading
-from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
+from probes.run.failures import CRASH, UNKNOWN, FailureMeaning, crash_meaning
 from probes.run.store import ProbeStore
 
 RECENT = 256
@@ -231,7 +231,7 @@ class Evidence:
                 self._carried.setdefault(made.digest, set()).update(made.proposals)
 
     @staticmethod
-    def _meaning(row: ProbeRow) -> Meaning:
+    def _meaning(row: ProbeRow) -> FailureMeaning:
         return crash_meaning(CRASH + row.kind) or UNKNOWN
 
     def _read(self, row: ProbeRow) -> ScoreByCategory | None:

@@ -29,10 +29,10 @@ class Block:
     of the tokens before them. ``chosen`` [P]: whether a predicted token belongs to a chosen answer.
 
     ``answer_weights`` [2B, P]: times the tokens' log probabilities [P], this gives those of the answers: sums with DPO,
-    means with ORPO. ``mean`` [P]: times the same, this gives the block's part of the mean over the tokens of the whole
-    effective batch. ``answer_lengths`` [2B]: in tokens. ``references`` [2, B]: log probabilities of the answers by the
-    base. ``share``: weight of this block in the loss of a step. ``places`` [N], ``width``: the tokens' places in TRL's
-    padded layout and its width, for dropout; without meaning if prompts are shared.
+    means with ORPO. ``mean_weights`` [P]: times the same, this gives the block's part of the mean over the tokens of
+    the whole effective batch. ``answer_lengths`` [2B]: in tokens. ``references`` [2, B]: log probabilities of the
+    answers by the base. ``loss_weight``: weight of this block in the loss of a step. ``places`` [N], ``width``: the
+    tokens' places in TRL's padded layout and its width, for dropout; without meaning if prompts are shared.
     """
 
     ids: torch.Tensor
@@ -42,12 +42,12 @@ class Block:
     targets: torch.Tensor
     answer_weights: torch.Tensor
     chosen: torch.Tensor
-    mean: torch.Tensor
+    mean_weights: torch.Tensor
     answer_lengths: torch.Tensor
     places: torch.Tensor
     width: int
     references: torch.Tensor | None = None
-    share: float = 1.0
+    loss_weight: float = 1.0
 
     @property
     def tokens(self) -> int:
@@ -172,10 +172,10 @@ def _block(
         targets=torch.tensor(targets, device=device),
         answer_weights=answer_weights.to(device),
         chosen=torch.tensor(chosen, device=device),
-        mean=torch.tensor(mean, device=device),
+        mean_weights=torch.tensor(mean, device=device),
         answer_lengths=torch.tensor([float(len(one.ids) - one.start) for one in sequences], device=device),
         places=torch.cat([torch.arange(len(one.ids)) + n * width for n, one in enumerate(sequences)]).to(device),
         width=width,
         references=None if references is None else torch.tensor(references, device=device).T,
-        share=share,
+        loss_weight=share,
     )

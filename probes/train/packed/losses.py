@@ -24,7 +24,7 @@ def loss_of(block: Block, recipe: Recipe, logps: torch.Tensor, is_argmax: torch.
     Returns the loss of the block and, without a gradient, its figures; both are means over its rows.
     """
     answers = block.answer_weights @ logps
-    likelihood = -(block.mean @ logps)
+    likelihood = -(block.mean_weights @ logps)
     if recipe.objective == "orpo":
         loss, rewards = _orpo(answers, likelihood, recipe)
     else:

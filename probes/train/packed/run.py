@@ -72,8 +72,8 @@ class AdapterTraining:
         """The block's part of the step's loss. Also adds the block's figures to those of the step."""
         loss, figures = loss_of(block, self.job.recipe, logps, is_argmax)
         for name, value in figures.items():
-            self._figures[name] = self._figures.get(name, 0.0) + block.share * value
-        return block.share * loss
+            self._figures[name] = self._figures.get(name, 0.0) + block.loss_weight * value
+        return block.loss_weight * loss
 
     def step(self) -> dict[str, float]:
         """Apply the gradient of a step. Returns the figures of the step by their names in TRL's log."""

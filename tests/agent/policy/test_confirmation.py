@@ -17,10 +17,10 @@ from agent.policy.confirmation import (
     RuleTerms,
     Verdict,
     crash,
+    error_budget,
     look,
     pairs_needed,
     spending_of,
-    standing,
 )
 from agent.policy.decision_basis import ConfirmationRecord, DecisionBasis, OwnEffectEstimate, basis_from
 from agent.policy.night import TARGET_FREEDOM
@@ -175,14 +175,14 @@ def confirmed(error: float, kept: bool, lists: float = -0.1) -> ErrorSpending:
 def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() -> None:
     accounts: list[ErrorSpending] = []
     for _ in range(40):
-        left = standing(accounts, POLICY).error_left
+        left = error_budget(accounts, POLICY).error_left
         accounts.append(confirmed(left * POLICY.spend, kept=False))
     assert sum(account.error for account in accounts) < POLICY.night_error
-    assert standing([*accounts, confirmed(1e-6, kept=True)], POLICY).error_left == POLICY.later_error
+    assert error_budget([*accounts, confirmed(1e-6, kept=True)], POLICY).error_left == POLICY.later_error
 
 
 def test_the_cumulative_change_of_a_guard_is_the_sum_over_keeps() -> None:
-    found = standing([confirmed(0.01, True), confirmed(0.01, False, -3.0), confirmed(0.01, True)], POLICY)
+    found = error_budget([confirmed(0.01, True), confirmed(0.01, False, -3.0), confirmed(0.01, True)], POLICY)
     change, error = found.cumulative["lists"]
     assert change == pytest.approx(-0.2, abs=0.01)
     assert error == pytest.approx(0.1 * 2**0.5, rel=0.01)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agent.ledger.tables import DecisionRow
-from agent.policy.confirmation import ErrorSpending, standing
+from agent.policy.confirmation import ErrorSpending, error_budget
 from agent.policy.settings import PolicySettings
 from view.data.search.stacks import ConfirmedStack, stacks
 from view.data.session_record import SessionRecord
@@ -40,7 +40,7 @@ def spendings(record: SessionRecord) -> tuple[Spending, ...]:
         if stack.confirmed is not None and stack.decision is not None:
             if not stack.is_aa_test:
                 accounts.append(stack.confirmed.account)
-            left = standing(accounts, policy_of(stack.decision)).error_left
+            left = error_budget(accounts, policy_of(stack.decision)).error_left
             found.append(_spending(stack, stack.decision, found[-1].after if found else None, left))
     return tuple(found)
 

@@ -126,7 +126,7 @@ def edge_of(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class LikelyImprovement:
     """A change of the incumbent that is likely an improvement, and was not confirmed. ``reason``: why this session did
     not keep it; None if it was not decided on."""
 
@@ -141,7 +141,7 @@ class Promise:
 
 def promises(
     curves: Sequence[KnobCurve], member_chance: float, reasons: Mapping[tuple[str, str], str]
-) -> list[Promise]:
+) -> list[LikelyImprovement]:
     """At most one change of each knob, the largest expected effect first. ``reasons``: of the session's DISCARD rows,
     by knob and value."""
     found = []
@@ -151,7 +151,7 @@ def promises(
         if best.chance >= member_chance and best.effect.delta > 0:
             reason = reasons.get((curve.knob, best.value))
             found.append(
-                Promise(
+                LikelyImprovement(
                     knob=curve.knob,
                     before=here.value,
                     after=best.value,

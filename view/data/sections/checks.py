@@ -77,7 +77,7 @@ class NoiseFloorFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class LeaveOneOut:
     """The leave-one-out re-test of a KEEP. ``change``: its effect in the re-test; ``together``: the mean of this and
     its own effect, weighted by their precision; ``chance``: that this exceeds the smallest effect. The last two are
     None in an older session."""
@@ -170,7 +170,7 @@ def floor(record: SessionRecord) -> NoiseFloorFigures | None:
     )
 
 
-def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
+def left_out(record: SessionRecord) -> tuple[LeaveOneOut, ...]:
     found = []
     for check in record.checks:
         if check.kind == LEAVE_ONE_OUT:
@@ -178,7 +178,7 @@ def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
             differences, pairs = _compared(made.comparison)
             turn = next((row.turn for row in record.decisions if row.id == check.subject), 0)
             found.append(
-                LeftOut(
+                LeaveOneOut(
                     kept=check.subject,
                     turn=turn,
                     verdict=made.verdict,

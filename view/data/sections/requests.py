@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.ledger.requests import SteeringRequest
-from agent.steering.requests import in_words, standing
+from agent.steering.requests import in_force, in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ def request_lines(requests: Sequence[SteeringRequest]) -> tuple[RequestLine, ...
 
 def held_by(requests: Sequence[SteeringRequest]) -> str:
     """The pause or stop in force, in words; "" if there is none."""
-    holds = standing(requests)
+    holds = in_force(requests)
     if holds is None:
         return ""
     return "paused; nightlane continue goes on" if holds.what == "pause" else "stopped by a person; it ends"
