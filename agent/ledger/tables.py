@@ -219,7 +219,7 @@ class SessionTotals(NamedTuple):
 def last_incumbent(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
     """The digest of the incumbent after the last KEEP or RETRACT of a session, or of its start.
 
-    Other rows do not count: a change of an earlier incumbent may be decided on later, and its row names that one.
+    No row of another status changes the incumbent.
     """
     digests = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
     return digests[-1] if digests else session.start

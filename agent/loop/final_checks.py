@@ -29,7 +29,7 @@ Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
 @dataclass(frozen=True)
 class Retraction:
-    """A KEEP that a check contradicts: the verdict, its comparison, and the incumbent without the KEEP."""
+    """A KEEP that does not hold in a check: the verdict, its comparison, and the incumbent without the KEEP."""
 
     kept: DecisionRow
     proposal: ProposalRow
@@ -51,7 +51,7 @@ class FinalChecks:
     confirmed: frozenset[str]
 
     def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
-        """The KEEPs that a check contradicts. A check that the budget does not allow is skipped."""
+        """The KEEPs that do not hold in a check. A check that the budget does not allow is skipped."""
         last = self.measurements.ledger.recipe(keeps[-1][0].incumbent)
         for name, check in (("leave-one-out", self._leave_one_out), ("holdout", self._holdout)):
             retracted = set[str]()
@@ -68,7 +68,7 @@ class FinalChecks:
     # leave one out
 
     def _leave_one_out(self, keeps: Keeps, start: Recipe, last: Recipe) -> Iterator[Retraction]:
-        """The KEEPs that their re-test contradicts, in their order. ``last``: the recipe after the last KEEP."""
+        """The KEEPs that do not hold in their re-test, in their order. ``last``: the recipe after the last KEEP."""
         confirmed, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
         for keep, (decision, proposal) in zip(tuple(confirmed), keeps, strict=True):
             reduced = without(start, confirmed, keep.id, self.measurements.study.lanes)

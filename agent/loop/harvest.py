@@ -148,7 +148,8 @@ class Harvest:
             with uninterrupted(), full_disk_reported(self.measurements.workspace):
                 stores.reserve(self.measurements.study.material.all_prompts)
                 reserved, rows_made = stores.reserved(), self._rows(item)
-                clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # reserved by other studies
+                # another study may have reserved some of the prompts
+                clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]
                 rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
                 stores.add(rows, reserved)
         except OSError as error:

@@ -4,10 +4,12 @@ A stack is confirmed on fresh seeds, which did not take part in its selection. I
 in pairs, and the comparison is looked at after every pair. Until the first KEEP, the errors (alpha) that the
 confirmations of a night spend add up to less than ``night_error``. By Bonferroni's inequality this bounds the chance of
 a false KEEP, for any number of stacks and any dependence between them. After a KEEP the night has found an improvement
-or has already erred, so each KEEP grants a new ``later_error`` to spend: alpha-investing (Foster & Stine 2008).
+or has already erred, so from then on ``later_error`` may be spent until the next KEEP: alpha-investing (Foster & Stine
+2008).
 
-The decision on the target uses these pairs alone. A guard's bounds also use its change as predicted from the waves,
-with an enlarged standard error, unless pairs and prediction disagree.
+The effect on the target is estimated from these pairs alone. Earlier probes count only in the noise of a pair
+(``spreads``), and the effect predicted from the waves only in the chance of later looks. A guard's bounds also use its
+predicted change, with an enlarged standard error, unless pairs and prediction disagree.
 """
 
 import math
@@ -63,8 +65,8 @@ class RuleTerms:
 class ConfirmationInputs:
     """What is known before a confirmation begins; stored with its decisions.
 
-    ``pairs``: the most that it may have; ``error``: the part of the night's error that it spends; ``error_left``: the
-    night's error before it; ``expected``, ``guards``: the predicted change of the target and of each guard;
+    ``pairs``: the most that it may have; ``error``: the part of the night's error that it spends; ``error_left``: what
+    is left of that before it; ``expected``, ``guards``: the predicted change of the target and of each guard;
     ``cumulative``: the change of each guard by all KEEPs since the session's first baseline; ``spreads``: category ->
     the noise of a pair, from earlier probes; ``first``: pairs before the first look.
     """
@@ -224,7 +226,7 @@ class ErrorSpending:
 @dataclass(frozen=True)
 class ErrorBudget:
     """``error_left``: what the night may still spend; ``cumulative``: the change of each guard by all KEEPs since the
-    session's first baseline; ``kept``: the number of these KEEPs."""
+    session's first baseline; ``kept``: the number of stacks that were kept."""
 
     error_left: float
     cumulative: Mapping[str, Estimate]

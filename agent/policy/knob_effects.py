@@ -76,8 +76,8 @@ class Effects:
 
     @cached_property
     def root(self) -> Table:
-        """A square root of the covariance [moves, moves]: its product with standard normal numbers is a draw around the
-        mean."""
+        """A square root of the covariance [moves, moves]: its product with standard normal numbers is a draw of the
+        deviations from the mean."""
         values, vectors = numpy.linalg.eigh(self.covariance)
         found: Table = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
         return found

@@ -9,8 +9,8 @@ that moves several knobs is evidence about each of them. Three things are learnt
 - how noisy readings are, and how many times noisier where a knob was moved to one side, or to one name;
 - how fast scores fall with the distance from the start: most changes of a sensible recipe make it worse.
 
-The model chooses which recipes to measure and which changes to confirm together, and estimates the effect of each
-change. Only a confirmation decides on a KEEP. Everything is a function of its arguments.
+By the model a night chooses which recipes to measure and which changes to confirm together, and estimates the effect of
+each change. Only a confirmation decides on a KEEP. Everything is a function of its arguments.
 """
 
 import math
@@ -195,7 +195,7 @@ class KnobModel:
             white = inverse @ root
             eigen, vectors = numpy.linalg.eigh(root.T @ white)
             white = white @ vectors
-            without = numpy.maximum(1 - size * eigen, JITTER)  # the covariance without this knob's part
+            without = numpy.maximum(1 - size * eigen, JITTER)  # takes this knob's part out of the covariance
             turned = ((white.T @ self._values / without[:, None]) ** 2).sum(axis=1)
             eigen = numpy.maximum(eigen, 0.0)
             alone = eigen / without

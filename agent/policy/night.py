@@ -34,7 +34,7 @@ DEVIATIONS = Priors(
 )
 """Priors for the deviations of the guards' categories from the target."""
 FEWEST_PAIRS = 3
-"""A confirmation may have at least so many pairs."""
+"""The limit of pairs that a confirmation is given is at least this."""
 KEPT_PAIRS, PROBES_PER_PAIR = 8, 8
 """A search reserves one pair for its confirmation per PROBES_PER_PAIR probes, at most KEPT_PAIRS."""
 FEWEST_RECIPES = 2

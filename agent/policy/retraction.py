@@ -2,8 +2,8 @@
 
 Leave-one-out: the incumbent is compared, on fresh seeds, with the same recipe without one KEEP. The KEEP holds if this
 re-test and its own effect by all readings, together, still give it the chance that a member of a stack needs
-(``member_chance``). Holdout: on prompts that no decision has used, the incumbent is compared with the recipe that the
-session started from. If that shows no improvement, or a guard below its margin, all KEEPs are retracted.
+(``member_chance``). Holdout: on prompts that take no part in the search, the incumbent is compared with the recipe
+that the session started from. If that shows no improvement, or a guard below its margin, all KEEPs are retracted.
 """
 
 import math

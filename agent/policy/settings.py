@@ -20,7 +20,7 @@ class PolicySettings(Section):
     night_error: float = Field(0.05, gt=0, lt=0.5)
     """Chance that a night without any real improvement ends with a KEEP."""
     later_error: float = Field(0.2, gt=0, lt=0.5)
-    """Error that a KEEP grants to the confirmations after it, until the next KEEP."""
+    """Error that the confirmations after a KEEP may spend together, until the next KEEP."""
     spend: float = Field(0.5, gt=0, lt=1)
     """Share of the error left that a confirmation spends; one that begins with few probes left spends nearly all."""
     guard_error: float = Field(0.05, gt=0, lt=0.5)

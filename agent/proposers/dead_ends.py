@@ -64,7 +64,8 @@ class DeadEnds:
             self.effects.add(child)
 
     def bars(self, knob: Knob, now: Value, value: Value) -> bool:
-        """Whether a move did harm, or goes as far in the same direction as one that crashed or broke a guard."""
+        """Whether a move did harm, or goes at least as far in the same direction as one that crashed or broke
+        a guard."""
         return knob.name in self._harmful and self._harmful[knob.name].cover(knob, now, value)
 
 

@@ -137,7 +137,7 @@ def _is_kept(decision: DecisionRow, retracted: set[str]) -> bool:
 
 
 def _lost(decision: DecisionRow, to: DecisionRow) -> bool:
-    """Whether a change was discarded, and is worse than a kept one by the own effects of both or broke a guard."""
+    """Whether a change was discarded, and is worse than a kept one by both own effects, or broke a guard by itself."""
     reason = decision.reason.partition(":")[0]
     if decision.status != "DISCARD" or reason not in COMPARED:
         return False

@@ -30,7 +30,8 @@ class ReplacementScorer:
         return scorer_digest(self.settings, self.folder)
 
     def prompts_of(self, material: Material, key: ProbeKey) -> Sequence[Prompt]:
-        """The validated probe prompts. BadInput if they are the study's own and changed since the session."""
+        """The probe prompts, checked by this scorer. BadInput if it refuses them, or if they are the study's own and
+        changed since the session."""
         if self.prompts is not None:
             prompts = tuple(prompt for prompt in load_prompts(self.prompts) if prompt.split == "probe")
         else:

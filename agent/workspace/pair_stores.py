@@ -166,8 +166,8 @@ def audits(stores: Stores, kinds: Sequence[StoreKind]) -> "list[Audit]":
 def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Show, ask: AskReviewer) -> Reviewed:
     """Show rows one by one, and record the reviewer's verdict on each at once.
 
-    ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is none of good, bad,
-    skip and quit, or a beginning of one of them.
+    ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is neither good,
+    bad, skip or quit nor the beginning of one of these.
     """
     from preferences.store.review_queue import select_for_review
 

@@ -86,7 +86,12 @@ DEFINITIONS = (
         unit="GB",
         example="0.841",
     ),
-    _number("cost_usd", "Cost since the row before, if prices are set.", unit="US dollars", example="0.04"),
+    _number(
+        "cost_usd",
+        "Cost since the decision before, if prices are set; of a stack, in the row of its first change.",
+        unit="US dollars",
+        example="0.04",
+    ),
     _text("proposer", "Who proposed.", example="factorial"),
     _text("reason", "Why it was decided so: a code from the table below.", example="improved"),
     _text(

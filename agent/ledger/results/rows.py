@@ -45,8 +45,8 @@ def member_row(
     proposal: ProposalRow,
     own: OwnEffectEstimate | None,
 ) -> dict[str, Any]:
-    """The row of a member of a stack: its own effect, and the stack's figures. Figures that may be summed over rows,
-    such as probe_seconds, are only in the row of the first member."""
+    """The row of a member of a stack: its own effect, and the stack's figures. probe_seconds and error_spent are
+    only in the row of the first member, so that they can be summed over rows."""
     row = _row(session, key, conclusion.verdict) | _mutation(proposal)
     if conclusion.readings:
         row |= _costs(conclusion.readings)

@@ -29,7 +29,8 @@ class Choices:
     study: Study
 
     def make(self, pairs: Sequence[Pair], judge_monitor: JudgeMonitor) -> None:
-        """Have the judge compare the answers of each pair, unless it did before. Equal answers are a tie."""
+        """Have the judge compare the answers of each pair, unless it did before. Equal answers are a tie, for
+        which the judge is not asked."""
         fresh = {pair: self._answer_pairs(pair) for pair in pairs if not self.is_made(pair)}
         unequal = [
             (pair, place)

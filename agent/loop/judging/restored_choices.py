@@ -15,7 +15,7 @@ def restore_choices(measurements: Measurements) -> None:
         return
     pairs = _compared_pairs(measurements)
     lost = [pair for pair in pairs if not measurements.choices.is_made(pair)]
-    measurements.record_compared([pair for pair in pairs if pair not in lost])  # an older version did not record them
+    measurements.record_compared([pair for pair in pairs if pair not in lost])  # such as those of an older version
     if lost:
         name, what = measurements.choices.path(lost[0]), count(len(lost), "comparison")
         measurements.log(f"the choices of {what} are gone or damaged ({name}): the judge is asked again")

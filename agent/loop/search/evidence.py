@@ -131,7 +131,7 @@ class Evidence:
         return {knob: place for knob, place in places.items() if place != incumbent.get(knob)}
 
     def incumbent_places(self, incumbent: Recipe) -> Places:
-        """The places of the incumbent, which are those that its stack was designed with."""
+        """The places of the incumbent: those that its stack was designed with; without a stack, those of its fields."""
         self._catch_up()
         return self._placed(incumbent.digest)
 

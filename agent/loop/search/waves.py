@@ -32,7 +32,7 @@ from lanes import Recipe, Value
 from probes.result.reading import Failure, Pair, Probe
 
 MAX_MACHINE_FAULTS = 3
-"""After so many failures in a row because of the machine, the session ends, and a person has to look at it."""
+"""After so many failures in a row because of the machine, the loop stops, and a person has to look at the machine."""
 MOST_NEAR = 4
 """Most values of a knob in a first wave; if there are more near values, Optuna's TPE chooses among them."""
 

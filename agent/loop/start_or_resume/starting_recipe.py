@@ -22,7 +22,7 @@ from probes.run.store import ProbeStore
 
 StartFrom = Literal["usual", "study", "before"]
 """"usual": the incumbent of the same study and data, else the study's recipe. "study": the study's recipe. "before":
-the same as "usual", but before the study's recipe comes the incumbent from before the data or the software changed."""
+the incumbent of the same study and data, else the one from before the data or the software changed."""
 MAY_DIFFER = {"data", "samples", "environment"}
 """Parts of the probe key that may differ from an earlier session's. The noise floor chooses the number of answers."""
 

@@ -52,7 +52,9 @@ Merged = Annotated[bool, typer.Option("--merged", help="With STUDY: compare each
 LlamaCppForMerged = Annotated[
     Path | None,
     typer.Option(
-        "--llama-cpp", metavar="DIR", help="With --merged: also quantise the merged model with this llama.cpp."
+        "--llama-cpp",
+        metavar="DIR",
+        help="With --merged: also quantise the merged model with this llama.cpp, and compare.",
     ),
 ]
 Quantised = Annotated[
