@@ -18,7 +18,7 @@ from common.files import sync, write_durably
 
 FOLDER, MARK = "checkpoints", "complete.json"
 KEPT = 3
-"""Checkpoints that the trainer keeps: the new one, which may be incomplete yet, the one before it, and the last good
+"""Checkpoints that the trainer keeps: the new one, which may still be incomplete, the one before it, and the last good
 one."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 

@@ -25,7 +25,7 @@ from probes.inputs.files.records import data_files
 class ReviewState:
     """Whether a source was reviewed. ``record``: None for the user's own data. ``judged``: how many rows of its set
     were judged good or bad; ``bad``: rows of the export that a reviewer's last judgement calls bad; ``stale``: the
-    store has changed since the export. ``stored``: the rows come from a store, not from an export of it.
+    store's set of rows has changed since the export. ``stored``: the rows come from a store, not from an export of it.
     """
 
     source: str

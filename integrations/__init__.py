@@ -4,5 +4,5 @@ follower.py   the thread beside a session, which reads the ledger; the session d
 notices/      messages to people, through apprise
 trackers/     the session in an experiment tracker
 
-It writes only which messages were sent, and lines of a session's progress log.
+It writes which messages were sent and which probes were reported, and lines of a session's progress log.
 """

@@ -1,4 +1,4 @@
 """What a person sees: figures, the session report, pages in a browser, the terminal.
 
-It reads what the other packages wrote, and writes only reports and votes on pairs.
+It reads what the other packages wrote, and writes reports, with their figures and recipe.toml, and votes on pairs.
 """

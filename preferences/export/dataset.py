@@ -3,7 +3,7 @@
 OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs/dataset_card.py)
            export.json, the record of the exported set (preferences/export/record.py), written last
 
-The folder appears as a whole (common/files.py), so a killed export leaves no folder.
+The folder appears as a whole (common/files.py), so a killed export leaves no folder of this name.
 """
 
 import json

@@ -15,7 +15,7 @@ class TextGateSettings(Section):
     least_score: float = Field(7.0, ge=0, le=10)
     """Points of 10 that the chosen answer scores at least."""
     most_length_ratio: float = Field(3.0, ge=1)
-    """How many times as long as the other answer of its pair the chosen or the rejected one may be."""
+    """How many times as long as the shorter answer of a pair the longer one may be."""
     length_slack: int = Field(40, ge=0)
     """Characters by which the lengths may differ, whatever their ratio."""
     most_repeated: float = Field(0.15, ge=0, le=1)

@@ -99,7 +99,8 @@ class Backoff:
 def run_concurrently(
     asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, backoff: Backoff, name: str
 ) -> dict[Q, T]:
-    """Ask every question, several at a time. After the first exception, calls in flight end and no others begin."""
+    """Ask every question, several at a time. After the first exception no more calls begin, and those in flight are
+    waited for."""
     if not asked:
         return {}
     with ThreadPoolExecutor(min(concurrency, len(asked)), name) as pool:

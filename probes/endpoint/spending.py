@@ -45,8 +45,9 @@ NO_USAGE = Usage()
 class Allowance:
     """What a session may spend on judging. Sent to the workers. ``file``: the database of what was spent.
 
-    ``dollars``: the session's budget; None for no limit. The machine uses it up, too, by ``dollars_per_hour`` since the
-    time ``since`` on the monotonic clock, which all processes of a machine share.
+    ``dollars``: for judging since the session began, as of the time ``since``; None for no limit. From then on the
+    machine uses up ``dollars_per_hour`` of them. ``since`` is on the monotonic clock, which all processes of a machine
+    share.
     """
 
     file: Path
@@ -63,7 +64,7 @@ class Allowance:
 
 
 class SpendingMeter:
-    """Counts what scoring one probe costs, and books it on an allowance, if any. Safe for threads."""
+    """Counts what one scoring or examination costs, and books it on an allowance, if any. Safe for threads."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance, self._spent, self._pending = allowance, NO_USAGE, 0

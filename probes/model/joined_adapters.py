@@ -20,8 +20,8 @@ class JoinedAdapters:
 
     Each layer has one A [all ranks, inputs] and one B [outputs, all ranks] with the ranks of all adapters side by side,
     and adds B(share * A(x)). A row's share is its adapter's scale at that adapter's ranks and 0 at all others. So a
-    layer needs three matrix products for any number of adapters. A single float32 adapter is merged into a copy of the
-    layer's weights, which leaves one product.
+    layer needs three matrix products for any number of adapters. On float32 weights, a single adapter is merged into a
+    copy of them, which leaves one product.
     """
 
     def __init__(self, model: Any, folders: Sequence[Path]) -> None:

@@ -192,7 +192,7 @@ class ResidentRunner:
                 return
 
     def _refuse(self, slot: Slot, error: NightlaneError) -> None:
-        """Raise an error for which no worker in this slot could measure probes of this session."""
+        """Raise an error that keeps every worker in this slot from measuring probes of this session."""
         slot.free()
         raise error
 

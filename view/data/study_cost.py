@@ -38,10 +38,11 @@ ENOUGH_HELD_OUT = 4
 
 @dataclass(frozen=True, slots=True)
 class ProbeHistory:
-    """Probes under the study's own probe key that this workspace measured.
+    """Probes that this workspace measured in sessions under the study's question.
 
-    ``seconds``: of each probe. ``pace``: active seconds per probe in the sessions that ran them, everything included;
-    below the median of ``seconds`` if probes run side by side. ``cut``: cut answers of the latest LAST_READ probes.
+    ``seconds``: of each probe that took time. ``pace``: active seconds per probe in the sessions that ran them,
+    everything included; below the median of ``seconds`` if probes run side by side. ``cut``: cut answers of the latest
+    LAST_READ readings.
     """
 
     seconds: tuple[float, ...]
@@ -74,7 +75,7 @@ def _slow_type(study: Study, device: str) -> list[tuple[str, str]]:
 
 
 def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
-    """What this workspace's ledger knows about probes under the study's own probe key."""
+    """What this workspace's ledger knows about probes of sessions under the study's question."""
     if not holds_sessions(workspace.ledger):
         return ProbeHistory((), None)
     seconds: list[float] = []

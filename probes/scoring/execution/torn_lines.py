@@ -96,8 +96,8 @@ def _depth(tokens: Sequence[_Token]) -> int:
 
 
 def _lacks_its_end(tokens: Sequence[_Token]) -> bool:
-    """Whether a bracket or string is open, the last token is an operator, the first word needs more, or an ``if`` in an
-    expression has no ``else``."""
+    """Whether a bracket or string is open, the last token is an operator, the first word needs more, or an ``if`` after
+    a closing bracket has no ``else``, as in ``f(1) if x``."""
     first, last = tokens[0], tokens[-1]
     return (
         _depth(tokens) > 0

@@ -108,8 +108,8 @@ def _worth_sharing(sequences: Sequence[_Sequence]) -> bool:
 
 
 def _in_mean(chosen: _Sequence, recipe: Recipe) -> int:
-    """The number of a chosen sequence's tokens in the mean of the likelihood term: with ORPO those of prompt and
-    answer, with DPO (the "sft" loss) those of the answer."""
+    """The number of a chosen sequence's tokens in the mean of the likelihood term: with ORPO those of prompt and answer
+    except the first, with DPO (the "sft" loss) the predicted ones of the answer."""
     return len(chosen.ids) - 1 if recipe.objective == "orpo" else chosen.predicted
 
 

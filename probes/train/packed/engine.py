@@ -1,8 +1,8 @@
 """Trains LoRA adapters of many recipes on one frozen base. Imports torch, transformers and peft.
 
 On a GPU, a forward and backward pass has rows of several adapters, as many as [runner] micro_batch allows. On a CPU a
-pass has rows of one adapter: joining adapters would save nothing there (docs/performance.md), and so an adapter's
-result is bit for bit the same whatever else is trained. On a CPU, adapters that need the same dropout masks share them.
+pass has rows of one adapter, so an adapter's result is bit for bit the same whatever else is trained; joining adapters
+would save nothing there (docs/performance.md). On a CPU, adapters that need the same dropout masks share them.
 """
 
 import time
