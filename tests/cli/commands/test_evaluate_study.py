@@ -161,7 +161,7 @@ def test_an_adapter_of_another_base_or_template_is_refused_with_the_reason(made:
     ("arguments", "message"),
     [
         (("--split", "harvest"), "--split 'harvest' is not one that a study is evaluated on"),
-        (("--seeds", "42,7"), "give a number, 3 say"),
+        (("--seeds", "42,7"), "give a whole number, such as 3"),
         (("--seeds", "0"), "give 1 or more"),
         (("--temperature", "0.3"), "--temperature is for problems"),
         (("--adapter", "a", "--adapter", "a"), "is given twice"),
