@@ -16,7 +16,7 @@ SHOWN = 160
 
 @dataclass(frozen=True)
 class Used:
-    """Seconds of time, and of the processor time of all processes that were waited for."""
+    """Wall-clock seconds, and processor seconds of all processes that were waited for."""
 
     seconds: float
     processor: float
@@ -65,7 +65,7 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used)
     ]
     lines += [_row(name, _of_scenario(played, name)) for name in _names(played)]
     if left := _not_played(outcomes):
-        lines.append("\nNot played, which says nothing of the product:\n")
+        lines.append("\nNot played on this machine, which is no fault of the product:\n")
         lines += [f"- {name}: {count(found['cases'], 'case')}, {found['why']}" for name, found in left.items()]
     wrong = [outcome for outcome in outcomes if outcome.bad]
     if wrong:
@@ -120,7 +120,7 @@ def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> s
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """A case counts at most as often in a column as it had faults."""
+    """The counts of each column; a case counts at most as often in a column as it had faults."""
     counts = {
         column: sum(min(len(getattr(outcome, column)), max(outcome.faults, 1)) for outcome in outcomes)
         for column in COLUMNS
