@@ -1,4 +1,4 @@
-"""Small nights of any study; the simulated runner also writes answers, as a model would.
+"""Small nights of any study; the simulated runner also writes answers, as for a real model.
 
 Three changes decide the night: ``learning_rate`` to 1e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
 left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.

@@ -49,7 +49,7 @@ class Script:
     seconds: float = 0.0
 
     def count(self, name: str) -> int:
-        """Count one more for this name, across processes; returns the count."""
+        """Increment the counter ``name``, which all processes share; returns its new value."""
         with (self.folder / name).open("a", encoding="utf-8") as stream:
             stream.write("x")
         return self.counted(name)
