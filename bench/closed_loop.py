@@ -48,15 +48,15 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """``certified``: the JSON of each gate run. ``decided``: rows of the second session's results.tsv. ``with_it``: by
-    name of a mixture that has the new source, its comparison on the holdout with the mixture without it."""
+class LoopResult:
+    """``certified``: the JSON of each gate run. ``decided``: rows of the second session's results.tsv. ``on_holdout``:
+    by name of a mixture that has the new source, its comparison on the holdout with the mixture without it."""
 
     harvested: dict[str, int]
     certified: Sequence[dict[str, Any]]
     rows: int
     decided: Sequence[dict[str, str]]
-    with_it: dict[str, Comparison]
+    on_holdout: dict[str, Comparison]
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
     print(text)
 
 
-def close(folder: Path, decisions: int) -> Found:
+def close(folder: Path, decisions: int) -> LoopResult:
     first, second, export = folder / "first", folder / "second", folder / "harvest"
     if not (first / "results.tsv").exists():
         nightlane("run", STUDY, "--workspace", first)
@@ -88,7 +88,7 @@ def close(folder: Path, decisions: int) -> Found:
         nightlane("run", path, "--workspace", second, "--decisions", decisions)
     rows = read_results(second / "results.tsv")
     audits = json.loads(nightlane("pairs", "audit", *there))
-    return Found(
+    return LoopResult(
         {one["kind"]: one["used"] for one in audits},
         certified,
         len((export / "train.jsonl").read_text(encoding="utf-8").splitlines()),
@@ -127,16 +127,17 @@ def _mixed(recipe: Recipe, weights: dict[str, float]) -> Recipe:
     return Recipe.model_validate({**recipe.model_dump(), "mixture": weights})
 
 
-def markdown(result: Found) -> str:
+def markdown(result: LoopResult) -> str:
     kept = ", ".join(f"{number} {kind}" for kind, number in result.harvested.items() if number)
     return "\n".join(
         [
             "# Training on the pairs of an earlier session",
             "",
-            "`python -m bench.closed_loop`: a session of microcoder, its harvest through the code gate, and a second "
-            "session that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
+            "`python -m bench.closed_loop`: a session of microcoder, the code gate on its harvest, and a second "
+            "session that starts from the last incumbent with an even mixture of both sources, and may mix in the "
+            "certified pairs.",
             "",
-            f"Harvested: {kept}. Certified pairs, each once: {result.rows}, the source `{SOURCE}`.",
+            f"Harvested: {kept}. Certified pairs without duplicates: {result.rows}; they are the source `{SOURCE}`.",
             "",
             "## The gate",
             "",
@@ -148,10 +149,10 @@ def markdown(result: Found) -> str:
             "",
             "## The holdout",
             "",
-            f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
-            "with another mixture, minus itself. Nothing was chosen by these figures.",
+            f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, scores of 0 to 10. with: the "
+            "last incumbent with the named mixture; without: the last incumbent. These figures decided nothing.",
             "",
-            *_held(result.with_it),
+            *_held(result.on_holdout),
             "",
         ]
     )

@@ -95,11 +95,11 @@ def markdown(nights: Sequence[RealNight], seeds: int) -> str:
     heads = ("probes", "changes decided on", "kept", "claimed by stack", f"true, {seeds} seeds", "worst guard, true")
     return "\n".join(
         [
-            "# Real nights: what was kept, and what it is worth",
+            "# Real nights: what was kept, and its true effect",
             "",
-            "`python -m bench.real_nights`: sessions of microcoder over all lanes. The truth is what stands minus "
-            f"the starting recipe on the holdout prompts, with {seeds} seeds that no session used, and a 95 % "
-            "interval. Points of 10.",
+            "`python -m bench.real_nights`: sessions of microcoder over all lanes. true: the last incumbent minus "
+            f"the starting recipe on the holdout prompts, with {seeds} seeds that no session used, on the scale "
+            "of 0 to 10, with 95 % intervals.",
             "",
             *table(heads, rows, right=(0, 1)),
             "",

@@ -43,7 +43,7 @@ def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) 
 def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) -> str:
     lines = [
         f"# Faults\n\nBy `nightlane bench faults`, in {used.seconds / 60:.1f} minutes and {used.processor:,.0f} s of "
-        "processor time: faults after which a problem was found.\n",
+        "processor time. The last four columns count the faults after which a problem was found.\n",
         f"| kind | cases | of | faults | recoveries | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
@@ -52,12 +52,12 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used)
         lines.append(_row(KINDS[kind], [outcome for outcome in played if outcome.kind == kind], number))
     if "state" in wanted:
         lines.append(
-            "\nA kill at a recorded call begins with the files that the record of the command gives; those that leave "
-            "equal files share one recovery."
+            "\nA kill at a recorded call is not run: its case begins with the files that the command's record gives "
+            "for that call. Kills that leave equal files share one recovery."
         )
     compared, equal = _as_recorded(played)
     if compared:
-        lines.append(f"\n{equal} of {compared} commands that were really killed left what the record gives.")
+        lines.append(f"\n{equal} of {compared} commands that were really killed left the files that the record gives.")
     lines += [
         "",
         f"| scenario | cases | faults | recoveries | {' | '.join(COLUMNS)} |",

@@ -129,7 +129,7 @@ def _settings(pool: Pool) -> dict[str, Any]:
 
 def markdown(found: Sequence[Repetition]) -> str:
     kept = Counter(name for one in found for name in one.kept)
-    lines = ["| mutation | decided on | kept | wanted of 20 | reasons |", "|---|---:|---:|---|---|"]
+    lines = ["| mutation | decided on | kept | target of 20 | reasons |", "|---|---:|---:|---|---|"]
     for name in PROPOSED:
         reasons = Counter(one.reasons[name] for one in found if name in one.reasons)
         low, high = WANTED[name]
@@ -138,5 +138,5 @@ def markdown(found: Sequence[Repetition]) -> str:
     probes = sum(one.probes for one in found) / len(found)
     back = sum(one.retracted for one in found)
     return "\n".join(
-        [*lines, "", f"{len(found)} repetitions, {probes:.0f} probes each; {back} KEEPs taken back at the end."]
+        [*lines, "", f"{len(found)} repetitions, {probes:.0f} probes each; {back} KEEPs retracted at the end."]
     )

@@ -217,7 +217,9 @@ def rows_of(trial: EngineTrial, turns: int, fresh: int) -> list[SpeedRow]:
     training = SpeedRow(what=f"training {number}, packed", against="TRL in a warm process", goal=">= 4")
     answering = SpeedRow(what="1,000 tokens of answers", against="transformers' generate", goal=">= 4")
     steps = SpeedRow(what="training with DPO, with the store", against="without it", goal="<= 75 %", faster=False)
-    beside = SpeedRow(what="time of a probe beside its three parts", against="the whole", goal="<= 2 %", faster=False)
+    beside = SpeedRow(
+        what="time outside training, generation, scoring", against="the whole", goal="<= 2 %", faster=False
+    )
     products = SpeedRow(what="GFLOP/s of training", against="torch's products", goal=">= 50 %", faster=False)
     dpo = [recipe for recipe in trial.recipes if recipe.objective == "dpo"]
     alone = [trial.fresh(recipe) for recipe in trial.recipes[:fresh]]

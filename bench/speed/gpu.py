@@ -186,7 +186,7 @@ class GpuBench:
         }
         found = {}
         for name, ask in ways.items():
-            with told(name):
+            with report_failure(name):
                 began = self.now()
                 found[name] = ask()
                 rate = sizes.prompts * sizes.samples * len(adapters) / (self.now() - began)
@@ -200,7 +200,7 @@ class GpuBench:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def report_failure(name: str) -> Iterator[None]:
     """If the block raises an error, print in one line why ``name`` cannot be measured here, and go on."""
     try:
         yield
@@ -216,13 +216,13 @@ def measure(folder: Path, sizes: GpuSizes, quantization: str, device: str) -> No
     bench = GpuBench(folder, sizes, quantization, device)
     print(f"  {'products':<28}{bench.peak / 1e12:>10.2f} TFLOP/s", flush=True)
     few, many = (f"packed, {number}" for number in sizes.adapters)
-    with told("TRL"):
+    with report_failure("TRL"):
         bench.train("TRL", trl.train)
-    with told("packed, alone"):
+    with report_failure("packed, alone"):
         bench.train("packed, alone", packed)
-    with told(few):
+    with report_failure(few):
         bench.train(few, packed, sizes.adapters[0])
-    with told(many):
+    with report_failure(many):
         trained = bench.train(many, packed, sizes.adapters[1])
         bench.deviation(many, "packed, alone")
         bench.answers([one.adapter for one in trained[: sizes.asked]])
@@ -230,11 +230,11 @@ def measure(folder: Path, sizes: GpuSizes, quantization: str, device: str) -> No
         print(f"  {', '.join(OFFERED)} and flash attention are measured on a GPU only", flush=True)
         return
     for name, arguments in OFFERED.items():
-        with told(name):
+        with report_failure(name):
             bench.train(name, trl.train, **arguments)
     del bench
     gc.collect()
-    with told("TRL, flash attention"):
+    with report_failure("TRL, flash attention"):
         GpuBench(folder, sizes, quantization, device, "flash_attention_2").train("TRL, flash attention", trl.train)
 
 

@@ -178,7 +178,7 @@ def measure_long_night(study: Study, root: Path, size: SoakSize) -> list[Figure]
         Figure("a wave, the first tenth", first, "ms"),
         Figure(f"a wave, from {settled}", middle, "ms"),
         Figure("a wave, the last tenth", last, "ms"),
-        Figure(f"the last tenth to that from {settled}", last / middle, "", 1.5),
+        Figure(f"the last tenth relative to that from {settled}", last / middle, "", 1.5),
         Figure("memory, growth", memory / 1e6, "MB", 50.0),
         Figure("descriptors, growth", descriptors, "", 0.0),
         Figure("threads, growth", threads, "", 0.0),
@@ -209,13 +209,13 @@ def measure_large_workspace(study: Study, folder: Path, size: SoakSize) -> list[
     commands = (fresh, in_large, status, new_status, run_and_kill(study, large))
     return [
         Figure(f"status at {size.filled}", status_seconds, "s", 1.0),
-        Figure("the command, with its imports", status.processor, "s"),
+        Figure("the status command, with imports", status.processor, "s"),
         Figure("the same in a new workspace", new_status.processor, "s"),
         Figure(f"report at {size.filled}", report_seconds, "s", 1.0),
         Figure(f"start of a run at {size.filled}", start_seconds, "s", 1.0),
         Figure(f"a run of {size.timed} probes in a new workspace", fresh.processor, "s"),
-        Figure(f"a run at {size.filled} to that, time", in_large.processor / fresh.processor, "", 1.2),
-        Figure(f"a run at {size.filled} to that, memory", in_large.memory / fresh.memory, "", 1.2),
+        Figure(f"a run at {size.filled}, time relative to that", in_large.processor / fresh.processor, "", 1.2),
+        Figure(f"a run at {size.filled}, memory relative to that", in_large.memory / fresh.memory, "", 1.2),
         Figure("processes left behind", sum(command.left_behind for command in commands), "", 0.0),
     ]
 

@@ -63,7 +63,7 @@ def one_row_off(texts: Sequence[Text], both: bool = False, embed: Embed | None =
 
 
 def _caught(sets: Sequence[tuple[list[Text], tuple[int, ...], set[int]]], embed: Embed | None) -> Caught:
-    """Of sets, the places of the answers in the wrong place, and the places that do not count as good answers."""
+    """``sets``: rows, the places of misplaced answers, and the places that do not count as correctly placed."""
     caught, passed = [], []
     for texts, wrong, left_out in sets:
         found = leaks(texts, embed)

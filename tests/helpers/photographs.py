@@ -1,4 +1,4 @@
-"""What a kill leaves on the disk of a night, and all that a night leaves when it has ended."""
+"""Snapshots of a night's folder, as a kill at that moment would leave it, and everything that an ended night leaves."""
 
 import os
 import shutil

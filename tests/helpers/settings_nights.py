@@ -75,7 +75,8 @@ def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | N
 
 @dataclass(frozen=True)
 class World:
-    """A world in which the re-tests at the end, with the seeds ``again``, contradict a change of ``denied``."""
+    """A world in which the re-tests at the end, which have the seeds ``again``, show that a change of the knob
+    ``denied`` is harmful."""
 
     again: frozenset[int]
     denied: str
@@ -99,7 +100,7 @@ def _moved(recipe: Recipe, knob: str) -> bool:
 
 
 class Runner(AnsweringRunner):
-    """Writes answers whose number of different words gives about the same score from the tests' judge."""
+    """Writes answers with so many different words that the tests' judge gives them about the simulated score."""
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
         again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(), 20))

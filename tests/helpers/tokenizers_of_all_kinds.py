@@ -114,8 +114,8 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
 
 
 def legacy(special: tuple[str, ...]) -> Any:
-    """Like ``metaspace``, but a normalizer writes a blank before each text, also after a special token (Llama 2 and
-    Phi-3)."""
+    """Like ``metaspace``, but a normalizer adds a blank before each piece of text, even after a special token (Llama 2
+    and Phi-3)."""
     import json
 
     from tokenizers import Tokenizer, normalizers
