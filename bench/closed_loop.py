@@ -1,11 +1,12 @@
-"""Tests the loop of sessions: pairs of one session of microcoder are certified and become a source of the next session.
+"""Tests whether a session can use the pairs of an earlier one: a session of microcoder harvests pairs, the code gate
+certifies them, and they are a training source of the next session.
 
     python -m bench.closed_loop [--folder DIR] [--decisions N]
 
-It runs a session of the bundled study, checks its pairs with the code gate, and exports them for ORPO. A second study
-starts from the last incumbent, has the export as a source, and may only change the manifest. Then the holdout prompts
-are answered with and without the new source, with three seeds. Writes bench/results/loop.md in about 25 minutes on two
-cores. ``--folder`` keeps all files, and a repeated call uses those that exist.
+The certified pairs are exported for ORPO. The second study starts from the last incumbent, has the export as a source,
+and searches only over manifests. Then the holdout prompts are answered by models that were trained with and without the
+new source, with three seeds. Writes bench/results/loop.md in about 25 minutes on two cores. ``--folder`` keeps all
+files, and a repeated call reuses those that exist.
 """
 
 import argparse
@@ -47,21 +48,21 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """``certified``: the JSON of each gate run. ``decided``: rows of the second session's results.tsv. ``with_it``: the
-    comparison on the holdout, with the source and without, by name of the mixture."""
+class LoopResult:
+    """``certified``: the JSON of each gate run. ``decided``: rows of the second session's results.tsv. ``on_holdout``:
+    by name of a mixture that has the new source, its comparison on the holdout with the mixture without it."""
 
     harvested: dict[str, int]
     certified: Sequence[dict[str, Any]]
     rows: int
     decided: Sequence[dict[str, str]]
-    with_it: dict[str, Comparison]
+    on_holdout: dict[str, Comparison]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="default: one that is deleted")
-    parser.add_argument("--decisions", type=int, default=8, help="of the second session")
+    parser.add_argument("--folder", type=Path, help="where to keep all files; without it, they are deleted")
+    parser.add_argument("--decisions", type=int, default=8, help="number of decisions of the second session")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -71,7 +72,7 @@ def main() -> None:
     print(text)
 
 
-def close(folder: Path, decisions: int) -> Found:
+def close(folder: Path, decisions: int) -> LoopResult:
     first, second, export = folder / "first", folder / "second", folder / "harvest"
     if not (first / "results.tsv").exists():
         nightlane("run", STUDY, "--workspace", first)
@@ -87,7 +88,7 @@ def close(folder: Path, decisions: int) -> Found:
         nightlane("run", path, "--workspace", second, "--decisions", decisions)
     rows = read_results(second / "results.tsv")
     audits = json.loads(nightlane("pairs", "audit", *there))
-    return Found(
+    return LoopResult(
         {one["kind"]: one["used"] for one in audits},
         certified,
         len((export / "train.jsonl").read_text(encoding="utf-8").splitlines()),
@@ -97,7 +98,7 @@ def close(folder: Path, decisions: int) -> Found:
 
 
 def second_study(folder: Path, first: Path, harvest: Path) -> Path:
-    """The bundled study from the last incumbent, with one more source and only the manifests with that source."""
+    """The bundled study, starting from the last incumbent, with one more source; it searches only over manifests."""
     study = tomllib.loads(STUDY.read_text(encoding="utf-8"))
     (standing,) = first.glob("runs/session-*/recipe.toml")
     study["name"] = "microcoder-harvested"
@@ -117,7 +118,7 @@ def second_study(folder: Path, first: Path, harvest: Path) -> Path:
 
 
 def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
-    """Each new mixture minus the starting one."""
+    """By name of a new mixture, its comparison with the starting one on the holdout prompts."""
     recipes = {name: _mixed(study.start, weights) for name, weights in MANIFESTS.items()}
     return compared(study, folder / "holdout", recipes, "even", SEEDS, SAMPLES)
 
@@ -126,16 +127,17 @@ def _mixed(recipe: Recipe, weights: dict[str, float]) -> Recipe:
     return Recipe.model_validate({**recipe.model_dump(), "mixture": weights})
 
 
-def markdown(result: Found) -> str:
+def markdown(result: LoopResult) -> str:
     kept = ", ".join(f"{number} {kind}" for kind, number in result.harvested.items() if number)
     return "\n".join(
         [
-            "# Does the loop close?",
+            "# Training on the pairs of an earlier session",
             "",
-            "`python -m bench.closed_loop`: a session of microcoder, its harvest through the code gate, and a second "
-            "session that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
+            "`python -m bench.closed_loop`: a session of microcoder, the code gate on its harvest, and a second "
+            "session that starts from the last incumbent with an even mixture of both sources, and may mix in the "
+            "certified pairs.",
             "",
-            f"Harvested: {kept}. Certified pairs, each once: {result.rows}, the source `{SOURCE}`.",
+            f"Harvested: {kept}. Certified pairs without duplicates: {result.rows}; they are the source `{SOURCE}`.",
             "",
             "## The gate",
             "",
@@ -147,10 +149,10 @@ def markdown(result: Found) -> str:
             "",
             "## The holdout",
             "",
-            f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
-            "with another mixture, minus itself. Nothing was chosen by these figures.",
+            f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, scores of 0 to 10. with: the "
+            "last incumbent with the named mixture; without: the last incumbent. These figures decided nothing.",
             "",
-            *_held(result.with_it),
+            *_held(result.on_holdout),
             "",
         ]
     )

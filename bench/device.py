@@ -37,7 +37,7 @@ from testing.simulated_study import write_data
 
 STEPS, ROWS, CLOSE = 3, 4, 0.15
 ROOM_IN_PIECES = 64 * 2**20
-"""Bytes that are left free when a probe is to run out of memory."""
+"""Bytes that are left free to make a probe run out of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class DeviceTrial:
         return measure(self.bench, [Probe(of, key, seed)], lambda name: self.folder / name, lambda _: None)[0]
 
     def kind(self, objective: str, quantization: str) -> None:
-        """A probe of this kind: it trains and answers, and what it leaves is as it should be."""
+        """Run a probe of this kind, and check data types, the adapter, the memory and the ends of answers."""
         name, of = f"{objective}, {quantization}", recipe(objective, quantization)
         base = self.bench.base(quantization)
         wanted = "torch.bfloat16" if quantization == "nf4" or self.device == "cuda" else "torch.float32"
@@ -166,8 +166,9 @@ class DeviceTrial:
         return estimate(AutoConfig.from_pretrained(self.folder / "model"), work)
 
     def out_of_memory(self) -> None:
-        """Once out of memory, then with half at once: the base is loaded anew and the probe has its reading."""
-        of = recipe("dpo", "none")  # its head asks for a large block, also where the model is tiny
+        """Run a probe out of memory, then run it with half the rows at once: the base is loaded again and it gets a
+        reading."""
+        of = recipe("dpo", "none")  # the logits need a large block, even for the tiny model
         expected = self.run(of, seed=1)
         with no_room(self.device):
             failed = self.run(of, seed=1)
@@ -195,7 +196,7 @@ def adapter_state(adapter: Path) -> tuple[int, int]:
 
 @contextmanager
 def no_room(device: str) -> Iterator[None]:
-    """Hardly more memory than is in use: of the GPU, or of this process's addresses on a CPU."""
+    """Leave hardly more memory than is in use: on the GPU, or of this process's address space on a CPU."""
     import torch
 
     if device == "cuda":

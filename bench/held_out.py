@@ -16,8 +16,8 @@ from probes.run.store import ProbeStore
 def compared(
     study: Study, folder: Path, recipes: Mapping[str, Recipe], baseline: str, seeds: Sequence[int], samples: int
 ) -> dict[str, Comparison]:
-    """Each recipe minus the ``baseline``, with the same seeds and so many answers per prompt. Probes that ``folder``
-    has are not run again. SystemExit if a probe fails."""
+    """Compare each recipe with the ``baseline``, with the same seeds and ``samples`` answers per prompt. Probes that
+    exist in ``folder`` are not run again. SystemExit if a probe fails."""
     workspace = Workspace(folder)
     workspace.prepare()
     store = ProbeStore(workspace.runs)

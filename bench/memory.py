@@ -1,4 +1,4 @@
-"""The estimate of a probe's peak memory against what a worker's process measures.
+"""Compares the estimate of a probe's peak memory with the peak that a worker's process measures.
 
     python -m bench.memory MODEL [--only 1,4]     a row per setting; MODEL is a folder, its weights may be random
 
@@ -60,7 +60,7 @@ SETTINGS = (
 
 
 def measured(model: Path, setting: Setting) -> dict[str, Any]:
-    """In this process: the estimate, the measured peak, and the process before it loads the model."""
+    """GiB, measured in this process: the estimate, the peak, and the memory in use before the model is loaded."""
     import torch  # noqa: F401, part of the process before the model
     from transformers import AutoConfig
 

@@ -47,7 +47,7 @@ RECORDED = Path(__file__).parent / "results"
 POLICY = PolicySettings()
 TERMS = RuleTerms(POLICY, "target", {})
 NOISE = 0.27
-"""The standard deviation of a reading: bench/decisions' default noise, correlation 0.5, 4 answers."""
+"""The standard deviation of a reading with the default noise of bench/decisions: correlation 0.5, 4 answers."""
 PAIR = NOISE * 2**0.5
 KEPT, DROPPED, QUIET = "#0f766e", "#b91c1c", "#64748b"
 
@@ -74,7 +74,7 @@ BEST: Mapping[str, tuple[float, float]] = {
     "lora_rank": (1.0, 0.1),
     "lora_dropout": (-1.0, 0.05),
 }
-"""The invented truth of the picture: a knob's best place, and what it is worth there."""
+"""The invented true effects of the picture: each knob's best place, and its gain there."""
 AXES = tuple(Axis(knob, 0.0, PLACES) for knob in BEST)
 START: Places = dict.fromkeys(BEST, 0.0)
 SHOWN = "beta"
@@ -124,7 +124,7 @@ def _design(axes: Axes, recipes: Sequence[Places]) -> None:
 
 
 def _curve(axes: Axes, effects: Effects, colour: str, name: str) -> None:
-    """What the model tells of a knob, with its 95 % band; nothing at the incumbent's own place."""
+    """The model's estimate for a knob, with its 95 % band; the effect is 0 at the incumbent's own place."""
     own: dict[Place, tuple[float, float]] = {0.0: (0.0, 0.0)}
     half = quantile((1 - POLICY.confidence) / 2, float("inf"))
     for (knob, place), mean, spread in zip(effects.moves, effects.likely, effects.spread, strict=True):
@@ -139,8 +139,8 @@ def _curve(axes: Axes, effects: Effects, colour: str, name: str) -> None:
 
 
 def confirmation() -> None:
-    """Draw the estimate and its lower bound at each look, of a stack that is worth 0.5 and of one that is worth
-    nothing."""
+    """Draw the estimate and its lower bound at each look, for a stack with a true effect of 0.5 and for one with
+    none."""
     _, axes = pyplot.subplots(figsize=(8, 3))
     for effect, seed, colour, name, away in ((0.5, 7, KEPT, "worth 0.5", 6), (0.0, 29, DROPPED, "worth nothing", -10)):
         looks, verdict = confirmed(effect, seed)
@@ -163,7 +163,7 @@ def confirmation() -> None:
 
 
 def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
-    """The looks of a confirmation of a stack that is worth so much, and of which 0.5 was expected."""
+    """The looks of a confirmation of a stack with this true effect, when 0.5 was expected."""
     spread = Spread(PAIR**2, TARGET_FREEDOM)
     error = POLICY.night_error * POLICY.spend
     given = ConfirmationInputs(
@@ -186,7 +186,7 @@ def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
 
 
 def _comparison(differences: numpy.ndarray, known: Spread) -> Comparison:
-    """A comparison of so many pairs with these differences."""
+    """A comparison whose pairs have these differences."""
     width, freedom = standard_error(differences[:, None], known)
     delta, half = float(differences.mean()), quantile((1 - POLICY.confidence) / 2, freedom) * width
     found = Difference(
@@ -214,7 +214,8 @@ def _comparison(differences: numpy.ndarray, known: Spread) -> Comparison:
 
 
 def error() -> None:
-    """Draw the remaining error after each confirmation of a night without a KEEP, and of one that keeps its fourth."""
+    """Draw the error budget that is left after each confirmation, for a night without a KEEP and one that keeps its
+    fourth stack."""
     _, axes = pyplot.subplots(figsize=(8, 2.6))
     for kept, colour, name in ((None, QUIET, "nothing is kept"), (4, KEPT, "the fourth is kept")):
         accounts = list[ErrorSpending]()
@@ -234,8 +235,8 @@ MIDDLE = 48
 
 
 def won() -> None:
-    """Draw the gains of the recorded nights of bench/decisions by their length, and what those of MIDDLE probes kept
-    wrongly for them."""
+    """Draw the gains of the recorded nights of bench/decisions by budget, and for MIDDLE probes the gain of each policy
+    against its share of kept rows without a true gain."""
     cells = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))["cells"]
     by_budget = {found["cell"]["budget"]: found["figures"] for found in reversed(cells) if _is_main(found["cell"])}
     pooled = {

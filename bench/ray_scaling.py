@@ -1,9 +1,9 @@
-"""How busy the workers of a Ray cluster are kept by one process that hands out probes.
+"""Measures how busy one process that hands out probes keeps the workers of a Ray cluster.
 
     python -m bench.ray_scaling [--workers 64] [--seconds 10] [--rounds 4] [--megabytes 2]
 
-The machines are Ray nodes on this one, and their workers only wait: a probe takes so many seconds, tells of 20 steps
-and sends a folder of so many megabytes. A worker takes about 150 MB and two seconds of a core to start.
+The cluster's machines are Ray nodes on this machine, and their workers only wait: a probe takes --seconds, reports 20
+steps and sends a folder of --megabytes. A worker needs about 150 MB, and two seconds of a core to start.
 """
 
 import argparse
@@ -30,13 +30,13 @@ KEY = ProbeKey(steps=STEPS, base="", data="", prompts="", scorer="", samples=1, 
 
 
 class WaitingKeeper(Keeper):
-    """Its worker is a thread that waits. The material is (seconds, megabytes)."""
+    """A keeper whose worker is a thread that only waits. The material is (seconds, megabytes)."""
 
     def _material(self, study: StudyArchive) -> object:
         return study.material
 
     def _started(self, arguments: tuple[Any, ...]) -> Any:
-        own = Connection(os.dup(arguments[0].fileno()))  # the caller closes the other
+        own = Connection(os.dup(arguments[0].fileno()))  # the caller closes its own descriptor
         thread = threading.Thread(target=wait, args=(own, arguments[1]), daemon=True)
         thread.start()
         return thread

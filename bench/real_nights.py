@@ -1,10 +1,10 @@
-"""Real sessions of microcoder over all lanes, and what their KEEPs are truly worth.
+"""Real sessions of microcoder over all lanes, and the true effects of their KEEPs, measured again with fresh seeds.
 
     python -m bench.real_nights [--probes 24,48] [--seeds 12] [--folder DIR]
 
-Runs a session of the bundled study for each number of probes. Then the recipe that stands and the starting recipe are
-trained with fresh seeds and answer the holdout prompts, which chose nothing. Writes bench/results/real_nights.md in
-about half an hour on two cores. ``--folder`` keeps all files, and a repeated call uses those that exist.
+Runs a session of the bundled study for each number of probes. Then the last incumbent and the starting recipe are
+trained with fresh seeds and answer the holdout prompts, which no decision used. Writes bench/results/real_nights.md in
+about half an hour on two cores. ``--folder`` keeps all files, and a repeated call reuses those that exist.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from view.markdown import table
 
 RESULT = Path(__file__).parent / "results" / "real_nights.md"
 FIRST_SEED = 9_000_000
-"""Of the seeds of the truth; no session of the bundled study has used one of them."""
+"""The first of the fresh seeds; no session of the bundled study uses one of them."""
 
 
 @dataclass(frozen=True)
 class RealNight:
-    """``stacks``: the claims of what was kept, as results.tsv has them; ``truth``: what stands minus the start on the
-    holdout prompts, None if nothing was kept."""
+    """``stacks``: the effects that results.tsv claims for the kept stacks. ``truth``: the last incumbent compared with
+    the start on the holdout prompts, None if nothing was kept."""
 
     probes: int
     decided: int
@@ -42,9 +42,9 @@ class RealNight:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--probes", default="24,48", help="of each session, separated by commas")
-    parser.add_argument("--seeds", type=int, default=12, help="for the truth")
-    parser.add_argument("--folder", type=Path, help="default: one that is deleted")
+    parser.add_argument("--probes", default="24,48", help="budget of each session, in probes, separated by commas")
+    parser.add_argument("--seeds", type=int, default=12, help="number of fresh seeds for the true effects")
+    parser.add_argument("--folder", type=Path, help="where to keep all files; without it, they are deleted")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -95,11 +95,11 @@ def markdown(nights: Sequence[RealNight], seeds: int) -> str:
     heads = ("probes", "changes decided on", "kept", "claimed by stack", f"true, {seeds} seeds", "worst guard, true")
     return "\n".join(
         [
-            "# Real nights: what was kept, and what it is worth",
+            "# Real nights: what was kept, and its true effect",
             "",
-            "`python -m bench.real_nights`: sessions of microcoder over all lanes. The truth is what stands minus "
-            f"the starting recipe on the holdout prompts, with {seeds} seeds that no session used, and a 95 % "
-            "interval. Points of 10.",
+            "`python -m bench.real_nights`: sessions of microcoder over all lanes. true: the last incumbent minus "
+            f"the starting recipe on the holdout prompts, with {seeds} seeds that no session used, on the scale "
+            "of 0 to 10, with 95 % intervals.",
             "",
             *table(heads, rows, right=(0, 1)),
             "",

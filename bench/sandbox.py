@@ -2,9 +2,10 @@
 
     python -m bench.sandbox [--json]
 
-Each back end that works here runs all of testing/attacks; for root, also as a user without rights. The time is that of
-small functions with 20 inputs each, compared with a new jail for each program (bubblewrap alone, without filter and
-limits) and with no protection. Progress goes to stderr. Exit status 0 if the sandbox holds, else 1.
+Each back end that works here runs all of testing/attacks; started by root, it also runs them as an unprivileged user.
+The time is measured for small functions with 20 inputs each, and compared with a new jail for each program (bubblewrap
+alone, without filter and limits) and with no protection. Progress goes to stderr. Exit status 0 if the sandbox holds,
+else 1.
 """
 
 import argparse
@@ -144,7 +145,7 @@ def measure() -> Report:
 
 
 def judged() -> Judged:
-    """Score the hostile answers in a process of its own, which shows the memory that scoring takes."""
+    """Score the hostile answers in a separate process, to measure the memory that scoring takes."""
     _progress("the same programs as answers of an evaluation")
     command = [sys.executable, "-m", "testing.hostile_answers", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -165,7 +166,7 @@ def _suites(backend: str) -> Iterator[SuiteResult | str]:
 
 
 def costs(works: list[str]) -> Iterator[ProgramCost]:
-    """Measure back ends and alternatives in turns, so that a busy moment affects all of them."""
+    """Measure back ends and alternatives alternately, so that a busy moment affects all of them."""
     _progress(f"time for {PROGRAMS_MEASURED} programs of {INPUTS} inputs")
     with ExitStack() as stack:
         resident = {name: stack.enter_context(open_sandbox(backend=name)) for name in works}
@@ -262,7 +263,7 @@ def _groups_text(report: Report) -> Iterator[str]:
     yield f"{'all':<12}{len(ATTACKS):>8}  " + "".join(
         f"{sum(group[end] for group in groups.values()):>{len(end) + 2}}" for end in ends
     )
-    yield "unrepresentable: no plain value; mostly an object that equals everything, after nothing else was managed"
+    yield "unrepresentable: not a plain value; mostly an object that equals everything, the last resort"
 
 
 def _costs_text(report: Report) -> Iterator[str]:

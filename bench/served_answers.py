@@ -1,9 +1,10 @@
-"""The greedy answers of a server of [serving] against those that a worker generates with the same adapter.
+"""Compares the greedy answers of the server of [serving] with those that a worker generates with the same adapter.
 
     python -m bench.served_answers STUDY MODEL [--dtype float32] [--steps 6]    MODEL: the base's name at the server
 
-Trains one probe of the study's starting recipe, has the server at OPENAI_ANSWERS_BASE_URL answer for it, generates the
-answers here, too, and prints how many of how many are equal. The server needs the same base in the same data type.
+Trains one probe of the study's starting recipe, has the server at OPENAI_ANSWERS_BASE_URL answer the prompts with its
+adapter, generates the answers here too, and prints how many are equal. The server must serve the same base in the same
+data type.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def greedy(material: Material, model: str, dtype: str, steps: int) -> Material:
 
 
 def compare(bench: Workbench, probe: Probe, folder: Path) -> None:
-    """Print what the server and the worker answered differently, and the counts."""
+    """Print the answers in which server and worker differ, and how many are equal."""
     reading = measure(bench, [probe], lambda _: folder, lambda _: None)[0]
     if not isinstance(reading, Reading):
         raise SystemExit(f"the probe failed: {reading.message}")
@@ -61,10 +62,10 @@ def compare(bench: Workbench, probe: Probe, folder: Path) -> None:
 
     served, local = from_server(), local_answers(bench, probe, folder, questions, sampling)
     _print_differences(served, local)
-    print(f"the same from the server and from the worker: {_equal(served, local)} of {len(local)}")
-    print(f"the same from the server twice: {_equal(served, from_server())} of {len(served)}")
+    print(f"equal answers of the server and of the worker: {_equal(served, local)} of {len(local)}")
+    print(f"equal answers of the server when asked twice: {_equal(served, from_server())} of {len(served)}")
     bare = local_answers(bench, None, folder, questions[:8], sampling)
-    print(f"of the base without the adapter the same: {_equal(served[:8], bare)} of {len(bare)}")
+    print(f"answers of the base without the adapter that equal the server's: {_equal(served[:8], bare)} of {len(bare)}")
     trial = server.try_once([question.ids for question in questions], base.renderer.stop)
     print(f"of the base, {trial.repeated or trial.failure}")
 
@@ -72,7 +73,7 @@ def compare(bench: Workbench, probe: Probe, folder: Path) -> None:
 def local_answers(
     bench: Workbench, probe: Probe | None, folder: Path, questions: Sequence[RenderedPrompt], sampling: Sampling
 ) -> list[str]:
-    """Generated here, with the probe's adapter; without a probe, by the base alone."""
+    """Answers generated here with the probe's adapter; if ``probe`` is None, with the base alone."""
     from probes.generate.sampler import sample
     from probes.model.adapter import adapted
 
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path)
     parser.add_argument("model")
-    parser.add_argument("--dtype", default="", help="of the base here; the study's if it is left out")
+    parser.add_argument("--dtype", default="", help="data type of the base here; default: that of the study")
     parser.add_argument("--steps", type=int, default=6)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)

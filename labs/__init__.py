@@ -1,4 +1,6 @@
-"""Bundled studies. Each is a package with a `build(directory, progress)` that makes its material on first use.
+"""Bundled studies. Each is a package whose `build(directory, progress)` generates its files on first use: prompts,
+training data and a base model.
 
-`_build` has what they share: the build with its manifest, preference pairs, timing, measuring, the command line.
+`_build` has the code that they share: the build with its manifest, preference pairs, timing, measuring, the command
+line.
 """

@@ -22,7 +22,9 @@ settings.load_profile("nightlane")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background, or by nohup, which children inherit
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # ignored if pytest runs in the background or under nohup; children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -45,13 +47,13 @@ ON_REQUEST = frozenset({"architectures", "long", "make_run", "real", "serving"})
 IMPORTS_TORCH = re.compile(
     r"\b(torch|trl|tiny_folder|one_thread|write_model|architectures|taught_folder|exporting|tokenizers_of_all_kinds|gp_sampler)\b"
 )
-"""What a file of tests mentions if it imports torch, most of them TRL too, which takes ten seconds in each process."""
+"""A test file that mentions one of these imports torch, and mostly TRL too, which takes ten seconds in each process."""
 
 
 @cache
 def with_torch() -> list[str]:
-    """The files whose tests import torch: two processes run them all, one every other file. The slow ones come first,
-    so that both have as many of them."""
+    """The files whose tests import torch. Two processes share them: each runs every other file. Slow files come first,
+    so that both processes get equally many of them."""
     root = Path(__file__).parents[1]
     texts = {path: path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")}
     found = [path for path, text in texts.items() if IMPORTS_TORCH.search(text)]
@@ -61,7 +63,7 @@ def with_torch() -> list[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """By file, as --dist loadfile does, but for those with torch."""
+    """Distribute tests by file, as --dist loadfile does, except that files with torch go to two processes only."""
     if config.option.dist != "loadfile":
         return None
     scheduler = importlib.import_module("xdist.scheduler").LoadFileScheduling(config, log)
@@ -76,7 +78,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """A process of pytest-xdist is about to start: all have their commands from one server."""
+    """Tell a process of pytest-xdist, before it starts, the address of the one server of ``commands``."""
     import commands
 
     node.workerinput["commands"] = commands.lend()
@@ -90,8 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with torch, then those with slow tests or a browser, then the rest: all workers then end at about the same
-    time."""
+    """Run files with torch first, then those with slow tests or a browser, then the rest, so that all processes end at
+    about the same time."""
     unasked = [name for name in ON_REQUEST if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     config.hook.pytest_deselected(items=left_out)
@@ -103,8 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is imported and collected here is never garbage, so the garbage collector skips it; nor is most of what
-    tests import later. Torch is not among it: two processes alone import it, when they come to their tests."""
+    """Freeze the objects that exist after collection: they are never garbage, so the garbage collector can skip them.
+    Collection must not import torch, because only two processes need it, when they come to their tests."""
     gc.disable()
     try:
         found = yield
@@ -118,7 +120,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Each training collects garbage, twice: what earlier tests imported and made is not looked through every time."""
+    """Freeze what earlier tests imported and created, because each training collects garbage twice and would search
+    it."""
     if "one_thread" in _fixtures(item):
         gc.freeze()
 
@@ -131,7 +134,7 @@ def _fixtures(item: pytest.Item) -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """For the models of a module that are trained here: one thread, and imports frozen, as their workers have."""
+    """Train the models of a test module in this process as a worker does: with one thread and frozen imports."""
     import remembered
     import torch
 
@@ -148,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def forked_workers() -> Iterator[None]:
-    """Workers that the tests of a module start have their libraries from the server of ``commands``."""
+    """Fork the workers that a test module starts from the server of ``commands``, which has imported the libraries."""
     import commands
 
     with pytest.MonkeyPatch.context() as patch:
@@ -157,13 +160,13 @@ def forked_workers() -> Iterator[None]:
 
 
 WITH_PAGES = ("test_settings.py", "test_session_report.py")
-"""Files whose sessions draw the page of their report as well. Others ask for it by the fixture ``drawn``."""
+"""Test files whose sessions also draw the charts of their report. Other tests use the fixture ``drawn`` for that."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def without_page(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Sessions that a test plays in its own process write report.md, and a page without charts: these take half of the
-    time of a short session, and the tests of pages look at them."""
+    """Sessions that a test plays in its own process write report.md and a page without charts. Charts take half of the
+    time of a short session, and the tests of pages cover them."""
     with pytest.MonkeyPatch.context() as patch:
         plays = request.path.relative_to(Path(__file__).parent).parts[0] in ("agent", "integrations", "view")
         if plays and request.path.name not in WITH_PAGES:
@@ -173,7 +176,7 @@ def without_page(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session of this test draws its page."""
+    """Sessions of this test draw the charts of their page."""
     from view.pages.session_report import report_page
 
     monkeypatch.setattr("view.report.report.report_page", report_page)

@@ -1,9 +1,9 @@
-"""Ablations: nightlane without one part of its search, to see what the part is worth.
+"""Ablations: nightlane with one part of its search removed, to measure what that part contributes.
 
-no_waves       each recipe of a wave moves one knob only
-no_model       a change is worth the difference of two means: of the readings that carry it, less those that do not
-no_pruning     every change with a chance above one half is confirmed, whatever that does to power and guards
-no_replanning  half of the probes for looking, then one confirmation with the rest
+no_waves       each recipe of a wave moves only one knob
+no_model       the effect of a change is the mean of the readings that carry it minus the mean of the others
+no_pruning     the best move of every knob is confirmed if it is likelier than not to help; power and guards are ignored
+no_replanning  half of the probes are screening waves, then one confirmation uses the rest
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ def spread_alone(
     random: numpy.random.Generator,
     near: Mapping[str, Sequence[Place]] | None = None,
 ) -> list[Places]:
-    """The knobs in turn, each to one of its near places."""
+    """Recipes that move one knob each, to one of its near places; the knobs take turns."""
     options = {
         axis.knob: near_places(axis, incumbent[axis.knob]) if near is None else near.get(axis.knob, ()) for axis in axes
     }
@@ -69,7 +69,7 @@ def spread_alone(
 def drawn_alone(
     effects: Effects, size: int, incumbent: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
-    """Each the best move of a draw of its own, whatever the number of ``readings``."""
+    """Recipes that move one knob each: the best move of a new posterior draw. ``readings`` is ignored."""
     found: list[Places] = []
     for _ in range(size):
         worth = effects.mean[0] + effects.root @ random.standard_normal(len(effects.moves))
@@ -83,8 +83,8 @@ def drawn_alone(
 
 
 class MeanModel(KnobModel):
-    """The noise of the model, and effects by differences of means. A value that no reading carries is worth nothing,
-    give or take what readings differ."""
+    """The model's noise, but effects that are differences of means. A value that no reading carries has effect 0, with
+    the variance of a difference of two readings."""
 
     def effects(self, incumbent: Places) -> Effects:
         modelled = super().effects(incumbent)
@@ -107,7 +107,8 @@ class MeanModel(KnobModel):
 
 
 def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, float]:
-    """The difference of the means of readings that carry a change and those that do not, with its variance."""
+    """The mean of the readings that carry a change minus the mean of the others, and the variance of this
+    difference."""
     spread = float(values.var(axis=0, ddof=1).mean()) if len(values) > 1 else 1.0
     carrying, others = values[carried], values[~carried]
     if not len(carrying) or not len(others):
@@ -127,7 +128,7 @@ class ByMeans(NightState):
 
 class Unpruned(NightState):
     def stack(self, chance: float) -> Stack | None:
-        """The likely best move of every knob, if it is more likely than not to be worth something."""
+        """The best move of every knob, if it is more likely than not an improvement."""
         free = dict.fromkeys(self.margins, numpy.inf)
         return best_stack(
             target=self.model,
@@ -145,7 +146,7 @@ class Unpruned(NightState):
 
 @dataclass
 class OnePlan:
-    """Looks until so many probes are ``left``, and confirms once."""
+    """Measures waves while ``half`` probes or more are left afterwards, then confirms one stack with the rest."""
 
     half: float
     confirmed: bool = False

@@ -1,4 +1,4 @@
-"""Plays planted nights with every policy: its KEEPs, the wrong ones among them, and its share of the headroom.
+"""Plays planted nights with every policy, and reports its KEEPs, its wrong KEEPs and its share of the headroom.
 
     nightlane bench decisions [--quick] [--probes 24,48,96,200] [--json] [--landscapes MODULE:NAME] [--output DIR]
 
@@ -23,9 +23,9 @@ from bench.decisions.table import Results, markdown, targets
 from common.errors import BadInput
 
 SHORT = BUDGETS[:2]
-"""Probes of the nights that --quick plays."""
+"""The budgets, in probes, of the nights that --quick plays."""
 FEWEST = 16
-"""Probes of a night in which every rival makes its first step."""
+"""The smallest budget, in probes, in which every rival can make its first step."""
 
 
 def main(
@@ -35,7 +35,7 @@ def main(
     output: Path | None = None,
     probes: str | None = None,
 ) -> int:
-    """``few``: a few nights only; ``probes``: the budgets of the nights, with commas between them."""
+    """``few``: play only a few nights. ``probes``: the budgets of the nights, separated by commas."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # so that --landscapes finds a file in the current folder
     begun = time.perf_counter()

@@ -1,5 +1,5 @@
-"""The figures of a policy's nights, for each family, and pooled over the families. Their 95 % intervals are in textbook
-forms that readers can check."""
+"""The figures of a policy's nights, for each family and pooled over the families, with textbook 95 % intervals that a
+reader can check."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -57,19 +57,19 @@ NULL, HARM = 1e-9, -0.05
 CURVE = tuple(tenth / 10 for tenth in range(1, 11))
 POOLED = "pooled"
 NO_EFFECT = "null nights"
-"""All nights in which nothing can be won."""
+"""The name of the pool of all nights in which nothing can be won."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFigures:
-    """The figures of one policy on one family. KEEPs are those that hold at the end, unless they are "made".
+    """The figures of one policy on one family. KEEPs are those that hold at the end of the night; "made" counts those
+    that were retracted too.
 
-    Per night: ``keeps``, ``made``, ``missed``, ``violations`` (a KEEP whose worst category truly loses over 0.3).
-    Shares of the kept rows, one per member of a stack: ``null``, ``harmful``; of those made: ``null_made``,
-    ``harmful_made``. Shares of the nights:
-    ``ends_worse`` (by more than 0.05), ``any_keep``. Shares of the headroom: ``won`` at the end, ``area`` over the
-    night's probes, ``curve`` at each tenth of them. ``claim_error``: claimed minus true gain of the KEEPs, in points.
-    ``seconds``: computing time of a night.
+    Per night: ``keeps``, ``made``, ``missed``, ``violations`` (KEEPs whose worst category truly loses over 0.3). Shares
+    of the kept rows, one row per member of a stack: ``null``, ``harmful``; shares of the rows made: ``null_made``,
+    ``harmful_made``. Shares of the nights: ``ends_worse`` (by more than 0.05), ``any_keep``. Shares of the headroom:
+    ``won`` at the end, ``area`` (mean over the night's probes), ``curve`` (at each tenth of them). ``claim_error``:
+    claimed minus true gain of the KEEPs, in points. ``seconds``: computing time of a night.
     """
 
     policy: str
@@ -137,7 +137,7 @@ def by_family(nights: Iterable[NightRecord]) -> list[PolicyFigures]:
 
 
 def pooled(families: Iterable[Sequence[NightRecord]]) -> list[NightRecord]:
-    """The same number of nights of each family, so that no family counts more."""
+    """The same number of nights from each family, so that all families have equal weight."""
     groups = [sorted(records, key=lambda night: night.number) for records in families]
     fewest = min(map(len, groups))
     return [night for records in groups for night in records[:fewest]]

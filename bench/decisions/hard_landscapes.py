@@ -24,7 +24,7 @@ from bench.decisions.truth import MARGIN
 from lanes import Recipe, Value
 
 NOISIER = (2.0, 5.0, 10.0)
-"""How many times noisier some moves of three knobs are."""
+"""Noise factors of some moves of three knobs."""
 PASS = 5.0
 """An answer at or above this latent score passes: 10 points, otherwise 0."""
 RIDGE = 0.85
@@ -34,7 +34,7 @@ Random = numpy.random.Generator
 
 @dataclass(frozen=True)
 class NoisyMoves:
-    """How many times noisier a recipe is than the start: the largest factor of its values. ``factors``: knob -> value
+    """The noise factor of a recipe, relative to the start: the largest factor of its values. ``factors``: knob -> value
     -> factor."""
 
     factors: Mapping[str, Mapping[Value, float]]
@@ -44,14 +44,15 @@ class NoisyMoves:
 
 
 def unequal_noise(night: int) -> Planted:
-    """Smooth, but half of the values of three knobs repeat 2, 5 and 10 times as badly as the start."""
+    """Smooth, but half of the values of three knobs have 2, 5 and 10 times the noise of the start."""
     random = random_of("unequal_noise", night)
     tables = tables_of(bowls_of(random))
     return Planted(family="unequal_noise", lanes=lanes_of(*ORDERED), tables=tables, noisier=_noisier(random))
 
 
 def unequal_null(night: int) -> Planted:
-    """No knob does anything to the score, but half of the values of three of them repeat 2, 5 and 10 times as badly."""
+    """No knob affects the score, but half of the values of three knobs have 2, 5 and 10 times the noise of the
+    start."""
     random = random_of("unequal_null", night)
     return Planted(
         family="unequal_null", lanes=lanes_of(*ORDERED), tables=null_tables(ORDERED), noisier=_noisier(random)
@@ -59,7 +60,7 @@ def unequal_null(night: int) -> Planted:
 
 
 def pass_fail(night: int) -> Planted:
-    """Smooth, on prompts of unequal difficulty, and an answer scores 0 or 10."""
+    """Smooth, on prompts of unequal difficulty, but each answer scores either 0 or 10."""
     random = random_of("pass_fail", night)
     ease = random.normal(0, 3, len(PROMPTS))
     return Planted(
@@ -72,11 +73,11 @@ def pass_fail(night: int) -> Planted:
 
 
 def ridge(night: int) -> Planted:
-    """Smooth, but the two strongest knobs lie on a narrow ridge: either gains little or loses without the other."""
+    """Smooth, but the two strongest knobs form a narrow ridge: moving only one of them gains little or loses."""
     random = random_of("ridge", night)
     plain = bowls_of(random)
     first, second, coupling = plain[0], plain[1], float(random.choice([-RIDGE, RIDGE]))
-    level = (first.gain + second.gain) / 2  # a ridge between equals, so that neither carries the other
+    level = (first.gain + second.gain) / 2  # equal gains, so that neither knob alone explains the ridge
     equal = [Bowl(bowl.knob, level, bowl.distance, bowl.by_category) for bowl in (first, second)]
     scale = sum(bowl.gain for bowl in plain[:2]) / (2 * level * (1 + coupling))
     high = [Bowl(bowl.knob, bowl.gain * scale, bowl.distance, bowl.by_category) for bowl in equal]
@@ -98,7 +99,7 @@ def needle(night: int) -> Planted:
 
 
 def small_gains(night: int) -> Planted:
-    """Eight ordered knobs that all gain, each at most 0.05 to 0.15: too little to be shown alone."""
+    """Eight ordered knobs with best gains of only 0.05 to 0.15 each: too small to be shown one at a time."""
     random = random_of("small_gains", night)
     bowls = [
         Bowl(name, random.uniform(0.05, 0.15), int(random.choice(_near_distances(name))), centred_effects(random))
@@ -108,7 +109,7 @@ def small_gains(night: int) -> Planted:
 
 
 def erosion(night: int) -> Planted:
-    """Named knobs: most gains lower the same guard by 0.1 to 0.2, so that a few of them together break its margin."""
+    """Named knobs: each gain also lowers one and the same guard by 0.1 to 0.2, so a few together exceed its margin."""
     random = random_of("erosion", night)
     eroded = int(random.integers(len(CATEGORIES)))
     tables = {name: named_table(random, name, lambda: _eroding(random, eroded)) for name in NAMED}
@@ -127,7 +128,7 @@ HARD_FAMILIES: tuple[Family, ...] = (
 
 
 def _noisier(random: Random) -> NoisyMoves:
-    """One side of the ladder of three knobs."""
+    """Noise factors for the values on one side of the start, for three knobs."""
     factors = {}
     for place, factor in zip(random.permutation(len(ORDERED))[: len(NOISIER)], NOISIER, strict=True):
         name = list(ORDERED)[place]
@@ -144,7 +145,8 @@ def _near_distances(name: str) -> Sequence[int]:
 
 
 def _eroding(random: Random, eroded: int) -> Array:
-    """The effect of a value: a loss with chance 0.5, and otherwise a gain that costs one category 0.1 to 0.2."""
+    """The effect of a value: with probability 0.5 a loss, otherwise a gain that lowers category ``eroded`` by 0.1 to
+    0.2."""
     if random.random() < 0.5:
         return -random.uniform(0.05, 0.5) * centred_effects(random)
     effects = random.uniform(0.25, 0.6) * centred_effects(random)

@@ -1,9 +1,9 @@
 """The eight families of planted nights. Each is a function from the number of a night to its landscape.
 
 The headroom and the distances of the best values were chosen once, before any policy of ours was played, so that two
-rivals reproduce known results. On the smooth family, a race wins 0.68 of the headroom with 26 % of its KEEPs without a
-true gain (150 nights, correlation 0.8 with 8 answers; known: 0.67 and 21 %), and Optuna's TPE wins 0.61 (40 nights,
-correlation 0 with 4 answers; known: 0.63).
+rivals reproduce known results. On the smooth family, a race wins 0.68 of the headroom, and 26 % of its KEEPs have no
+true gain (150 nights, correlation 0.8, 8 answers; known: 0.67 and 21 %). Optuna's TPE wins 0.61 (40 nights, correlation
+0, 4 answers; known: 0.63).
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Bowl:
     by_category: Array
 
     def away(self) -> dict[Value, float]:
-        """The distance of each value from the best, in units of the start's distance."""
+        """The distance of each value from the best value; the start has distance 1."""
         knob = space_of(self.knob).knob(self.knob)
         start = knob.values.index(knob.read(START))
         return {value: 1 - (place - start) / self.distance for place, value in enumerate(knob.values)}
@@ -54,14 +54,14 @@ def smooth(night: int) -> Planted:
 
 
 def additive(night: int) -> Planted:
-    """Data, curriculum and other named choices, with independent effects without an order; few of them are good."""
+    """Data, curriculum and other named choices, which have no order; their effects add up, and few of them are good."""
     random = random_of("additive", night)
     tables = {name: named_table(random, name, lambda: _choice(random)) for name in NAMED}
     return Planted(family="additive", lanes=lanes_of(*NAMED), tables=tables)
 
 
 def cliffs(night: int) -> Planted:
-    """Smooth, but beyond the best value of one knob the score falls by 2, and beyond that of another, runs crash."""
+    """Smooth, but past the best value of one knob the score falls by 2, and past that of another, runs crash."""
     random = random_of("cliffs", night)
     bowls = bowls_of(random)
     falls, diverges = bowls[random.permutation(ACTIVE)[0]], bowls[-1]
@@ -98,7 +98,8 @@ def drift(night: int) -> Planted:
 
 
 def clipped(night: int) -> Planted:
-    """Smooth, in whole numbers from 0 to 10 on prompts of unequal difficulty; a quarter of a probe shows half of it."""
+    """Smooth, but scores are whole numbers from 0 to 10, on prompts of unequal difficulty; half of an effect shows
+    after a quarter of a probe's steps."""
     random = random_of("clipped", night)
     ease = random.normal(0, 2, len(PROMPTS))
     return Planted(
@@ -112,7 +113,7 @@ def clipped(night: int) -> Planted:
 
 
 def interacting(night: int) -> Planted:
-    """Smooth, but two pairs of the five knobs depend on each other, either way."""
+    """Smooth, but two pairs of the five active knobs interact, positively or negatively."""
     random = random_of("interacting", night)
     plain = bowls_of(random)
     couplings = [random.choice([-1, 1]) * random.uniform(0.3, 0.6) for _ in range(2)]
@@ -159,7 +160,7 @@ def _distance(random: Random, name: str) -> int:
 
 
 def centred_effects(random: Random) -> Array:
-    """The effect in each category: up to a fifth more or less than the mean."""
+    """Factors for the effect in each category, up to a fifth above or below the mean of 1."""
     factors = random.uniform(-0.2, 0.2, len(CATEGORIES))
     centred: Array = 1 + factors - factors.mean()
     return centred

@@ -50,11 +50,11 @@ Lanes = Mapping[str, LaneSettings]
 CATEGORIES = ("arithmetic", "strings", "lists", "conditions", "edge_cases", "imports")
 PROMPTS = tuple((f"{category}-{number}", category) for category in CATEGORIES for number in range(6))
 LEVEL = 6.0
-"""The mean score of the start, of 10."""
+"""The mean score of the start, on a scale of 0 to 10."""
 CRASHED = -LEVEL
-"""The effect of a recipe that crashes: it answers nothing."""
+"""The effect of a recipe that crashes: its score is 0, because it answers nothing."""
 IMPROVEMENT = 0.2
-"""A true gain that should not be missed."""
+"""A true gain of at least this many points counts as missed if it was measured and never kept."""
 
 
 class NightOver(Exception):
@@ -63,9 +63,9 @@ class NightOver(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Standard deviations on the 0 to 10 scale: between training runs, categories in a run, and answers.
+    """Standard deviations on the 0 to 10 scale: between training runs, between categories of a run, between answers.
 
-    ``correlation``: of all three, between two recipes with the same seed.
+    ``correlation``: the correlation of all three between two recipes with the same seed.
     """
 
     run: float = 0.35
@@ -114,11 +114,11 @@ class Landscape(ABC):
         return float(share**0.5)
 
     def noise_factor(self, recipe: Recipe) -> float:
-        """How many times noisier than the start the recipe is."""
+        """The recipe's noise as a multiple of the start's."""
         return 1.0
 
     def shape(self, scores: Array) -> Array:
-        """The scorer's transformation of single scores (whole numbers, bounds), which never decreases."""
+        """The scorer's transformation of single scores (rounding, clipping); it must never decrease."""
         return scores
 
     def offsets(self) -> Array:
@@ -149,11 +149,11 @@ Family = Callable[[int], Landscape]
 
 
 class Policy(Protocol):
-    """A decision procedure. It plays many nights, so keep what it learns in one in local variables of `play`."""
+    """A decision procedure. One object plays many nights, so keep the state of a night in local variables of `play`."""
 
     @property
     def name(self) -> str:
-        """In the tables."""
+        """The policy's name in the tables."""
         ...
 
     def play(self, night: "Night") -> None:
@@ -186,13 +186,13 @@ class Night:
         return self.budget - self.left
 
     def random(self, *words: object) -> numpy.random.Generator:
-        """A random generator for the policy's choices; the same words give the same one in this night."""
+        """A random generator for the policy's choices, seeded by the night and these words."""
         return self._generator("policy", *words)
 
     def measure(self, recipe: Recipe, seed: int, share: float = 1.0) -> Array | None:
         """The scores [36 prompts, samples] of a run with this seed and ``share`` of the steps; None if it crashes.
 
-        The same recipe, seed and share have the same noise, and cost again. Raises NightOver.
+        Measuring the same recipe, seed and share again draws the same noise, and costs again. Raises NightOver.
         """
         if share > self.left + 1e-9:
             raise NightOver
@@ -273,8 +273,8 @@ class Night:
         self.standing = recipe
 
     def _members(self, recipe: Recipe) -> tuple[float, ...]:
-        """The true gain of each knob that this recipe moves from what stands, with the others where they are now;
-        without those that cannot be moved back alone."""
+        """For each knob that this recipe moves from the incumbent, the true loss if that knob alone were moved back.
+        Knobs that cannot be moved back alone are left out."""
         whole, found = self.truth(recipe).mean(), []
         for knob in self.space.knobs:
             if knob.read(recipe) != knob.read(self.standing):
@@ -299,7 +299,7 @@ class Night:
             self._improvements.add(frozenset(changes))
 
     def _disturbance(self, recipe: Recipe, seed: int, share: float) -> Array:
-        """Noise [36, samples]: a part that all recipes share with this seed, and a part of the recipe."""
+        """Noise [36, samples]: a part that all recipes share under this seed, and a part of this recipe alone."""
         common = self._parts(self._generator("common", seed, share))
         own = self._parts(self._generator("own", recipe.digest, seed, share))
         correlation = self._noise.correlation

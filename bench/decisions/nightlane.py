@@ -29,7 +29,7 @@ from probes.run.store import ProbeStore
 from testing.simulated_runner import SimulatedRunner
 
 MEMORY = Path("/dev/shm")
-"""The place of a night's folder, if it exists: a disk would take most of the night's time."""
+"""Where a night's folder is created if this exists, because a disk would take most of the night's time."""
 STEPS = 60
 
 
@@ -60,13 +60,13 @@ class DecisionListener:
         """Ignored: notes are in the session's log."""
 
     def examining(self, done: int, total: int) -> None:
-        """Nothing is examined."""
+        """Ignored: a simulated night examines nothing."""
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         """Ignored: the night counts its probes."""
 
     def decided(self, decision: DecisionRow) -> None:
-        """A stack has a row for each member; it is kept once."""
+        """Report a kept stack once, although it has a row for each member."""
         stands = self.world.recipes[decision.incumbent]
         if decision.status == "KEEP" and stands != self.world.night.standing:
             self.world.night.keep(stands, decision.row["stack_delta"])
@@ -76,7 +76,8 @@ class DecisionListener:
 
 @dataclass(frozen=True)
 class Nightlane:
-    """nightlane with these settings of [policy] in place of the defaults. ``parts``: those of a night's search."""
+    """nightlane with these settings of [policy] instead of the defaults. ``parts``: the parts of its search, which
+    ablations replace."""
 
     name: str = "nightlane"
     policy: Mapping[str, Any] = field(default_factory=dict)

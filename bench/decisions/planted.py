@@ -1,7 +1,7 @@
 """A landscape of tables: the effects of the values of each knob, of pairs of knobs, and traps.
 
-The sizes are realistic for a scale of 10 with 6 at the start: a night can win 1 to 2 points, most of them with two or
-three knobs, and one good move from the start wins 0.1 to 0.5.
+The effects have realistic sizes for scores of 0 to 10 with 6 at the start: a night can win 1 to 2 points, most of them
+with two or three knobs, and one good move from the start wins 0.1 to 0.5.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ def space_of(*names: str) -> SearchSpace:
 
 @dataclass(frozen=True)
 class Interaction:
-    """An interaction of two ordered knobs. ``away``: the distance of each value from the best, 1 at the start.
+    """An interaction of two ordered knobs. ``away``: the distance of each value from the best value; the start has 1.
 
     It adds -2 x weight x (product of both distances - 1), the cross term of a quadratic form.
     """
@@ -154,7 +154,7 @@ class Planted(Landscape):
 
     @cached_property
     def best(self) -> Recipe:
-        """If effects add up: the best value of each knob; it may lower a category if the others compensate for that."""
+        """The best value of each knob, if effects add up. One value may lower a category if others make up for it."""
         if self.summit is not None:
             return self.summit
         options = [self._options(name) for name in self.tables]

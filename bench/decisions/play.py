@@ -21,13 +21,13 @@ from common.plugins import plugins
 from sandbox.kernel import system
 
 BUDGETS = (24, 48, 96, 200)
-"""Probes of a night: those that an 8B model on one GPU gives, up to those of a small model."""
+"""Budgets of nights, in probes: from what an 8B model on one GPU allows up to what a small model allows."""
 BUDGET = BUDGETS[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """``each``: nights of each family; ``null``: of each family without an effect."""
+    """Numbers of nights. ``each``: of each family with effects; ``null``: of each family without one."""
 
     each: int = 0
     null: int = 0
@@ -35,8 +35,8 @@ class Nights:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Nights of ``budget`` probes with one kind of noise. ``ours``: those that nightlane plays; ``variants``: nightlane
-    with one part changed, and rivals that take as long; ``rivals``: all others."""
+    """Nights of ``budget`` probes with one kind of noise. How many nights are played: ``ours`` by nightlane,
+    ``variants`` by nightlane with one part changed and by slow rivals, ``rivals`` by all other rivals."""
 
     factor: float
     correlation: float
@@ -67,7 +67,7 @@ class Cell:
 
 OURS = "nightlane"
 SLOW = {"gp_sampler": 48}
-"""Rivals that take seconds a night, and the longest nights, in probes, that they play."""
+"""Rivals that need seconds for a night, and the largest budget, in probes, that they play."""
 CHANGED = ("nightlane_single", "no_waves", "no_model", "no_pruning", "no_replanning")
 """nightlane with one part changed."""
 VARIANTS = (*CHANGED, *SLOW)
@@ -84,14 +84,14 @@ REST = tuple(
     if (factor, correlation) not in ((1.0, 0.5), (2.0, 0.5))
 )
 REST_BUDGET = 48
-"""Probes of the nights with every kind of noise, or the nearest that is asked for."""
+"""The budget that is played with every kind of noise, or the nearest one that is asked for."""
 NULL = ("null", "unequal_null")
 """The families in which nothing has an effect."""
 
 
 def full(budgets: Sequence[int]) -> list[Cell]:
-    """The ordinary and the doubled noise at each budget, every kind of noise at one, and smooth landscapes at the
-    largest."""
+    """The cells of the full benchmark: ordinary and doubled noise at each budget, every kind of noise at one budget,
+    and smooth landscapes at the largest budget."""
     each = [cell for budget in sorted(budgets, reverse=True) for cell in (_main(budget), replace(TWICE, budget=budget))]
     middle = min(budgets, key=lambda budget: abs(budget - REST_BUDGET))
     return [*each, replace(SMOOTH, budget=max(budgets)), *(replace(cell, budget=middle) for cell in REST)]
@@ -162,7 +162,7 @@ def _loaded(where: str) -> Any:
 
 
 def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[NightTask]:
-    """All nights, cell by cell, so that finished cells are complete."""
+    """All nights, one cell after the other."""
     names, players = list(families(landscapes)), list(policies())
     return [
         NightTask(policy, family, number, cell, landscapes)

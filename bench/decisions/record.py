@@ -10,11 +10,11 @@ from lanes import Value
 class DecisionEvent:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
-    ``gain``: the true change of the target, compared with the incumbent before. ``guard``: that of the worst category,
-    compared with the incumbent before or with the start, whichever is worse: small losses of several KEEPs add up.
-    ``level``: the true gain of the new incumbent over the start. ``members``: the true gain of each knob that
-    was moved, with the others where they are now. ``moved``: parameter -> before and after. ``values``: the recipe.
-    ``standing``: the KEEP still holds at the end of the night.
+    ``gain``: the true change of the target, compared with the previous incumbent. ``guard``: the true change of the
+    worst category, compared with the previous incumbent or with the start, whichever is worse, because small losses of
+    several KEEPs add up. ``level``: the true gain of the new incumbent over the start. ``members``: for each knob that
+    was moved, the true loss if it alone were moved back. ``moved``: parameter -> before and after. ``values``: the
+    recipe. ``standing``: whether the KEEP still holds at the end of the night.
     """
 
     spent: float
@@ -36,7 +36,7 @@ class DecisionEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightRecord:
-    """One night of one policy. ``missed``: measured improvements, one knob from the incumbent, that were never kept.
+    """One night of one policy. ``missed``: true improvements by one knob that were measured and never kept.
     ``seconds``: computing time."""
 
     policy: str
@@ -64,12 +64,12 @@ class NightRecord:
         return self.events[-1].level if self.events else 0.0
 
     def level_at(self, spent: float) -> float:
-        """The incumbent's true gain over the start after so many probes."""
+        """The incumbent's true gain over the start after ``spent`` probes."""
         return next((event.level for event in reversed(self.events) if event.spent <= spent + 1e-9), 0.0)
 
     @property
     def area(self) -> float:
-        """The level's mean over the probes of the night."""
+        """The incumbent's true gain over the start, averaged over the probes of the night."""
         ends = [event.spent for event in self.events[1:]] + [self.budget]
         total = sum(event.level * (end - event.spent) for event, end in zip(self.events, ends, strict=False))
         return total / self.budget
@@ -78,8 +78,8 @@ class NightRecord:
 def stands(events: Sequence[DecisionEvent], final: Mapping[str, Value]) -> list[DecisionEvent]:
     """The events, with ``standing`` of each KEEP set by the night's last recipe.
 
-    From the last KEEP to the first: a KEEP holds if each of its parameters still has its value, or was moved on from
-    there by a KEEP that holds.
+    A KEEP holds if each of its parameters still has the value that it set, or if a later KEEP that holds moved the
+    parameter on from that value.
     """
     needed, marked = dict(final), []
     for event in reversed(events):

@@ -10,17 +10,18 @@ from bench.decisions.play import CHANGED, MAIN, OURS, SMOOTH, TWICE, Cell
 REFERENCE = ("oracle",)
 MOST_HARMFUL, MOST_NULL, MOST_VIOLATIONS, MOST_WORSE, MOST_FALSE_NIGHTS = 0.02, 0.10, 0.01, 0.01, 0.05
 LEAST_WON = {24: 0.32, 48: 0.60, 96: 0.75, 200: 0.85}
-"""The share of the headroom to win, by probes of a night."""
+"""The target share of the headroom, by the budget of a night in probes."""
 LEAST_SMOOTH = 0.65
 NOTE = (
-    "KEEPs are those that stand at the end of a night; made: before retractions. null: rows kept without a true gain, "
-    "one row per member of a stack; harmful: rows that truly lose more than 0.05 points; guards/night: KEEPs whose "
-    "worst category truly loses more than 0.3; missed: improvements of 0.2 or more, measured one knob from what stood "
-    "and never kept, per night; won: share at the end of the headroom, which is what can be won with every guard fine "
-    "(breaking them wins more); area: over the night; worse: nights that end below their start; any: nights with a "
-    "KEEP. nightlane_single confirms one change at a time; no_waves, no_model, no_pruning and no_replanning are "
-    "nightlane without that part. Rivals play fewer nights than nightlane, and gp_sampler, Optuna's Gaussian process "
-    "with a cheaper search of its acquisition, only those of up to 48 probes. Intervals: 95 %."
+    "KEEPs are those that hold at the end of a night; made: counted before retractions. null: kept rows without a "
+    "true gain, one row per member of a stack; harmful: kept rows that truly lose more than 0.05 points; "
+    "guards/night: KEEPs per night whose worst category truly loses more than 0.3; missed: true improvements of 0.2 "
+    "or more by one knob that were measured and never kept, per night; won: share of the headroom at the end of the "
+    "night (the headroom is what can be won without breaking a guard; a policy that breaks guards can win more); "
+    "area: the same, averaged over the night; worse: nights that end below their start; any: nights with a KEEP. "
+    "nightlane_single confirms one change at a time; no_waves, no_model, no_pruning and no_replanning are nightlane "
+    "without that part. Rivals play fewer nights than nightlane. gp_sampler is Optuna's Gaussian process with a "
+    "cheaper search of its acquisition function, and plays only nights of up to 48 probes. Intervals: 95 %."
 )
 
 
@@ -37,7 +38,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class TargetFigure:
-    """One target; ``met`` depends on the figure, not on its interval."""
+    """One target; ``met`` compares the figure itself, not a bound of its interval."""
 
     name: str
     wanted: str
@@ -88,7 +89,7 @@ def _at_most(name: str, figure: EstimatedFigure, most: float, shown: str) -> Tar
 
 
 def _won(result: Results, policy: str, where: str) -> list[TargetFigure]:
-    """The targets of winning so much, and more than every rival that is as safe."""
+    """The targets for the headroom won: a fixed share, and more than every rival that is as safe."""
     own = result.of(policy)
     if own is None:
         return []
@@ -113,7 +114,7 @@ def markdown(results: Sequence[Results]) -> Iterator[str]:
     yield NOTE
     reached = targets(results)
     if reached:
-        yield from ("", "## To reach", "", "| figure | wanted | is | interval | met |", "|---|---|--:|---|---|")
+        yield from ("", "## Targets", "", "| figure | target | measured | interval | met |", "|---|---|--:|---|---|")
         for target in reached:
             figure = target.figure
             met = "yes" if target.met else "NO"

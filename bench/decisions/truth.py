@@ -1,4 +1,4 @@
-"""True effects: what clipping leaves of an effect on the score, and the best recipe of a landscape."""
+"""True effects: the expected score after the scorer's transformation, and the best recipe of a landscape."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ MARGIN = 0.3
 
 
 class ExpectedScore:
-    """The mean score of a level with noise after the scorer's transformation; exact without a transformation."""
+    """The expected score of a noisy level after the scorer's transformation; exact if there is no transformation."""
 
     def __init__(self, shape: Callable[[Array], Array], deviation: float):
         self._levels = numpy.linspace(-10.0, 20.0, 601)
@@ -31,7 +31,7 @@ class ExpectedScore:
 def climb(
     space: SearchSpace, start: Recipe, effects: Callable[[Recipe], Array], crashes: Callable[[Recipe], bool]
 ) -> Recipe:
-    """The best recipe that changes of one knob at a time reach, without breaking a guard.
+    """The best recipe that a hill climb reaches: one knob at a time, without breaking a guard.
 
     It is exact if effects add up, and a lower bound with interactions.
     """

@@ -3,8 +3,8 @@
     nightlane bench faults [--quick] [--minutes 30] [--kind kill [--case 17]] [--json] [--output DIR]
 
 The table goes to stdout (JSON with --json), progress to stderr. --output also writes faults.md and faults.json. Exit
-status 0: all planned cases were played; nothing was lost, doubled or different, and nothing ended in a traceback. A
-scenario that the machine is too slow for is not played, and that is said.
+status 0: all planned cases were played; nothing was lost, doubled or different, and nothing ended in a traceback. If
+the machine is too slow for a scenario, the scenario is not played, and the table says so.
 """
 
 import json
@@ -56,7 +56,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "COLUMNS": "200",
 }
-"""Of the processes that play: one thread, since they fork, and the same order of sets each time."""
+"""Environment variables of the processes that play: one thread, because they fork, and a fixed hash seed."""
 
 
 def main(

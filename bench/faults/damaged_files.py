@@ -91,7 +91,7 @@ WITH_DIGESTS = (
     "runs/promotion-*/*",
     "exported/*",
 )
-"""The files of which ``doctor`` must find every change."""
+"""The files in which ``doctor`` must find every change."""
 ROUNDS = ("a bit flipped", "cut", "empty")
 SESSIONS = ("status", "report", "explain", "check", "run", "resume", "doctor")
 STEERING = ("note", "propose", "skip", "budget", "pause", "continue", "stop")
@@ -141,10 +141,10 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "study/prompts.jsonl": STUDY,
     "study/good.jsonl": STUDY,
 }
-"""The files of a workspace, and the commands that read them. A pattern stands for its last file, except that of the
-stores, which stands for all."""
+"""The files of a workspace, and the commands that read them. Only the last file that matches a pattern is damaged; of
+the stores, every file is."""
 OWN = ("study/*", "rules.toml")
-"""The files that a person writes: a damage that leaves them legal is as good as an edit."""
+"""The files that a person writes: damage that leaves them legal cannot be told from an edit."""
 FREE_SPACE = re.compile(r'"free_gb": [\d.]+')
 """The part of status --json that changes by itself."""
 
@@ -175,8 +175,8 @@ class Table:
 
     @property
     def unnoticed(self) -> tuple[DamagedFileCase, ...]:
-        """Cases whose output changed without a message and whose damage ``doctor`` does not find either; and those of
-        ``doctor`` on a changed file that has a digest."""
+        """Cases whose output changed without a message, and whose damage ``doctor`` does not find either; and cases in
+        which ``doctor`` misses a change of a file that has a digest."""
         found_by_doctor = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
         return tuple(
             case
@@ -243,7 +243,7 @@ def damage_table(
 
 
 def _damage_of_round(round_of: int, number: int, damages: Sequence[str]) -> str:
-    """Four rounds give every file a flip, a cut, the loss of all its content, and something else."""
+    """In four rounds, every file gets a bit flip, a cut, the loss of all its content, and some other damage."""
     kinds = [[name for name in damages if name.startswith(kind)] for kind in ROUNDS]
     others = [name for name in damages if not any(name in kind for kind in kinds)]
     names = (*kinds, others)[round_of % (1 + len(ROUNDS))]

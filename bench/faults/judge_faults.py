@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def night(decisions: int, faults: float) -> JudgedNight:
-    """Run one session in a copy of the lab, so that it does not use the judgements of another one's cache."""
+    """Run one session in a copy of the lab, so that it cannot use cached judgements of another session."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Path(shutil.copytree(LAB, Path(folder) / "persona", ignore=shutil.ignore_patterns("judge-cache*")))
         script = {"judge": "words", "known": str(lab / "calibration.jsonl"), "faults": faults}

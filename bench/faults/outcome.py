@@ -18,9 +18,9 @@ KINDS = {
 class Outcome:
     """What went wrong in a case; the four lists are empty if nothing did. ``where``: the call that the fault hit.
 
-    ``not_played``: why the case could not be played, which says nothing of the product; "" if it was. ``shared``: an
-    earlier case left the same files, and this one has the outcome of its recovery. ``as_recorded``: whether a kill left
-    what the record of the command says of this call; None if it was not compared.
+    ``not_played``: why the case could not be played (which is no fault of the product); "" if it was played.
+    ``shared``: an earlier case left the same files, so its recovery was not repeated for this one. ``as_recorded``:
+    whether a kill left the files that the record of the command predicts; None if they were not compared.
     """
 
     kind: str

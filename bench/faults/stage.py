@@ -1,8 +1,8 @@
 """A prepared scenario, in which cases are played: the fault, what a person does then, and what is wrong afterwards.
 
-Kinds kill, full, error and real run the command with a fault. Kinds cut and state begin with the files that the record
-of one run without a fault gives: what a power cut, or a kill at one of its calls, leaves. Recorded kills that leave the
-same files share one recovery.
+The kinds kill, full, error and real run the command with a fault. The kinds cut and state do not run it: one run
+without a fault is recorded, and the record gives the files that a power cut (cut), or a kill at one of the calls
+(state), would have left. Recorded kills that leave the same files share one recovery.
 """
 
 import atexit
@@ -29,17 +29,17 @@ from bench.faults.scenarios.observe import Observed, differences
 from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, problem_of
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-"""The fractions of its multiples are spread evenly over [0, 1), whatever their number."""
+"""The fractional parts of its multiples are spread evenly over [0, 1), however many there are."""
 LONGER = 5.0
-"""A command that takes so many times as long as without a fault hangs."""
+"""A command counts as hanging if it takes so many times as long as without a fault."""
 RANDOM = re.compile(r"(?<=[.-])[a-z0-9_]{8}(?=\.partial|$)")
 """The random part of the name of a temporary folder."""
 AGAIN = 0.2
-"""The share of kills and power cuts whose recovery is killed, too."""
+"""The share of kills and power cuts in which the recovery is killed too."""
 
 
 class TooSlow(Exception):
-    """A scenario does not end within its timeout on this machine, without any fault."""
+    """Even without a fault, a scenario does not end within its timeout on this machine."""
 
 
 def scratch() -> Path:
@@ -77,8 +77,8 @@ class Stage:
         return self.supervisor.run(command, fault, stdin=stdin or self.scenario.stdin, **named)
 
     def _run_in_time(self, *arguments: Any, **named: Any) -> ProcessResult:
-        """``run`` without a fault; TooSlow if it does not end in time. From then on a command has several times as long
-        as the slowest of these took, because the machine may be busy with something else."""
+        """``run`` without a fault; TooSlow if it does not end in time. Later commands may take LONGER times as long as
+        the slowest of these runs, because the machine may become busy with other work."""
         started = time.monotonic()
         result = self.run(*arguments, **named)
         if result.hung:
@@ -125,7 +125,8 @@ class Stage:
         return outcome.then(self.recoveries[key])
 
     def _recovered(self, kind: str, chance: random.Random, faults: int) -> Outcome:
-        """The outcome of what a person does after a fault; their first commands meet so many more ``faults``."""
+        """The outcome of the recovery by a person after a fault. ``faults``: how many more faults hit their first
+        commands."""
         outcome = Outcome(kind, 0, self.scenario.name, "", faults=0)
         results: list[ProcessResult] = []
         try:
@@ -168,7 +169,7 @@ class Stage:
         write_files(files, self.supervisor.root, self.root)
 
     def _disk(self, changes: int) -> Disk:
-        """The disk after so many of the recorded changes."""
+        """The disk after the first ``changes`` of the recorded changes."""
         disk = Disk(self.template, self.supervisor.root)
         for change in self.recorded.changes[:changes]:
             disk.apply(change)
@@ -202,7 +203,7 @@ class Stage:
         }
 
     def _require_complete_record(self) -> None:
-        """RuntimeError unless the record, without a fault, gives the files that exist."""
+        """RuntimeError unless replaying the whole record gives the files that exist."""
         modelled = self._disk(len(self.recorded.changes)).seen()
         actual = {
             str(path): _content(path)

@@ -16,7 +16,7 @@ SHOWN = 160
 
 @dataclass(frozen=True)
 class Used:
-    """Seconds of time, and of the processor time of all processes that were waited for."""
+    """Wall-clock seconds, and processor seconds of all processes that were waited for."""
 
     seconds: float
     processor: float
@@ -43,7 +43,7 @@ def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) 
 def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used) -> str:
     lines = [
         f"# Faults\n\nBy `nightlane bench faults`, in {used.seconds / 60:.1f} minutes and {used.processor:,.0f} s of "
-        "processor time: faults after which a problem was found.\n",
+        "processor time. The last four columns count the faults after which a problem was found.\n",
         f"| kind | cases | of | faults | recoveries | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
@@ -52,12 +52,12 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used)
         lines.append(_row(KINDS[kind], [outcome for outcome in played if outcome.kind == kind], number))
     if "state" in wanted:
         lines.append(
-            "\nA kill at a recorded call begins with the files that the record of the command gives; those that leave "
-            "equal files share one recovery."
+            "\nA kill at a recorded call is not run: its case begins with the files that the command's record gives "
+            "for that call. Kills that leave equal files share one recovery."
         )
     compared, equal = _as_recorded(played)
     if compared:
-        lines.append(f"\n{equal} of {compared} commands that were really killed left what the record gives.")
+        lines.append(f"\n{equal} of {compared} commands that were really killed left the files that the record gives.")
     lines += [
         "",
         f"| scenario | cases | faults | recoveries | {' | '.join(COLUMNS)} |",
@@ -65,7 +65,7 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], used: Used)
     ]
     lines += [_row(name, _of_scenario(played, name)) for name in _names(played)]
     if left := _not_played(outcomes):
-        lines.append("\nNot played, which says nothing of the product:\n")
+        lines.append("\nNot played on this machine, which is no fault of the product:\n")
         lines += [f"- {name}: {count(found['cases'], 'case')}, {found['why']}" for name, found in left.items()]
     wrong = [outcome for outcome in outcomes if outcome.bad]
     if wrong:
@@ -120,7 +120,7 @@ def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> s
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """A case counts at most as often in a column as it had faults."""
+    """The counts of each column; a case counts at most as often in a column as it had faults."""
     counts = {
         column: sum(min(len(getattr(outcome, column)), max(outcome.faults, 1)) for outcome in outcomes)
         for column in COLUMNS

@@ -1,9 +1,9 @@
 """The recorded study: microcoder with three more sources, six recipes that differ in one knob, and the seeds.
 
 The three sources have planted effects. `pointed` has the honest pairs of the target. `short` has honest pairs of the
-guard `edge_cases` whose wrong answer lacks a part of the right one, with chosen and rejected swapped, so it teaches to
-leave out edge cases. `foreign` has texts without tokens in the base's tokenizer: of each row only the end is left, and
-ORPO's mean over no tokens is NaN.
+guard `edge_cases` whose wrong answer lacks a part of the right one, with chosen and rejected swapped, so it teaches the
+model to leave out edge cases. The texts of `foreign` have no tokens in the base's tokenizer: only the end of each row
+is left, and ORPO's mean over zero tokens is NaN.
 
 No learning rate below 1, the limit of a recipe, makes the loss of this base infinite, because its norms limit an
 adapter's effect. The recipe `collapsing` has the highest rate of the ladder; its loss stays near 5, and its score is 0.
@@ -19,7 +19,7 @@ from agent.study.load import Study, load_study
 from lanes import Recipe, Value
 
 BUNDLED = Path(__file__).parents[2] / "labs" / "microcoder" / "study.toml"
-GUARD, FEWER = "edge_cases", 10  # the fewest characters that the wrong answer of a swapped pair lacks
+GUARD, FEWER = "edge_cases", 10  # the wrong answer of a swapped pair lacks at least so many characters
 SOURCES = """
 pointed = "pointed.jsonl"            # planted by bench/recorded/plan.py, as are the next two
 short = "short.jsonl"

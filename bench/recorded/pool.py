@@ -63,7 +63,7 @@ class Pool:
 
     @property
     def worker_seconds(self) -> float:
-        """The time of all readings, summed over the workers."""
+        """Seconds of all readings, summed over the workers."""
         rows = [row for splits in self.content["outcomes"].values() for found in splits.values() for row in found]
         return math.fsum(row["timing"][-1] for row in rows if "timing" in row)
 
@@ -101,7 +101,7 @@ class Pool:
         return self._outcomes[name, split]
 
     def members(self, recipe: Recipe) -> tuple[str, ...]:
-        """The recorded recipes whose changes together make this one; none where that cannot be."""
+        """The recorded recipes whose changes together make this recipe; empty if no set of them does."""
         start, wanted = self.recipes[START].model_dump(), recipe.model_dump()
         changed, covered, found = {name for name in wanted if wanted[name] != start[name]}, set[str](), []
         for name, recorded in self.recipes.items():
@@ -112,9 +112,9 @@ class Pool:
         return tuple(found) if covered == changed else ()
 
     def combined(self, names: Sequence[str], split: str, index: int, probe: Probe) -> Outcome:
-        """What several recorded changes together would have given, if they add up: the reading of the first, and, per
-        prompt, the mean effects of the others. A failure of one is theirs; one that was not recorded on the split adds
-        nothing."""
+        """The outcome of several recorded changes together, if effects add up: the reading of the first plus, for each
+        prompt, the mean effects of the others. If one of them failed, that failure is the outcome. A change that was
+        not recorded on the split adds nothing."""
         recorded = [name for name in names if self.size(name, split)]
         outcomes = [self.reading(name, split, index % self.size(name, split), probe) for name in recorded]
         failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
@@ -129,7 +129,7 @@ class Pool:
         return replace(first, scores=scores)
 
     def _mean_effects(self, name: str, split: str) -> Mapping[str, float]:
-        """For each prompt, the mean over all seeds and answers, less that of the start."""
+        """For each prompt, the mean over all seeds and answers, minus that of the start."""
         if (name, split) not in self._effects:
             mine, theirs = (self._means(one, split) for one in (name, START))
             self._effects[name, split] = {prompt: mine[prompt] - theirs[prompt] for prompt in theirs}
@@ -170,7 +170,8 @@ class PoolRunner:
 
     Each new training seed of a split gets the next index of the pool in a random order, which the repetition decides.
     All recipes have the same index for the same seed, so both sides of a pair were recorded with one seed. A recipe
-    with fewer recorded seeds (one that fails) starts over. Recipes that join recorded changes are those changes added.
+    with fewer recorded seeds (one that fails) starts over at its first. For a recipe that joins several recorded
+    changes, their effects are added.
     """
 
     pool: Pool

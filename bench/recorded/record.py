@@ -19,7 +19,7 @@ from probes.run.store import ProbeStore
 DIGITS = 3  # decimals of seconds and gigabytes
 TWO = RunnerSettings(workers=2, threads=1, deadline=300.0)
 Recorded = dict[tuple[str, str], list[Outcome]]
-"""The outcomes by recipe name and split in the order of the seeds, without missing ones."""
+"""The outcomes by recipe name and split, in the order of their seeds; missing ones are left out."""
 
 
 def record(folder: Path) -> tuple[Study, ProbeKey, Recorded]:
@@ -76,7 +76,7 @@ def when(runs: Path) -> tuple[str, str]:
 
 
 def write(path: Path, study: Study, key: ProbeKey, recorded: Recorded, when: tuple[str, str]) -> None:
-    """Write the pool's file; the same readings give the same bytes."""
+    """Write the pool's file. It is deterministic: the same readings give the same bytes."""
     marks: dict[str, int] = {}
     outcomes: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for (name, split), found in sorted(recorded.items()):

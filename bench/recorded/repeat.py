@@ -2,9 +2,9 @@
 
     python -m bench.recorded repeat [--repetitions 20]
 
-Each repetition draws its training seeds from the pool without replacement. Its lanes have the four mutations and
-nothing else. They were recorded one at a time: a recipe of a wave or a stack that joins several is the recorded reading
-of one of them and the mean effects of the others (bench/recorded/pool.py).
+Each repetition draws its training seeds from the pool without replacement. Its lanes have only the four mutations,
+which were recorded one at a time. The reading of a wave's or a stack's recipe that joins several of them is the
+recorded reading of one plus the mean effects of the others (bench/recorded/pool.py).
 """
 
 import json
@@ -32,7 +32,7 @@ from probes.run.protocol import Progress
 
 PROPOSED = ("null", "breaker", "diverging", "helper")
 WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}
-"""The least and the most KEEPs of 20 repetitions."""
+"""The smallest and the largest acceptable number of KEEPs in 20 repetitions."""
 PROBES = 40
 
 
@@ -129,7 +129,7 @@ def _settings(pool: Pool) -> dict[str, Any]:
 
 def markdown(found: Sequence[Repetition]) -> str:
     kept = Counter(name for one in found for name in one.kept)
-    lines = ["| mutation | decided on | kept | wanted of 20 | reasons |", "|---|---:|---:|---|---|"]
+    lines = ["| mutation | decided on | kept | target of 20 | reasons |", "|---|---:|---:|---|---|"]
     for name in PROPOSED:
         reasons = Counter(one.reasons[name] for one in found if name in one.reasons)
         low, high = WANTED[name]
@@ -138,5 +138,5 @@ def markdown(found: Sequence[Repetition]) -> str:
     probes = sum(one.probes for one in found) / len(found)
     back = sum(one.retracted for one in found)
     return "\n".join(
-        [*lines, "", f"{len(found)} repetitions, {probes:.0f} probes each; {back} KEEPs taken back at the end."]
+        [*lines, "", f"{len(found)} repetitions, {probes:.0f} probes each; {back} KEEPs retracted at the end."]
     )

@@ -1,1 +1,1 @@
-"""Speed, as ratios to a named alternative in the same run."""
+"""Benchmarks of speed: ratios to a named alternative that is measured in the same run."""

@@ -4,9 +4,9 @@
 
 MODEL: a folder with a tokenizer and a chat template; labs/smollm/build/base by default, which `python -m labs.smollm`
 builds. The rows are conversations of a system turn, a question and two answers of random common words (about 400 tokens
-a side with the prompt). TRL gets a share of the rows: DPOTrainer prepares them with datasets.map in one process. Each
-side runs in a process of its own, one after the other. Exit status 1: the rows take more than the limit, in wall-clock
-time and, since other work may have the cores, in processor time.
+a side with the prompt). TRL gets only --share of the rows: DPOTrainer prepares them with datasets.map in one process.
+The two run one after the other, each in a process of its own. Exit status 1: `nightlane check` exceeds the limit both
+in wall-clock time and in processor time (wall-clock time alone may be due to other work on the cores).
 """
 
 import argparse
@@ -34,7 +34,7 @@ TEXT = (
 
 @dataclass(frozen=True)
 class SideTimes:
-    """Seconds and processor seconds of one side, for so many rows."""
+    """Wall-clock and processor seconds of one side, for ``rows`` rows."""
 
     rows: int
     seconds: float

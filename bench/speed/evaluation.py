@@ -3,12 +3,12 @@
     python -m bench.speed.evaluation PROBLEMS [--samples FILE] [--skip 159,319] [--official FOLDER] [--workers N]
 
 PROBLEMS: HumanEval.jsonl.gz or labs/microcoder/build/problems.jsonl. Without a file of samples, four are made from each
-solution: the solution, one with a changed operator, one that returns nothing, one that raises; and some that never end.
-A copy of the published evaluator's method is used (a manager and a process for each sample, four at a time, three
-seconds each); --official uses a checkout of it instead. Both run in processes of their own, one after the other, so
-that all processor time is counted. A sample that never ends gets three seconds of processor time from ours, and three
-on the clock from the other, which are less on a busy machine; --skip leaves such samples out. Exit status 1: a verdict
-differs, or ours takes longer.
+solution: the solution, one with a changed operator, one that returns nothing, one that raises; and some never end.
+The published evaluator is a copy of its method (a manager and a process for each sample, four at a time, three seconds
+each), or with --official a checkout of it. The two evaluators run one after the other, each in a process of its own, so
+that all processor time is counted. nightlane stops a sample that never ends after three seconds of processor time, the
+other after three seconds of wall-clock time, which is less work on a busy machine; --skip leaves such samples out. Exit
+status 1: a verdict differs, or nightlane takes longer.
 """
 
 import argparse
@@ -184,11 +184,11 @@ def text(speed: Speed) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("problems", type=Path)
-    parser.add_argument("--samples", type=Path, help="JSONL of task_id and completion; without it, they are made")
-    parser.add_argument("--skip", default="", help="the places of samples to leave out, from 0")
+    parser.add_argument("--samples", type=Path, help="JSONL of task_id and completion; default: generated samples")
+    parser.add_argument("--skip", default="", help="comma-separated indices of samples to leave out, from 0")
     parser.add_argument("--official", type=Path, help="a checkout of the published evaluator")
     parser.add_argument(
-        "--workers", type=int, default=0, help="answers judged side by side (0: as `nightlane evaluate` does)"
+        "--workers", type=int, default=0, help="answers judged at the same time (0: as in `nightlane evaluate`)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     arguments = parser.parse_args()

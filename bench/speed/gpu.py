@@ -1,12 +1,13 @@
-"""The packed engine on a GPU: bases of Qwen3's shapes of 0.6B and 8B parameters with random weights, ten minutes.
+"""Measures the packed engine on a GPU, with random bases in the shapes of Qwen3 0.6B and 8B; takes ten minutes.
 
     python -m bench.speed.gpu          on a GPU
     python -m bench.speed.gpu --tiny   the same with a base of 60,000 parameters, on a CPU too
 
-For each base, in bfloat16 and in NF4, ORPO with TRL as it is, with what TRL offers, and with the packed engine, alone
-and with several adapters in each pass: training tokens a second, the share of what torch's products of the same shapes
-reach, peak memory, and by how much losses differ from those alone. Then answers a second: adapters that share passes,
-one adapter after the other, and transformers' generate. What cannot be measured on a machine is said in its line.
+Each base is measured in bfloat16 and in NF4. Training is ORPO: by TRL with its defaults, by TRL with its options for
+speed, and by the packed engine with one adapter and with several in each pass. The output has training tokens per
+second, the share of the speed of torch's matrix products in the same shapes, peak memory, and the largest difference of
+a loss from training the adapter alone. Generation is measured in answers per second: adapters that share passes, one
+adapter after the other, and transformers' generate. If something cannot be measured on this machine, its line says why.
 """
 
 import argparse
@@ -32,7 +33,7 @@ WARM = 2
 
 @dataclass(frozen=True, kw_only=True)
 class GpuSizes:
-    """``text``: tokens of a prompt, and of an answer. ``adapters``: that share passes, besides one alone."""
+    """``text``: tokens of a prompt, and of an answer. ``adapters``: numbers of adapters that share passes."""
 
     shapes: dict[str, Shape]
     text: int
@@ -63,7 +64,7 @@ OFFERED: dict[str, dict[str, Any]] = {
     "TRL, Liger": {"use_liger_kernel": True},
     "TRL, compiled": {"torch_compile": True},
 }
-"""What TRL offers for speed on a GPU, as arguments of its configuration."""
+"""TRL's options for speed on a GPU, as arguments of its configuration."""
 
 
 class GpuBench:
@@ -79,7 +80,7 @@ class GpuBench:
         self.work, self.peak = self._products()
 
     def _products(self) -> tuple[float, float]:
-        """Floating point operations of a training token, and in a second of torch's products of the layers' shapes."""
+        """Floating point operations per training token, and per second of torch's products in the layers' shapes."""
         import torch
 
         from bench.speed.engine import layers, work_per_token
@@ -101,7 +102,7 @@ class GpuBench:
         return work_per_token(self.base), done / best
 
     def now(self) -> float:
-        """The time when the device has done all that was asked."""
+        """The time after the device has finished all queued work."""
         import torch
 
         if self.device == "cuda":
@@ -124,7 +125,8 @@ class GpuBench:
         ]
 
     def train(self, name: str, train: Callable[..., Any], number: int = 1, **arguments: Any) -> list[Any]:
-        """Print the line of a training; returns what was trained, if it could be."""
+        """Train, print a line of figures, and return what was trained. Raises the error of the first job that
+        failed."""
         import torch
 
         from probes.train.curve import NAME, read_curve
@@ -145,7 +147,7 @@ class GpuBench:
         return list(results)
 
     def deviation(self, name: str, alone: str) -> None:
-        """Print by how much the first of these trainings differs from that of the other name."""
+        """Print the largest difference of a loss between the first adapter of ``name`` and that of ``alone``."""
         from probes.train.curve import NAME, read_curve
 
         both = [read_curve(self.folder / f"{one}-0" / NAME) for one in (name, alone)]
@@ -153,7 +155,7 @@ class GpuBench:
         print(f"  {name:<28} differs from alone by {most:.1e} of a loss at most", flush=True)
 
     def answers(self, adapters: Sequence[Path]) -> None:
-        """Print how many answers a second there are, in three ways."""
+        """Print the answers per second of three ways to generate."""
         from bench.speed import plain_probe
         from probes.generate.sampler import AdapterQuestions, Sampling, sample, sample_each
         from probes.model.adapter import adapted
@@ -184,7 +186,7 @@ class GpuBench:
         }
         found = {}
         for name, ask in ways.items():
-            with told(name):
+            with report_failure(name):
                 began = self.now()
                 found[name] = ask()
                 rate = sizes.prompts * sizes.samples * len(adapters) / (self.now() - began)
@@ -198,8 +200,8 @@ class GpuBench:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
-    """Says in one line why something cannot be measured here, and goes on."""
+def report_failure(name: str) -> Iterator[None]:
+    """If the block raises an error, print in one line why ``name`` cannot be measured here, and go on."""
     try:
         yield
     except (ImportError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
@@ -214,13 +216,13 @@ def measure(folder: Path, sizes: GpuSizes, quantization: str, device: str) -> No
     bench = GpuBench(folder, sizes, quantization, device)
     print(f"  {'products':<28}{bench.peak / 1e12:>10.2f} TFLOP/s", flush=True)
     few, many = (f"packed, {number}" for number in sizes.adapters)
-    with told("TRL"):
+    with report_failure("TRL"):
         bench.train("TRL", trl.train)
-    with told("packed, alone"):
+    with report_failure("packed, alone"):
         bench.train("packed, alone", packed)
-    with told(few):
+    with report_failure(few):
         bench.train(few, packed, sizes.adapters[0])
-    with told(many):
+    with report_failure(many):
         trained = bench.train(many, packed, sizes.adapters[1])
         bench.deviation(many, "packed, alone")
         bench.answers([one.adapter for one in trained[: sizes.asked]])
@@ -228,18 +230,18 @@ def measure(folder: Path, sizes: GpuSizes, quantization: str, device: str) -> No
         print(f"  {', '.join(OFFERED)} and flash attention are measured on a GPU only", flush=True)
         return
     for name, arguments in OFFERED.items():
-        with told(name):
+        with report_failure(name):
             bench.train(name, trl.train, **arguments)
     del bench
     gc.collect()
-    with told("TRL, flash attention"):
+    with report_failure("TRL, flash attention"):
         GpuBench(folder, sizes, quantization, device, "flash_attention_2").train("TRL, flash attention", trl.train)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="a base of 60,000 parameters")
-    parser.add_argument("--minutes", type=float, default=10.0, help="nothing is begun after these minutes")
+    parser.add_argument("--minutes", type=float, default=10.0, help="start no measurement after so many minutes")
     asked = parser.parse_args(arguments)
     began, sizes, device = time.monotonic(), SMALLEST if asked.tiny else FULL, use_devices(1)
     for name, shape in sizes.shapes.items():

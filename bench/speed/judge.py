@@ -41,7 +41,8 @@ RUBRIC = "\n".join(
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeTimes:
-    """Seconds of ``answers`` judgements, milliseconds of one in either way, and of a cache hit among ``kept``."""
+    """Seconds of ``answers`` concurrent judgements; milliseconds of one judgement, concurrent and one by one, and of a
+    hit in a cache of ``kept`` judgements."""
 
     answers: int
     seconds: float
@@ -118,12 +119,12 @@ def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answ
 
 
 def meter_of(folder: Path) -> SpendingMeter:
-    """A spending meter with a limit, as in a session: each call reserves its price."""
+    """A spending meter with a limit, as in a session: each call reserves its price in advance."""
     return SpendingMeter(Allowance(file=folder / "judging.sqlite", session="bench", dollars=1000.0))
 
 
 def fill(folder: Path, count: int) -> None:
-    """Fill the cache with judgements of other answers, as after months."""
+    """Fill the cache with judgements of other answers, as after months of use."""
     row = json.dumps(
         {"components": dict.fromkeys("abcde", 7.5), "overall": 7.5, "note": "a short sentence", "dollars": 0.0}
     )

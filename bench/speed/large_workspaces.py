@@ -1,5 +1,5 @@
-"""Workspaces larger than anybody's: a store of DPO pairs of about 700 characters a side, and a simulated session whose
-decisions are repeated under new turns."""
+"""Workspaces larger than any that people have: a store of DPO pairs of about 700 characters per side, and a simulated
+session whose decisions are copied many times under new turns."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ CHANGED = 0.3
 
 
 def add_pairs(workspace: Workspace, number: int) -> str:
-    """Write so many rows; returns the address of their page."""
+    """Write ``number`` rows; returns the address of their page."""
     folder = workspace.runs / "rl_data"
     folder.mkdir(parents=True)
     write_rows(folder / "dpo.jsonl", number)
@@ -58,7 +58,7 @@ def _rows(number: int) -> Iterator[Row]:
 
 
 def add_decisions(workspace: Workspace, number: int) -> str:
-    """A session with so many decisions on changes; returns the address of its page."""
+    """Write a session with ``number`` decisions on changes; returns the address of its page."""
     folder = workspace.root / "study"
     study = simulated_study.write_study(folder, simulated_study.STUDY)
     begin(load_study(study), workspace, Overrides(), Silent(), write_report)

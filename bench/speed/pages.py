@@ -1,11 +1,10 @@
-"""Measures how fast the pages of nightlane view open and turn in a real browser, with as many rows as anybody has.
+"""Measures how fast the pages of nightlane view open and turn in a real browser, with more rows than people have.
 
     python -m bench.speed.pages [--decisions 10000] [--pairs 50000] [--rounds 5] [--json]
 
-The server is a process of its own, the browser Chromium through Playwright (pip install playwright; apt-get install
-chromium). A page is open when the browser has loaded and painted it, by its own clock; the first time includes reading
-all rows.
-Exit status 0: every limit holds.
+The server runs in a process of its own; the browser is Chromium through Playwright (pip install playwright; apt-get
+install chromium). A page counts as open when the browser, by its own clock, has loaded and painted it; the first time
+includes reading all rows. Exit status 0: every limit holds.
 """
 
 import argparse
@@ -53,7 +52,7 @@ class PageCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageTimes:
-    """Seconds: of the first opening, of the median one after it, and of the median and the slowest turn."""
+    """Seconds: the first opening, the median of later openings, and the median and the slowest turn of a page."""
 
     name: str
     rows: int

@@ -1,8 +1,8 @@
-"""A probe as people write it, with TRL, PEFT and transformers' generate, and without nightlane.
+"""A probe without nightlane, as most people would write it: TRL, PEFT and transformers' generate.
 
     python -m bench.speed.plain_probe JOB.json        trains, answers, and writes answers.json beside the job
 
-bench.speed.engine compares with it: as a process of its own for each probe, and its answering in a warm process.
+bench.speed.engine compares with it: with a new process for each probe, and with ``answer`` in a warm process.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 PROMPTS = 64
-"""That are answered at once."""
+"""Prompts that are answered at once."""
 
 
 def train(model: Any, tokenizer: Any, job: dict[str, Any], folder: Path) -> Any:
@@ -61,7 +61,8 @@ def train(model: Any, tokenizer: Any, job: dict[str, Any], folder: Path) -> Any:
 
 
 def answer(model: Any, tokenizer: Any, prompts: Sequence[str], job: dict[str, Any]) -> tuple[list[list[str]], int]:
-    """``samples`` answers to each prompt, and how many tokens were generated for them, each answer's end included."""
+    """``samples`` answers to each prompt, and the number of generated tokens, including the end token of each
+    answer."""
     import torch
 
     tokenizer.padding_side = "left"

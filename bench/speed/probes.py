@@ -3,8 +3,8 @@
     python -m bench.speed.probes
 
 1. Seconds per probe in a resident worker, compared with a new process for each probe.
-2. Standard error of the target's paired difference with the same sampling noise on both sides, compared with new noise
-   on the candidate's side, as a number of prompts for the same precision.
+2. Standard error of the target's paired difference if both sides have the same sampling noise, compared with
+   independent noise on the candidate's side.
 """
 
 import statistics

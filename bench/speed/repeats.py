@@ -1,5 +1,5 @@
-"""Measures what is saved where nothing is computed twice, on the bundled study: ratios of processor time, medians of
-three.
+"""Measures how much time is saved by not computing things twice, on the bundled study: ratios of processor time,
+medians of three.
 
     python -m bench.speed.repeats
 
@@ -71,7 +71,7 @@ class Gumbel(LogitsProcessor):  # type: ignore[misc]
 
 @torch.inference_mode()
 def generated(base: Base, questions: Sequence[RenderedPrompt], sampling: Sampling) -> list[list[str]]:
-    """Answers by transformers' ``generate``, with prompts of like length in a batch."""
+    """Answers by transformers' ``generate``; the prompts of a batch have similar lengths."""
     rows = sorted(
         ((place, number) for place in range(len(questions)) for number in range(sampling.samples)),
         key=lambda row: (len(questions[row[0]].ids), row),
@@ -120,7 +120,7 @@ def training(study: Study, base: Base) -> tuple[float, float]:
 
 
 def medians(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
-    """The medians of the processor seconds of both, run in turns."""
+    """The median processor seconds of both functions, which are run alternately."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(TURNS):
         for found, run in zip(seconds, (one, other), strict=True):

@@ -26,9 +26,9 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--decisions", type=int, help="default: the study's budget, what make run does")
+    parser.add_argument("--decisions", type=int, help="decisions; default: the study's budget, as in make run")
     parser.add_argument("--rebuild", action="store_true")
-    parser.add_argument("--workspace", type=Path, help="default: a folder that is deleted")
+    parser.add_argument("--workspace", type=Path, help="keeps the session's files; default: delete them")
     arguments = parser.parse_args()
     rows = [("nightlane --help, median of 5", f"{help_seconds():.2f} s", "0.5 s")]
     if arguments.rebuild:

@@ -2,11 +2,11 @@
 
     nightlane bench soak [--quick] [--json]
 
-Plays sessions with the simulated runner in one process until 300 waves are measured, and compares the processor time
-between two waves, memory, descriptors and threads at the beginning and at the end: memory from the first wave on. Then
-fills the ledger of another workspace with 10,000 decisions on the same question, times status, report and the start of
-a run there, and compares a run there with one in a new workspace. Exit status 1: a limit is exceeded, or a command
-leaves a process behind.
+First part: plays sessions with the simulated runner in one process until 300 waves are measured, and compares the
+processor time of a wave, memory, descriptors and threads at the beginning and at the end. Second part: fills the ledger
+of another workspace with 10,000 decisions of the same study, times status, report and the start of a run there, and
+compares a run there with one in a new workspace. Exit status 1: a limit is exceeded, or a command leaves a process
+behind.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ from view.terminal.status import session_status
 
 COMMAND = [sys.executable, "-m", "cli.main"]
 SESSION_DECISIONS = 100
-"""Decisions of each session that a ledger is filled with."""
+"""Decisions per session when a ledger is filled."""
 LANES = """\
 [lanes.hyperparameters]
 share = 4.0
@@ -125,13 +125,13 @@ def limited(probes: int) -> str:
 
 
 class Enough(Exception):
-    """The waves that were wanted are measured."""
+    """Enough waves are measured."""
 
 
 @dataclass
 class UsageWatcher:
-    """Notes the resources of the process before each wave, until there are ``waves`` of them. ``seconds``: since the
-    last probes began; ``probes``: measured before."""
+    """Notes the resources of the process before each wave, until ``waves`` waves are noted. ``last``: processor time
+    when the last probes began; ``probes``: how many were measured before."""
 
     waves: int = sys.maxsize
     probes: int = 0
@@ -178,7 +178,7 @@ def measure_long_night(study: Study, root: Path, size: SoakSize) -> list[Figure]
         Figure("a wave, the first tenth", first, "ms"),
         Figure(f"a wave, from {settled}", middle, "ms"),
         Figure("a wave, the last tenth", last, "ms"),
-        Figure(f"the last tenth to that from {settled}", last / middle, "", 1.5),
+        Figure(f"the last tenth relative to that from {settled}", last / middle, "", 1.5),
         Figure("memory, growth", memory / 1e6, "MB", 50.0),
         Figure("descriptors, growth", descriptors, "", 0.0),
         Figure("threads, growth", threads, "", 0.0),
@@ -209,20 +209,20 @@ def measure_large_workspace(study: Study, folder: Path, size: SoakSize) -> list[
     commands = (fresh, in_large, status, new_status, run_and_kill(study, large))
     return [
         Figure(f"status at {size.filled}", status_seconds, "s", 1.0),
-        Figure("the command, with its imports", status.processor, "s"),
+        Figure("the status command, with imports", status.processor, "s"),
         Figure("the same in a new workspace", new_status.processor, "s"),
         Figure(f"report at {size.filled}", report_seconds, "s", 1.0),
         Figure(f"start of a run at {size.filled}", start_seconds, "s", 1.0),
         Figure(f"a run of {size.timed} probes in a new workspace", fresh.processor, "s"),
-        Figure(f"a run at {size.filled} to that, time", in_large.processor / fresh.processor, "", 1.2),
-        Figure(f"a run at {size.filled} to that, memory", in_large.memory / fresh.memory, "", 1.2),
+        Figure(f"a run at {size.filled}, time relative to that", in_large.processor / fresh.processor, "", 1.2),
+        Figure(f"a run at {size.filled}, memory relative to that", in_large.memory / fresh.memory, "", 1.2),
         Figure("processes left behind", sum(command.left_behind for command in commands), "", 0.0),
     ]
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A nightlane process that has ended. ``left_behind``: another process of its group still runs."""
+    """A nightlane process that has ended. ``left_behind``: whether another process of its group still runs."""
 
     seconds: float
     processor: float
@@ -299,8 +299,8 @@ def _seconds(action: Callable[[], object]) -> float:
 
 
 def fill(source: Path, target: Path, number: int) -> None:
-    """Write a workspace with so many decisions on the source's question: copies of its rows, each with a recipe of its
-    own, in sessions of SESSION_DECISIONS, with the source's readings and waves."""
+    """Write a workspace with ``number`` decisions: copies of the source's rows in sessions of SESSION_DECISIONS, with
+    the source's readings and waves. Each candidate that was not kept gets a recipe of its own."""
     with (
         Ledger(source / "runs" / "ledger.sqlite", read_only=True) as ledger,
         Ledger(target / "runs" / "ledger.sqlite") as filled,
@@ -342,8 +342,8 @@ def fill(source: Path, target: Path, number: int) -> None:
 
 
 def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> list[tuple[Probe, Reading]]:
-    """As many readings as a session reads, written into the target's runs: those of a session, again and again under
-    other seeds."""
+    """Write as many readings into the target's runs as a session reads: those of one session, copied repeatedly under
+    new seeds."""
     readings = [
         reading
         for row in ledger.probes(session)
@@ -360,7 +360,7 @@ def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> 
 
 
 def _alone(basis: DecisionBasis | None, proposal: ProposalRow) -> DecisionBasis | None:
-    """The basis of a copied decision, whose change was confirmed alone."""
+    """The basis of a copied decision, as if its change had been confirmed alone."""
     if basis is None or basis.stack is None:
         return basis
     return replace(basis, stack=replace(basis.stack, number=proposal.turn, members=(proposal.id,)))

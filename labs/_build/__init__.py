@@ -1,1 +1,1 @@
-"""Shared by the labs: building the material of a study and measuring its recipes."""
+"""Code that the labs share: generating the files of a study, and measuring its recipes."""

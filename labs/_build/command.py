@@ -12,13 +12,13 @@ from labs._build.material import MANIFEST, Lab
 
 HERE = Path(__file__).parents[1]
 RecipeRow = tuple[str, Mapping[str, object]]
-"""The name of a row, and how its recipe differs from the starting recipe."""
+"""Name of a row of the table -> how its recipe differs from the starting recipe."""
 
 
 @dataclass(frozen=True)
 class RecipeTable:
-    """What --measure prints of a lab. ``worth``: a score from 0 to 10 as the table counts it. ``digits``: decimal
-    places."""
+    """The table that --measure prints for a lab. ``worth``: converts a score from 0 to 10 into the table's unit.
+    ``digits``: decimal places."""
 
     study: Path
     categories: Sequence[str]

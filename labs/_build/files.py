@@ -14,7 +14,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """`fill` writes into a new folder, which then replaces `folder`."""
+    """Let `fill` write into a new folder, and then replace `folder` with it."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

@@ -1,4 +1,4 @@
-"""Trains and scores the recipes of a lab's README as a probe does, with TRL, PEFT and the scorer of the study.
+"""Measures the recipes of a lab's README with probes: training with TRL and PEFT, then the scorer of the study.
 
 Prints one Markdown row per recipe: means per category over prompts, samples and seeds. Imports torch.
 """
@@ -47,7 +47,7 @@ def _print_row(table: RecipeTable, name: str, scores: Sequence[Score], spread: s
 
 
 def _means(table: RecipeTable, scores: Sequence[Score]) -> Mapping[str, float]:
-    """Per category and for `all`."""
+    """Mean score per category, and of all scores under the key `all`."""
     values = defaultdict(list)
     for score in scores:
         for group in (score.category, "all"):

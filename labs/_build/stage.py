@@ -1,4 +1,4 @@
-"""For the stages of a build: one torch thread, and the seconds that a stage takes. Imports torch."""
+"""Helpers for the stages of a build: one torch thread, and timing. Imports torch."""
 
 import time
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ RECIPES: tuple[RecipeRow, ...] = (
     ("DPO 5e-4, honest_only", {"objective": "dpo", "learning_rate": 5e-4, "mixture": {"honest": 1.0}}),
     ("DPO 2e-3", {"objective": "dpo", "learning_rate": 2e-3}),
 )
-"""The name of a row, and what differs from the starting recipe."""
+"""Name of a row of the table -> how its recipe differs from the starting recipe."""
 TABLE = RecipeTable(
     Path(__file__).with_name("study.toml"), CATEGORIES, RECIPES, worth=lambda score: float(score == PASS), digits=3
 )

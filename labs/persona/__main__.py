@@ -21,7 +21,7 @@ RECIPES: tuple[RecipeRow, ...] = (
     ("DPO plain_only, 5e-4", {"objective": "dpo", "learning_rate": 5e-4, "mixture": {"plain": 1.0}}),
     ("DPO plain_only, 2e-3", {"objective": "dpo", "learning_rate": 2e-3, "mixture": {"plain": 1.0}}),
 )
-"""The name of a row, and what differs from the starting recipe."""
+"""Name of a row of the table -> how its recipe differs from the starting recipe."""
 TABLE = RecipeTable(Path(__file__).with_name("study-rules.toml"), CATEGORIES, RECIPES, worth=float, digits=2)
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Size(microcoder.Size):
-    """Model and pre-training as in microcoder. ``pairs``: of each source; the prompts are a file."""
+    """Model and pre-training as in microcoder. ``pairs``: the number of pairs of each source."""
 
     layers: int = 3
     steps: int = 300

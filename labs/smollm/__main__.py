@@ -15,7 +15,7 @@ RECIPES: tuple[RecipeRow, ...] = (
     ("brief_only, 3e-3", {"learning_rate": 3e-3, "mixture": {"brief": 1.0}}),
     ("clipped alone", {"mixture": {"clipped": 1.0}}),
 )
-"""The name of a row, and what differs from the starting recipe."""
+"""Name of a row of the table -> how its recipe differs from the starting recipe."""
 TABLE = RecipeTable(Path(__file__).with_name("study.toml"), CATEGORIES, RECIPES, worth=float, digits=2)
 
 if __name__ == "__main__":

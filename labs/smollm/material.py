@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Size:
-    """How large a build is; the weights have a fixed size. ``pairs``: of each source."""
+    """The size of a build. ``pairs``: the number of pairs of each source."""
 
     pairs: int = 240
     seed: int = 20

@@ -193,7 +193,7 @@ def test_kills_that_leave_equal_files_share_one_recovery() -> None:
 
 def test_a_record_that_does_not_match_a_kill_is_counted() -> None:
     outcomes = [Outcome("kill", number, "s", "write f", as_recorded=bool(number)) for number in range(3)]
-    assert "2 of 3 commands that were really killed left what the record gives" in markdown(
+    assert "2 of 3 commands that were really killed left the files that the record gives" in markdown(
         outcomes, {"kill": 3}, Used(1.0, 1.0)
     )
 

@@ -80,7 +80,7 @@ def write(name: str, folder: Path, tokenizer: Any, **changes: Any) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config(name, tokenizer, **changes), dtype=torch.float32)
     with torch.no_grad():
-        for parameter in model.parameters():  # the usual start is so small that all logits are nearly alike
+        for parameter in model.parameters():  # with the usual initial weights, all logits are nearly equal
             if parameter.dim() > 1:
                 parameter.mul_(4)
     model.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Tasks in the formats of Inspect and of lm-evaluation-harness, of rows with a question, an answer and a level."""
+"""Benchmark tasks for Inspect and lm-evaluation-harness; a row has a question, an answer and a level."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +60,8 @@ TASKS = {"inspect": "ours.py@ours", "lm_eval": "sums.yaml"}
 
 
 def write_task(folder: Path, kind: str, rows: Rows) -> None:
-    """The task and its rows, in files of TASKS and ``rows.jsonl``. The test is skipped without the package."""
+    """Write the task (a file of TASKS) and its rows (``rows.jsonl``). Skips the test if the package is not
+    installed."""
     pytest.importorskip(PACKAGES[kind])
     folder.mkdir(exist_ok=True)
     write_jsonl(folder / "rows.jsonl", list(rows))
@@ -69,6 +70,6 @@ def write_task(folder: Path, kind: str, rows: Rows) -> None:
 
 
 def task_prompts(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """The prompts of the task there, a third of them in each split."""
+    """The prompts of the task in ``folder``, a third of them in each split."""
     settings = scorer_settings({"kind": kind, "task": TASKS[kind], "category": "level"})
     return list(prompt_rows(prompts_task(settings, folder), harvest=1 / 3, holdout=1 / 3))

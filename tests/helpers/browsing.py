@@ -30,7 +30,7 @@ def chromium(playwright: Playwright) -> Browser:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """``root``: the address of the server; ``entrance``: what is printed, with the token."""
+    """``root``: the address of the server; ``entrance``: the address with the token, as it is printed."""
 
     root: str
     entrance: str
@@ -38,7 +38,7 @@ class Served:
 
 @contextmanager
 def served(workspace: Workspace) -> Iterator[Served]:
-    """On a free port, in a thread, until the block ends."""
+    """Serve the pages of a workspace on a free port, in a thread, until the block ends."""
     with listening(0) as socket:
         port = socket.getsockname()[1]
         server = PageServer(workspace, TOKEN, port)
@@ -53,7 +53,7 @@ def served(workspace: Workspace) -> Iterator[Served]:
 
 @dataclass
 class Watched:
-    """A page of the browser, opened with the token, that remembers what must not happen."""
+    """A page of the browser, opened with the token, that records errors and requests to other hosts."""
 
     page: Page
     served: Served
@@ -74,12 +74,13 @@ class Watched:
         self.page.goto(f"{self.served.root}{path}")
 
     def require_clean(self) -> None:
-        """Nothing went wrong on any page so far, and no other host was asked."""
+        """Require that no page so far had an error or asked another host."""
         assert self.said == []
         assert [url for url in self.requested if not url.startswith((self.served.root, "data:", "blob:"))] == []
 
     def serious_findings(self, *rules: str) -> list[str]:
-        """What axe-core finds on this page, of serious or critical impact, by these rules or all."""
+        """Findings of axe-core on this page with serious or critical impact, by these rules, or by all if there are
+        none."""
         options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
         found = Axe().run(self.page, options=options).response["violations"]
         return [
@@ -97,7 +98,7 @@ class Watched:
 
 @contextmanager
 def watched(browser: Browser, workspace: Workspace, width: int = 1440, scheme: str = "light") -> Iterator[Watched]:
-    """The pages of a workspace in the browser; on leaving, nothing must have gone wrong."""
+    """The pages of a workspace in the browser; calls ``require_clean`` at the end."""
     with served(workspace) as at:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         try:
@@ -109,7 +110,7 @@ def watched(browser: Browser, workspace: Workspace, width: int = 1440, scheme: s
 
 
 def pages_of(workspace: Workspace) -> list[str]:
-    """The addresses of all kinds of pages, those of the latest session and of its last two decisions among them."""
+    """Addresses of every kind of page, including the latest session and its last two decisions."""
     record = load_record(workspace, None)
     root = f"/sessions/{record.session.id}"
     numbers = [decision.id.removeprefix(f"{record.session.id}-") for decision in record.decisions[-2:]]

@@ -1,9 +1,9 @@
 """The nightlane command in a process of its own, without the ten seconds in which a new one imports its libraries.
 
-A server imports them once, for all processes of pytest-xdist too, compiles the templates of reports, and forks for
-every command and every worker. What a command has of its own is all that a process started from a shell has: process
-id, signals, environment, folder, standard streams, exit code. Only the seed of ``hash`` is the server's. ``command``
-is for a test that needs a new interpreter.
+One server, shared by all processes of pytest-xdist, imports the libraries and compiles the templates of reports once,
+and forks for every command and every worker. A forked command has everything of its own that a process started from a
+shell has: process id, signals, environment, working folder, standard streams, exit code. Only the seed of ``hash`` is
+the server's. ``command`` is for a test that needs a new interpreter.
 """
 
 import atexit
@@ -52,7 +52,7 @@ IMPORTED = (
     "view.terminal.status",
 )
 LONGEST = 900.0
-"""Seconds that a command may take on a machine with other work."""
+"""Timeout of a command in seconds, long enough for a busy machine."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -62,8 +62,8 @@ def command(*arguments: object) -> list[str]:
 def nightlane(
     *arguments: object, answers: str = "", cwd: Path = ROOT, module: str = "cli.main", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with no endpoint in its environment except one that is given here. ``module``: whose
-    ``main`` it is."""
+    """Run a command to its end. Its environment names no endpoint, except one that is given here. ``module``: the
+    module whose ``main`` is run."""
     process = Command(*arguments, answers=answers, cwd=cwd, module=module, **environment)
     output, errors = process.communicate()
     assert "Traceback" not in errors, errors
@@ -73,7 +73,7 @@ def nightlane(
 
 
 def require_documented(arguments: list[str], output: str) -> None:
-    """Hold what a command printed with --json to its schema, which docs/json.md shows."""
+    """Require that what a command printed with --json matches its schema, which docs/json.md shows."""
     from json_faults import faults
 
     from cli.json_output import OUTPUTS
@@ -86,7 +86,7 @@ def require_documented(arguments: list[str], output: str) -> None:
 
 
 class Command:
-    """A command that runs: the part of ``subprocess.Popen`` that tests need."""
+    """A running command, with the part of the interface of ``subprocess.Popen`` that tests need."""
 
     def __init__(
         self, *arguments: object, answers: str = "", cwd: Path = ROOT, module: str = "cli.main", **environment: str
@@ -154,7 +154,7 @@ def server() -> ForkServerContext:
 
 
 def lend() -> str:
-    """Start the server; its address, for ``borrow`` in another process. It runs for as long as this process."""
+    """Start the server; returns its address for ``borrow`` in another process. It runs until this process ends."""
     server()
     address = forkserver._forkserver._forkserver_address  # type: ignore[attr-defined]
     assert isinstance(address, str)
@@ -165,7 +165,7 @@ def borrow(address: str) -> None:
     """Use the server of another process from now on."""
     ours = forkserver._forkserver
     ours._forkserver_address = address  # type: ignore[attr-defined]
-    ours._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]  # the lender has the real
+    ours._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]  # the lender holds the real one
     _never_start_another()
 
 
@@ -178,7 +178,7 @@ if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
     for _name in IMPORTED:
         try:
             importlib.import_module(_name)
-        except ImportError as error:  # which the server would pass over, and with it all that follows
+        except ImportError as error:  # the server would ignore it and skip the imports that follow
             raise RuntimeError(f"the server of commands imports {_name}") from error
     remembered.remember()
     importlib.import_module("view.pages.environment").compile_templates()
@@ -212,7 +212,7 @@ def fork_workers(patch: pytest.MonkeyPatch) -> None:
 
 
 def _main(module: str, arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
-    """What the forked process does."""
+    """Run a command in the forked process, as a shell would."""
     from probes.run import worker_pool
 
     for number, name in enumerate(("stdin", "stdout", "stderr")):

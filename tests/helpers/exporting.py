@@ -8,11 +8,12 @@ import architectures
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LANGUAGE_LAYERS = rf".*language_model.*\.({'|'.join(LAYERS)})"
-"""Those of a model with a vision tower, whose layers have the same names."""
+"""The modules of the language model alone: those of the vision tower have the same names."""
 
 
 def write(folder: Path, architecture: str = "llama", **lora: Any) -> Path:
-    """A base in ``model`` and a random adapter on all of its linear layers in ``adapter``; returns that."""
+    """Write a base to ``model``, and a random adapter on all of its linear layers to ``adapter``; returns the
+    latter."""
     architectures.write(architecture, folder / "model", architectures.byte_tokenizer())
     return write_adapter(folder / "model", folder / "adapter", **lora)
 
@@ -38,7 +39,7 @@ def change_config(adapter: Path, **changes: Any) -> None:
 
 
 def weaken(adapter: Path, factor: float) -> None:
-    """Scale all B, so that a random adapter changes a real model about as much as a trained one does."""
+    """Scale all B matrices, so that a random adapter changes a real model about as much as a trained one does."""
     from safetensors.torch import load_file, save_file
 
     path = adapter / "adapter_model.safetensors"

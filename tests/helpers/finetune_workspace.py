@@ -36,7 +36,7 @@ def make(root: Path) -> Workspace:
 
 
 def run(folder: Path, steps: int, done: int, status: RunStatus | None, why: str = "") -> None:
-    """A full-length run that has come to step ``done``; without a status it has no record of its end."""
+    """Write a full-length run that has reached step ``done``; if ``status`` is None, without a record of its end."""
     folder.mkdir(parents=True)
     recipe = tiny.recipe()
     start = RunStart(
@@ -88,7 +88,7 @@ def run(folder: Path, steps: int, done: int, status: RunStatus | None, why: str 
 
 @contextmanager
 def training(root: Path, name: str = "tonight") -> Iterator[Path]:
-    """A run that trains as long as the block: it holds its folder."""
+    """A run that seems to train until the block ends: it holds the lock of its folder."""
     folder = root / name
     run(folder, 40, 5, None)
     with locked(folder):

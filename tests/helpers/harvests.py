@@ -1,4 +1,4 @@
-"""Sessions with a harvest: the simulated runner also writes answers, as a model would."""
+"""Sessions with a harvest: the simulated runner also writes answers, as for a real model."""
 
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ def orders(recipe: Recipe, split: str) -> float:
 
 
 class Answering(AnsweringRunner):
-    """``asked``: the harvest probes so far. ``stop``: at this one of them, counted from 1, Ctrl-C is pressed."""
+    """``asked``: the harvest probes so far. ``stop``: simulate Ctrl-C at this harvest probe, counted from 1; 0 for
+    never."""
 
     def __init__(self, study: Study, workspace: Path, world: EffectWorld, stop: int = 0) -> None:
         super().__init__(study.material, ProbeStore(workspace / "runs"), world=world)

@@ -10,8 +10,8 @@ SEEDS = (42, 123, 7)
 
 
 def side(level: dict[str, float], **changes: Any) -> Answers:
-    """Twelve prompts in each category, two answers each, that pass with this chance; by the same random numbers on all
-    sides."""
+    """Answers to twelve prompts in each category, two each, that pass with probability ``level[category]``. All sides
+    use the same random numbers."""
     places = [(category, number, sample) for category in level for number in range(12) for sample in range(2)]
     return {
         seed: [answer(*place, random.Random(f"{seed} {place}").random() < level[place[0]], changes) for place in places]

@@ -18,7 +18,7 @@ class Element:
         return " ".join("".join(parts).split()) if self.tag != "pre" else "".join(parts)
 
     def all(self, tag: str, **attributes: str) -> list["Element"]:
-        """Those inside with this tag and these attributes, in the order of the page; class_ is the class."""
+        """The descendants with this tag and these attributes, in the order of the page; ``class_`` stands for class."""
         wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
         found = []
         for child in self.children:
@@ -64,7 +64,7 @@ class _Reader(HTMLParser):
 
 
 def parsed(page: str) -> Element:
-    """AssertionError for a page whose elements do not end in order."""
+    """The root element of a page; AssertionError if its tags are not closed in order."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

@@ -1,12 +1,12 @@
-"""Where the JSON that a command printed is not as docs/json.md says."""
+"""Finds where the JSON output of a command differs from docs/json.md."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def faults(schema: dict[str, Any], value: Any) -> Iterator[str]:
-    """Where a JSON value is not as a schema of ``Output`` says, unknown and missing keys included; the part of JSON
-    Schema that pydantic writes for these types."""
+    """The places where a JSON value does not match a schema of ``Output``, including unknown and missing keys. Covers
+    only the part of JSON Schema that pydantic writes for these types."""
     yield from _faults(schema, value, "", schema.get("$defs", {}))
 
 

@@ -116,8 +116,8 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, key: str = "", **more: 
 
 
 class RunnerHere:
-    """A Runner with the parts of a worker in this process. What was trained and asked in another session of this
-    process is not trained and asked again."""
+    """A Runner that trains and scores in this process, with the parts of a worker. A probe that another session of this
+    process has trained and answered is reused."""
 
     base = None
     width = 1
@@ -180,7 +180,7 @@ def play(
     seed: int = 0,
     **overrides: Any,
 ) -> str:
-    """``step``: the plan of the night."""
+    """Play a session. ``step``: decides what the night does next."""
     where, parts = Workspace(workspace), SearchParts(next_step=step)
     with watching() as usual:
         given = Overrides(**overrides)

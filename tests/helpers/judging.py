@@ -34,7 +34,7 @@ def write_rubric(folder: Path, text: str = RUBRIC) -> Rubric:
 
 
 def good(overall: Any = 7.0, critical: Any = (), **marks: Any) -> str:
-    """A complete reply with other marks; without ``overall`` or ``critical`` if that is None."""
+    """A complete reply with these marks; it omits ``overall`` or ``critical`` if that is None."""
     parts = {"note": "plain", "critical_failures": critical, "components": {**MARKS, **marks}, "overall": overall}
     return json.dumps({name: part for name, part in parts.items() if part is not None})
 

@@ -11,7 +11,7 @@ from finetune.plan import TrainingPlan
 
 
 def killed_at(step: int, plan: TrainingPlan) -> None:
-    """Run, and return when the run was killed in the middle of this step: its line is written, its checkpoint not."""
+    """Start the run and kill it during this step, after the step's line was written and before its checkpoint."""
     process = commands.server().Process(target=_run, args=(plan, step))
     process.start()
     process.join(commands.LONGEST)

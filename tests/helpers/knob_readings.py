@@ -1,4 +1,4 @@
-"""Readings of four knobs of known effects, as the model of a night reads them."""
+"""Readings of four knobs with known effects, in the form that the model of a night takes."""
 
 import numpy
 
@@ -18,7 +18,7 @@ def anything(_: Places) -> bool:
 
 
 def truth(places: Places) -> float:
-    """The learning rate gains 0.6 at +2, beta gains 0.3 at -2, easy_first gains 0.4, and the rest loses or does
+    """The true effect: learning rate +2 gains 0.6, beta -2 gains 0.3, easy_first gains 0.4; the rest loses or does
     nothing."""
     rate = 0.6 * (1 - (1 - float(places["learning_rate"]) / 2) ** 2)
     beta = 0.3 * (1 - (1 + float(places["beta"]) / 2) ** 2)

@@ -1,6 +1,6 @@
-"""A module that is imported where something of it is first used.
+"""A module that is imported when one of its names is first used.
 
-Every process of pytest-xdist reads every file of tests, and torch with all that stands on it takes ten seconds.
+Every process of pytest-xdist imports every test file, and importing torch and the libraries on top takes ten seconds.
 """
 
 import importlib

@@ -77,7 +77,7 @@ def filled(folder: Path, decisions: int = 3) -> Path:
 
 
 def in_child(act: Callable[[], object]) -> int:
-    """The exit code of a process that does it."""
+    """The exit code of a forked process that calls ``act``."""
     if (child := os.fork()) == 0:
         code = 1
         try:

@@ -1,4 +1,4 @@
-"""Answers that stand with prompts which they do not answer, and how many of them the topic layer catches."""
+"""Rows whose answers belong to other prompts, and how many of them the topic layer catches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from preferences.text_gate.topic_similarity import nearness
 
 @dataclass(frozen=True)
 class Caught:
-    """caught: the share of the answers in the wrong place that are refused. passed: the share of the others that are
-    not; 1.0 if there are none."""
+    """caught: the share of misplaced answers that are refused. passed: the share of the other answers that are not
+    refused; 1.0 if there are none."""
 
     caught: float
     passed: float
 
 
 def given(text: Text, other: Text, both: bool) -> Text:
-    """The row with the chosen answer of another; ``both``: with its rejected one, too."""
+    """The row with the chosen answer of another row; ``both``: with its rejected answer too."""
     return replace(text, chosen=other.chosen, rejected=other.rejected if both else text.rejected)
 
 
@@ -36,7 +36,7 @@ def passing(texts: Sequence[Text], embed: Embed | None = None) -> float:
 
 
 def copied(texts: Sequence[Text], both: bool = False, embed: Embed | None = None) -> Caught:
-    """One answer at a time stands with another prompt, too: each answer with two of them."""
+    """In each set, one answer is copied to another prompt, so that it stands with two prompts."""
     sets = []
     for place, text in enumerate(texts):
         for step in (7, 19):
@@ -47,7 +47,7 @@ def copied(texts: Sequence[Text], both: bool = False, embed: Embed | None = None
 
 
 def swapped(texts: Sequence[Text], both: bool = False, embed: Embed | None = None) -> Caught:
-    """The answers of one pair of prompts at a time change places."""
+    """In each set, two prompts have swapped their answers."""
     sets = []
     for place, text in enumerate(texts):
         found, other = list(texts), (place + 7) % len(texts)
@@ -57,13 +57,13 @@ def swapped(texts: Sequence[Text], both: bool = False, embed: Embed | None = Non
 
 
 def one_row_off(texts: Sequence[Text], both: bool = False, embed: Embed | None = None) -> Caught:
-    """Every answer stands with the prompt before its own."""
+    """Every answer is moved to the prompt before its own."""
     off = [given(text, other, both) for text, other in zip(texts, [*texts[1:], texts[0]], strict=True)]
     return _caught([(off, tuple(range(len(off))), set(range(len(off))))], embed)
 
 
 def _caught(sets: Sequence[tuple[list[Text], tuple[int, ...], set[int]]], embed: Embed | None) -> Caught:
-    """Of sets, the places of the answers in the wrong place, and the places that do not count as good answers."""
+    """``sets``: rows, the places of misplaced answers, and the places that do not count as correctly placed."""
     caught, passed = [], []
     for texts, wrong, left_out in sets:
         found = leaks(texts, embed)

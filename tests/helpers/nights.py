@@ -1,4 +1,4 @@
-"""Sessions of the simulated study for tests of view, which take a second each."""
+"""Sessions of the simulated study, about a second each, for the tests of view."""
 
 import json
 import sqlite3
@@ -38,7 +38,7 @@ warmup = true
 
 
 def variant(knobs: str = KNOBS, learning_rate: str = "1e-4", **budget: str) -> str:
-    """The simulated study with other knobs and another start; probes that pretend to take 10 ms."""
+    """The simulated study with these knobs and this start, and probes that pretend to take 10 ms."""
     text = simulated_study.STUDY.replace(KNOBS, knobs).replace(
         "learning_rate = 1e-4", f"learning_rate = {learning_rate}"
     )
@@ -67,7 +67,7 @@ def governed(knobs: str, **policy: str) -> str:
 
 @dataclass(frozen=True)
 class MeanWorld:
-    """A world of given mean scores of a recipe by category and split."""
+    """A world in which a function gives the mean score of a recipe by category and split."""
 
     mean: Callable[[Recipe, str, str], float]
     seed_noise: float = 0.1
@@ -115,8 +115,8 @@ def _flat(recipe: Recipe, category: str, split: str) -> float:
 
 
 LOOSE = governed(KNOBS, member_chance="0.51", night_error="0.49", spend="0.5", disguised="0.5", holdout_seeds="0")
-LYING = MeanWorld(_lying)  # the effects on the holdout are opposite
-TRAP = MeanWorld(_trap)  # each costs the guard more than its margin
+LYING = MeanWorld(_lying)  # effects on the holdout have the opposite sign
+TRAP = MeanWorld(_trap)  # each change lowers the guard by more than its margin
 FLAT = MeanWorld(_flat, seed_noise=0.6)  # nothing has an effect
 
 
@@ -143,8 +143,8 @@ class Diverging:
         return None if self.diverges(probe) else self.world.scores(probe, prompts)
 
 
-OVERLAPPING = MeanWorld(_overlapping)  # both together help, and one of them more
-ADDING = MeanWorld(_helping)  # either knob helps, and both together as much as one and the other
+OVERLAPPING = MeanWorld(_overlapping)  # the effects do not add up: one alone helps more than both
+ADDING = MeanWorld(_helping)  # each knob helps, and the effects add up
 HELPING = Diverging(ADDING, lambda probe: probe.recipe.learning_rate > 0.5)
 FRAGILE = Diverging(ADDING, lambda probe: all(moved(probe.recipe)) and probe.seed not in (42, 123, 7))
 MANY_KNOBS = """learning_rate = { choices = [1e-4, 4e-4, 6e-1] }
@@ -158,8 +158,8 @@ Step = Callable[[NightState, Generator], MeasureWave | ConfirmStack | Stop]
 
 
 def hasty(waves: int = 1, pairs: int = 6) -> Step:
-    """A plan of a night in the place of the product's: the best stack is confirmed after so many waves, and not when
-    that pays most."""
+    """A plan that replaces the product's: it confirms the best stack after ``waves`` waves, instead of when that pays
+    most."""
     looked = 0
 
     def step(known: NightState, random: Generator) -> MeasureWave | ConfirmStack | Stop:
@@ -178,8 +178,8 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
 
 
 def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
-    """A plan of a night: after a first wave, these changes are confirmed one after the other, whatever is expected of
-    them. It goes by the readings alone, so a resumed session plans the same."""
+    """A plan that confirms these changes one after the other after a first wave, whatever their expected effects. It
+    depends only on the readings, so a resumed session makes the same plan."""
 
     def step(known: NightState, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         if not known.explored:
@@ -269,7 +269,7 @@ def night(
 
 
 class CuttingRunner(AnsweringRunner):
-    """The first of each four answers of a recipe whose beta has moved is cut at max_new_tokens."""
+    """If beta has moved, the first answer to each prompt is cut off at max_new_tokens."""
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
         cut = moved(probe.recipe)[1] and score.sample == 0
@@ -277,7 +277,8 @@ class CuttingRunner(AnsweringRunner):
 
 
 def cutting(folder: Path, text: Callable[[Probe, Score], str] | None = None) -> Workspace:
-    """A night with a KEEP whose answers are cut more often than the incumbent's. ``text``: of an answer."""
+    """A night with a KEEP whose answers are cut off more often than the incumbent's. ``text``: gives an answer's
+    text."""
 
     class Runner(CuttingRunner):
         def answer(self, probe: Probe, score: Score) -> dict[str, object]:
@@ -291,8 +292,8 @@ def cutting(folder: Path, text: Callable[[Probe, Score], str] | None = None) -> 
 
 
 def older(workspace: Workspace) -> None:
-    """Make the ledger one of an older version: what decisions rest on, the proposers' tokens, checks and checksums
-    are missing, and the study has keys that are gone."""
+    """Turn the ledger into one of an older version, which lacks the basis of decisions, the proposers' tokens, checks
+    and checksums, and whose study has keys that no longer exist."""
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")

@@ -1,5 +1,5 @@
-"""The method of the published evaluators of HumanEval and MBPP for ordinary programs: exec in one namespace; a program
-that does not raise has passed. There is no protection, so the tests only give it programs of their own."""
+"""The method of the published evaluators of HumanEval and MBPP for ordinary programs: exec in one namespace. A program
+passes if it raises nothing. There is no protection, so tests must give it only their own programs."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a kill leaves on the disk of a night, and all that a night leaves when it has ended."""
+"""Snapshots of a night's folder, as a kill at that moment would leave it, and everything that an ended night leaves."""
 
 import os
 import shutil
@@ -32,7 +32,8 @@ VARIES = {"time", "cost_usd"}
 
 
 def copied(folder: Path, target: Path) -> None:
-    """As the disk is now. What is never written in place is linked, databases are copied as of their last commit."""
+    """Copy a folder as it is on the disk now. Files that are never changed in place are linked; databases are copied as
+    of their last commit."""
     target.mkdir()
     for path in sorted(folder.rglob("*")):
         there = target / path.relative_to(folder)
@@ -48,7 +49,7 @@ def copied(folder: Path, target: Path) -> None:
 
 
 def truth(workspace: Path) -> dict[str, Any]:
-    """All that a night leaves, but for times."""
+    """All that a night leaves, except times."""
     with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
         (name,) = ledger.sessions()
         session = ledger.session(name)

@@ -1,4 +1,4 @@
-"""A Ray cluster of several machines, all of them processes here, and workers that follow a script on it."""
+"""A Ray cluster whose machines are processes here, and workers on it that follow a script."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_health_check_initial_delay_ms": "500",
 }
-"""Of the machines: their actors find nightlane and the helpers, and reach no network."""
+"""Environment variables of the machines: their actors can import nightlane and the helpers, and use no network."""
 
 
 class StubKeeper(Keeper):
@@ -52,7 +52,7 @@ class Machines:
         return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, object_store_memory=OBJECT_STORE, wait=True)
 
     def kill(self, machine: Any) -> None:
-        """As if its power failed: no process of it says goodbye."""
+        """Kill all processes of a machine at once, as a power failure would."""
         for processes in machine.all_processes.values():
             for one in processes:
                 os.kill(one.process.pid, signal.SIGKILL)
@@ -63,7 +63,7 @@ class Machines:
 
 @contextmanager
 def machines(cores: Sequence[int] = ()) -> Iterator[Machines]:
-    """A cluster with a machine for each number of cores. This process is not connected to any afterwards."""
+    """A cluster with a machine for each number of cores. Afterwards, this process is connected to no cluster."""
     import ray
 
     with pytest.MonkeyPatch.context() as patch:

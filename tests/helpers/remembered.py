@@ -1,4 +1,4 @@
-"""What libraries read or compile anew each time, though it is always the same: it is done once in a process."""
+"""Caches for what libraries read or compile again and again in one process."""
 
 import importlib.metadata
 from functools import cache, lru_cache
@@ -11,8 +11,8 @@ FEW = 64
 
 @cache
 def remember() -> None:
-    """Which packages there are and their metadata, which accelerate looks up at each step of a training, and the code
-    of templates given as text: PEFT and TRL write a model card with each adapter."""
+    """Cache the list and metadata of installed packages, which accelerate looks up at each training step, and compiled
+    templates: PEFT and TRL render a model card for each adapter."""
     from accelerate.utils import imports
 
     importlib.metadata.metadata = cache(importlib.metadata.metadata)

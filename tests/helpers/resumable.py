@@ -18,7 +18,7 @@ TIMES = {"seconds", "tokens_per_second", "memory_gb", "seconds_left"}
 
 
 def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> TrainingPlan:
-    """A run with dropout, whose masks are random numbers, and with accumulation."""
+    """The plan of a run with dropout (which uses random numbers) and gradient accumulation."""
     found = stores(folder)
     review(found, range(5))
     if not (folder / "mined").exists():
@@ -42,7 +42,7 @@ def resumed(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
 
 
 def figures(folder: Path) -> list[dict[str, Any]]:
-    """The curve without what depends on the clock."""
+    """The training curve without times."""
     return [{k: v for k, v in line.items() if k not in TIMES} for line in read_curve(folder / "train.jsonl")]
 
 

@@ -1,4 +1,4 @@
-"""The forms of rows in cases/rows: the texts that are trained on, or the sentence of the refusal."""
+"""For each file in cases/rows: the texts that are trained on, or the message of the refusal."""
 
 import json
 from pathlib import Path
@@ -89,5 +89,5 @@ BAD = {
 }
 LONG = {"long.jsonl", "rare_system_row.jsonl"}
 ONLY_SOURCES = {"difficulty_word.jsonl"}
-"""Files with a fault that only matters for sources."""
+"""Files whose fault matters only for training sources."""
 TOOLS = {name for name in GOOD if name.startswith("tools_")}

@@ -34,7 +34,7 @@ class Screen:
         return " ".join(html.unescape(found).split())
 
     async def until(self, *texts: str, without: str = "\0") -> str:
-        """The screen once it shows all of these, and not the other."""
+        """The text of the screen, once it shows all of ``texts`` and not ``without``."""
         ends = time.monotonic() + PATIENCE
         while not all(one in self.text for one in texts) or without in self.text:
             assert time.monotonic() < ends, f"{texts} is not all of\n{self.text}"
@@ -43,7 +43,7 @@ class Screen:
 
 
 def watched(workspace: Workspace, look: Look, size: tuple[int, int] = (140, 45)) -> WatchApp:
-    """The program while a test looks at it, and closed."""
+    """Run the app until ``look`` has returned; returns the closed app."""
     app = WatchApp(workspace)
 
     async def drive() -> None:
@@ -60,7 +60,7 @@ def flying(
     title: str = "wave 1",
     workers: Sequence[WorkerStatus] = (),
 ) -> None:
-    """Write what the process that holds the workspace measures: the parts of each probe that a test is about."""
+    """Write the state file of the process that holds the workspace, with the given fields of each probe in flight."""
     now = time.time()
     usual = {"id": "p", "seed": 7, "phase": "training", "step": 5, "steps": 20, "loss": 0.5}
     times = {"phase_began": now, "seen": now, "seconds_per_step": 3600.0}

@@ -49,7 +49,7 @@ def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def failing(kind: str, monkeypatch: pytest.MonkeyPatch, start: Recipe) -> None:
-    """Every probe but the starting recipe's fails."""
+    """Make every probe fail, except those of the starting recipe."""
     original = SimulatedRunner._run_one
 
     def fail(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Small nights of any study; the simulated runner also writes answers, as a model would.
+"""Small nights of any study; the simulated runner also writes answers, as for a real model.
 
 Three changes decide the night: ``learning_rate`` to 1e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
 left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.
@@ -75,7 +75,8 @@ def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | N
 
 @dataclass(frozen=True)
 class World:
-    """A world in which the re-tests at the end, with the seeds ``again``, contradict a change of ``denied``."""
+    """A world in which the re-tests at the end, which have the seeds ``again``, show that a change of the knob
+    ``denied`` is harmful."""
 
     again: frozenset[int]
     denied: str
@@ -99,7 +100,7 @@ def _moved(recipe: Recipe, knob: str) -> bool:
 
 
 class Runner(AnsweringRunner):
-    """Writes answers whose number of different words gives about the same score from the tests' judge."""
+    """Writes answers with so many different words that the tests' judge gives them about the simulated score."""
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
         again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(), 20))

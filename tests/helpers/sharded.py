@@ -1,4 +1,4 @@
-"""FSDP on a CPU: accelerate offers it for GPUs alone, and torch has it for gloo, too."""
+"""FSDP on a CPU: torch supports it with gloo, but accelerate offers it only for GPUs."""
 
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,6 +27,6 @@ _serve = processes._serve
 
 
 def serve(share: processes.Share, pipe: Connection) -> None:
-    """What a further process does, with FSDP on its CPU."""
+    """The main function of a further process, with FSDP on a CPU."""
     on_cpu()
     _serve(share, pipe)

@@ -39,7 +39,7 @@ def space(lanes: dict[str, dict[str, Any]] | None = None, recipe: Recipe | None 
 def tried(
     recipe: Recipe, knob: str, after: Value, score: float | None, lanes: SearchSpace, guard_excess: float = -1.0
 ) -> Tried:
-    """A decision on ``recipe`` with ``knob`` at ``after``; without a score, a crash."""
+    """A decision on ``recipe`` with ``knob`` moved to ``after``; a crash if there is no score."""
     place = lanes.knob(knob)
     child = place.write(recipe, after)
     crashed = score is None

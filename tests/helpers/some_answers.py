@@ -41,31 +41,31 @@ def standing(text: Text, number: int = 0) -> AnnotatedRow:
 
 
 def answer_of(text: Text) -> AnswerUnderTest:
-    """The answer of a row that is the only one of its set."""
+    """The chosen answer of a row, as the gate sees it in a set with no other row."""
     return answers_under_test([standing(text)])[0]
 
 
 def receipts(texts: Sequence[Text], places: Sequence[int] | None = None) -> list[Mapping[str, Receipt]]:
-    """The receipts of each row of a set, or of those at some places of it, by layer."""
+    """By layer, the receipts of each row of a set, or only of the rows at ``places``."""
     answers = answers_under_test([standing(text, number) for number, text in enumerate(texts)])
     asked = answers if places is None else [answers[place] for place in places]
     return [{receipt.layer: receipt for receipt in certify(answer).receipts} for answer in asked]
 
 
 def refusals(texts: Sequence[Text], places: Sequence[int] | None = None) -> list[tuple[str, ...]]:
-    """The layers that refuse each row of a set, or those at some places of it."""
+    """The layers that refuse each row of a set, or only the rows at ``places``."""
     return [tuple(layer for layer, found in row.items() if not found.passed) for row in receipts(texts, places)]
 
 
 def everyday() -> list[Text]:
-    """Everyday rows; the rejected sides have one more sentence, so that length decides nothing."""
+    """Everyday rows. The rejected answers get one more sentence, so that the chosen ones are not simply longer."""
     lines = (Path(__file__).parents[1] / "cases" / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return [Text(row["prompt"], row["chosen"], row["rejected"] + MORE) for row in rows]
 
 
 def persona(count: int = 360) -> list[Text]:
-    """Pairs of the bundled study without answers that nearly repeat an earlier one, since the generator uses few
+    """Pairs of the lab persona, without answers that nearly repeat an earlier one: its generator has only few
     sentences."""
     rows = pairs("plain", count, 1, ReservedQuestions(()))
     again = {place for place, _, _ in Wordings((row.chosen, place) for place, row in enumerate(rows)).repeats()}
@@ -75,7 +75,8 @@ def persona(count: int = 360) -> list[Text]:
 
 
 def leaked(texts: Sequence[Text], places: Sequence[int], random: Random, both: bool = False) -> list[Text]:
-    """The set with the chosen answers at these places replaced by those to other prompts; ``both``: also rejected."""
+    """The set, with the chosen answers at ``places`` replaced by answers to other prompts; ``both``: the rejected
+    too."""
     found = list(texts)
     for place in places:
         other = random.choice([text for text in texts if text.prompt != texts[place].prompt])

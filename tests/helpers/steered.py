@@ -8,7 +8,7 @@ from agent.workspace.folder import Workspace
 
 
 def paused(workspace: Workspace) -> None:
-    """As the workspace of a session is after nightlane pause, its answer, and nightlane note."""
+    """Leave the workspace as after nightlane pause, the session's answer to that, and nightlane note."""
     asked = ask(workspace, "pause")
     with Ledger(workspace.ledger) as ledger:
         answer = RequestAnswer(time=asked.request.time, text="paused; nightlane continue goes on")

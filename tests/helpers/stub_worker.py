@@ -22,15 +22,17 @@ ALIKE = "cpu-x86_64 threads=1 python=3.11.9 torch=2.13.0"
 class Script:
     """What the workers do.
 
-    ``deaths``: how many processes of a worker end before they are ready, by its number. ``idle``: how many end right
-    after they are ready; if ``holds`` is set, they become ready only after another worker holds a probe.
-    ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
-    ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
-    many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
-    ``broken``: by number, what happens to each probe of that worker: its process ends, or its device fails; the others
-    then take a twentieth of a second for a probe. ``kills``: probes with these seeds end every worker.
-    ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base. ``seconds``: that a
-    probe takes.
+    By the number of a worker: ``deaths``: how many of its processes end before they are ready. ``idle``: how many end
+    right after they are ready; if ``holds`` is set, they become ready only after another worker holds a probe.
+    ``environments``: the environment that it reports. ``broken``: what happens to each of its probes: its process ends,
+    or its device fails; the other workers then take a twentieth of a second for a probe.
+
+    By the seed of a probe: ``holds``: these are answered only when the folder has a file ``go``. ``fails``: the kind of
+    failure of each attempt. ``kills``: these end every worker.
+
+    ``refuses``: worker 0 refuses its material. ``mixed``: how many answers name the wrong probe. ``room``: a probe with
+    more rows at once runs out of memory. ``downloads``: how often a worker reports, every tenth of a second, that it
+    downloads the base. ``seconds``: the time of a probe.
     """
 
     folder: Path
@@ -49,7 +51,7 @@ class Script:
     seconds: float = 0.0
 
     def count(self, name: str) -> int:
-        """Count one more for this name, across processes; returns the count."""
+        """Increment the counter ``name``, which all processes share; returns its new value."""
         with (self.folder / name).open("a", encoding="utf-8") as stream:
             stream.write("x")
         return self.counted(name)

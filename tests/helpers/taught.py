@@ -1,4 +1,4 @@
-"""The tiny model, taught to write functions, so that its answers can become worse; and a scorer that sees it."""
+"""The tiny model, trained to write functions, so that its answers can become worse; and a scorer that detects that."""
 
 import itertools
 from pathlib import Path

@@ -88,7 +88,8 @@ def byte_level(special: tuple[str, ...], bos: bool = False) -> Any:
 
 
 def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True) -> Any:
-    """BPE with blanks as ▁ and bytes for what it does not know, as SentencePiece models of Llama 2 and Mistral are."""
+    """BPE with ▁ for blanks and byte fallback for unknown characters, like the SentencePiece models of Llama 2 and
+    Mistral."""
     import json
 
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -113,8 +114,8 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
 
 
 def legacy(special: tuple[str, ...]) -> Any:
-    """Like ``metaspace``, but a normalizer writes a blank before each text, also after a special token (Llama 2 and
-    Phi-3)."""
+    """Like ``metaspace``, but a normalizer adds a blank before each piece of text, even after a special token (Llama 2
+    and Phi-3)."""
     import json
 
     from tokenizers import Tokenizer, normalizers

@@ -77,8 +77,8 @@ def exported(found: Stores, folder: Path) -> Path:
 
 
 def asked(where: Path, **changes: Any) -> FinetuneRequest:
-    """A request for a run on the export; fields of the request and parameters of its recipe may be changed. If the
-    folder has no model, the study names a hub model that is not in the cache."""
+    """A request for a run on the export. ``changes``: fields of the request, or parameters of its recipe. If the folder
+    has no model, the study names a hub model that is not in the cache."""
     recipe = tiny.recipe(**{"mixture": {"mined": 1.0}, **changes.pop("recipe", {})})
     material = tiny.material(where)
     data = material.data.model_copy(update={"sources": {"mined": "mined/train.jsonl", "good": "good.jsonl"}})

@@ -1,4 +1,4 @@
-"""A workbench that trains and asks what an equal probe of the same process was not already trained and asked: a probe
+"""A workbench that reuses the adapter and answers of an equal probe of the same process. This is safe because a probe
 with the same recipe, rows and seed has the same adapter and answers (test_training.py)."""
 
 import hashlib
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from probes.train.job import Trained, TrainingJob
 
 ADAPTERS: dict[str, tuple["Trained", dict[str, bytes]]] = {}
-"""What training gave, with the files that it wrote."""
+"""The result of a training, with the files that it wrote."""
 ANSWERS: dict[str, list[Any]] = {}
 
 

@@ -1,5 +1,5 @@
-"""A process whose worker trains for minutes: python training_parent.py FOLDER RUNS. It prints the worker's process id,
-then each phase and step."""
+"""A process with a worker that trains for minutes: python training_parent.py FOLDER RUNS. Prints the worker's process
+id, then each phase and step."""
 
 import sys
 from pathlib import Path

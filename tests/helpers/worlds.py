@@ -85,7 +85,8 @@ curriculum = { choices = ["shuffle", "easy_first", "hard_first"] }
 
 
 def small_study(folder: Path, policy: str = "", budget: str = "probes = 36", lanes: str = FOUR) -> Study:
-    """A study of few knobs, with thresholds as usual but for these lines; no A/A tests, no checks at the end."""
+    """A study with few knobs and the usual thresholds, except for the lines of ``policy``; no A/A tests, no final
+    checks."""
     own = {line.split(" ")[0] for line in policy.splitlines()}
     usual = "".join(f"{name} = {value}\n" for name, value in USUAL.items() if name not in own)
     text = simulated_study.study_text(lanes=lanes, policy=f"{usual}{policy}\n")
@@ -96,7 +97,7 @@ USUAL = {"disguised": "0.0", "holdout_seeds": "0", "confirming_seeds": "6", "wav
 
 
 def adding(**gains: dict[object, float]) -> Callable[[Recipe, str], float]:
-    """An effect that adds up: knob -> value -> points."""
+    """Effects that add up. ``gains``: knob -> value -> points."""
 
     def effect(recipe: Recipe, split: str) -> float:
         return sum(worth.get(getattr(recipe, knob), 0.0) for knob, worth in gains.items())

@@ -1,4 +1,4 @@
-"""The rivals: each is one entry here. What they are and where they come from is in their docstrings."""
+"""The rivals, one entry each. The docstring of a rival says what it is and which paper or program it is from."""
 
 from bench.decisions.night import Policy
 from bench.decisions.rivals.gaussian_process import GaussianConfirmed, GaussianTopTwo

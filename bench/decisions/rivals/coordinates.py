@@ -16,13 +16,14 @@ class Coordinates:
         self._recipes: dict[Point, Recipe | None] = {self.start: night.start}
 
     def recipe(self, point: Point) -> Recipe | None:
-        """None when no probe may run it."""
+        """The recipe at a point; None if it is illegal."""
         if point not in self._recipes:
             self._recipes[point] = self._made(point)
         return self._recipes[point]
 
     def nearby(self, random: numpy.random.Generator, around: Point, most: int = 4, legal: bool = True) -> Point:
-        """One to ``most`` knobs moved at random, ordered ones within reach; ``legal``: one that a probe may run."""
+        """A point with one to ``most`` knobs moved at random, ordered ones within their reach. ``legal``: only a legal
+        recipe."""
         while True:
             point = list(around)
             for place in random.permutation(len(self.knobs))[: random.integers(1, most + 1)]:
@@ -31,7 +32,7 @@ class Coordinates:
                 return tuple(point)
 
     def features(self, points: list[Point]) -> Array:
-        """Ordered knobs in units of their reach, named ones as indicators, of which two are 1 apart."""
+        """Ordered knobs in units of their reach, named ones one-hot and scaled so that two values are 1 apart."""
         columns = []
         places = numpy.array(points)
         for number, knob in enumerate(self.knobs):

@@ -1,4 +1,4 @@
-"""The end of rivals that search without testing and then confirm what they found."""
+"""The confirmation at the end of rivals that search without tests."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -14,9 +14,9 @@ FRESH = 10**6
 
 
 def confirm_best(night: Night, ranked: Sequence[Point], finalists: int, error: float) -> None:
-    """Run the first distinct ``ranked`` points against the start under fresh seeds until the night is over, and keep
-    the one with the largest mean difference among those that a one-sided t test finds better and whose categories all
-    stay above the margin."""
+    """Run the first ``finalists`` distinct points of ``ranked`` against the start, on fresh seeds, until the night is
+    over. Of those that a one-sided t test finds better and whose categories all stay above the margin, keep the one
+    with the largest mean difference."""
     coordinates = Coordinates(night)
     best = [point for point in dict.fromkeys(ranked) if point != coordinates.start]
     runs: dict[Point, list[Array]] = {point: [] for point in best[:finalists]}

@@ -1,4 +1,4 @@
-"""A Gaussian process with top-two Thompson sampling, small and complete."""
+"""A small Gaussian process with top-two Thompson sampling."""
 
 import numpy
 from scipy.linalg import cho_factor, cho_solve
@@ -17,10 +17,10 @@ NOISES = (0.002, 0.02, 0.2, 0.6)
 class GaussianTopTwo:
     """GP regression (Rasmussen and Williams 2006, algorithm 2.1) with top-two Thompson sampling (Russo 2016, beta 1/2).
 
-    Squared-exponential kernel; its length and the share of noise are those with the largest marginal likelihood on a
-    small grid, looked up every 20 runs; scores below the median count as the median. A point may be run again. At the
-    end the measured point with the largest posterior mean is kept if it is not the start; guards are not looked at. The
-    gain that is claimed is that mean less the start's own runs.
+    Squared-exponential kernel; its length scale and noise share maximize the marginal likelihood on a small grid and
+    are fitted again every 20 runs. Scores below the median count as the median. A point may be run again. At the end,
+    the measured point with the largest posterior mean is kept if it is not the start; guards are ignored. The claimed
+    gain is that mean minus the mean of the start's own runs.
     """
 
     name = "gp"
@@ -33,8 +33,8 @@ class GaussianTopTwo:
 
 
 class GaussianConfirmed:
-    """The same for seven tenths of the night; then the five best by their posterior means are confirmed as
-    `TpeConfirmed` does."""
+    """The same search for seven tenths of the night; then the five points with the best posterior means are confirmed
+    as in `TpeConfirmed`."""
 
     name = "gp_confirmed"
     share, finalists, error = 0.7, 5, 0.05
@@ -78,7 +78,7 @@ def _choose(
     values: list[float],
     setting: tuple[float, float],
 ) -> Point:
-    """The best of one draw of the posterior, or, half of the time, the best of another that disagrees."""
+    """The best point of one posterior draw; half of the time, the best of a further draw whose best point differs."""
     known = list(dict.fromkeys(points))
     model = _Posterior(coordinates.features(points), numpy.array(values), setting)
     mean = model.mean(coordinates.features(known))
@@ -95,7 +95,7 @@ def _choose(
 
 
 def _winsorised(values: list[float]) -> list[float]:
-    """Scores below the median raised to it: how bad a bad recipe is would drown what tells good ones apart."""
+    """Scores below the median, raised to it: very bad recipes would hide the differences between good ones."""
     floor = float(numpy.median(values))
     return [max(value, floor) for value in values]
 
@@ -107,7 +107,7 @@ def _kernel(one: Array, other: Array, scale: float) -> Array:
 
 
 class _Posterior:
-    """The posterior of one setting (length, share of the values' variance that is noise)."""
+    """The posterior for one setting: (length scale, share of the values' variance that is noise)."""
 
     def __init__(self, seen: Array, values: Array, setting: tuple[float, float]):
         self.seen, (self.scale, noise) = seen, setting

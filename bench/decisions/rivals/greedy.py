@@ -1,4 +1,4 @@
-"""Loops that keep whatever scores higher. None of them looks at a guard: one run shows nothing about a category."""
+"""Loops that keep whatever scores higher. All ignore guards, because one run says too little about one category."""
 
 from itertools import count
 
@@ -13,7 +13,7 @@ SEED = 42
 class GreedyStale:
     """karpathy/autoresearch (program.md, 2026): one run per candidate, kept when above the best score ever seen.
 
-    Its train.py fixes the seed, so every run has the same one and the record is never measured again.
+    Its train.py fixes the seed, so every run has the same seed, and the best recipe is never measured again.
     """
 
     name = "greedy_stale"
@@ -30,7 +30,7 @@ class GreedyStale:
 
 
 class GreedyFresh:
-    """The same, but the candidate and what stands are both measured once under a seed that nobody has used."""
+    """The same, but the candidate and the incumbent are both measured once under a fresh seed."""
 
     name = "greedy_fresh"
 
@@ -49,8 +49,8 @@ class GreedyFresh:
 class MadConfidence:
     """The confidence score of forks of autoresearch (davebcn87/pi-autoresearch, README, "Confidence scoring").
 
-    Improvement over what stands, divided by the median absolute deviation of every score of the session: "2.0 and more:
-    likely real". One run per candidate; kept at 2 or more, once three scores are there.
+    Improvement over the incumbent, divided by the median absolute deviation of all scores of the session: "2.0 and
+    more: likely real". One run per candidate; kept at 2 or more, once there are three scores.
     """
 
     name = "mad"

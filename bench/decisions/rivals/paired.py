@@ -1,6 +1,6 @@
-"""Rivals that measure a candidate several times against what stands, under the same seeds.
+"""Rivals that measure a candidate several times against the incumbent, under the same seeds.
 
-All of them look at the guards: a candidate with a category whose mean difference is below the margin is discarded.
+All of them check the guards: a candidate is discarded if the mean difference of a category is below the margin.
 """
 
 from itertools import count
@@ -13,7 +13,7 @@ from bench.decisions.rivals.walk import BaselineRuns, Paired, Walk, WalkStep, sc
 
 
 class MeanOfThree:
-    """Three seeds a side, shared with the baseline's; kept when the mean difference is above 1.645 standard errors.
+    """Three seeds, the same on both sides; kept if the mean difference is above 1.645 standard errors.
 
     The usual advice (Henderson et al. 2018, "Deep reinforcement learning that matters", section 5) at its smallest: the
     error is that of the three differences, and the quantile is the normal one, as practised.
@@ -88,9 +88,9 @@ class SequentialTest:
 class Race:
     """A race against a shared baseline (after Maron and Moore 1994, and F-Race, Birattari et al. 2002).
 
-    Rounds of four candidates under the same six seeds, which the baseline has run too. After every seed from the second
-    on, those behind the baseline leave; from the third on, the one furthest ahead is kept as soon as a one-sided t test
-    at 5 % says so, without any correction for looking often or for many candidates.
+    Rounds of four candidates under the same six seeds as the baseline. From the second seed on, candidates behind the
+    baseline leave the race. From the third on, the candidate furthest ahead is kept as soon as a one-sided t test at 5
+    % is significant, without a correction for repeated looks or for several candidates.
     """
 
     name = "race"

@@ -1,4 +1,4 @@
-"""Rivals that draw recipes at random near the start, and the oracle. None of them looks at a guard."""
+"""Rivals that draw recipes at random near the start, and the oracle. The rivals ignore guards."""
 
 from itertools import count
 
@@ -68,7 +68,7 @@ class Asha:
 
 
 class Oracle:
-    """Knows the truth and keeps the best recipe at once: what could be won."""
+    """Knows the true effects and keeps the best recipe at once, to show what could be won."""
 
     name = "oracle"
 

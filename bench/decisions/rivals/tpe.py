@@ -9,13 +9,13 @@ from bench.decisions.rivals.finalists import confirm_best
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 STARTUP, PRELIMINARY, LOCAL = 10, 256, 3
-"""Of the Gaussian process: random trials first, points among which its search begins, and local searches."""
+"""Settings of the Gaussian process: random trials at the start, points sampled to start the search, local searches."""
 
 
 class Tpe:
     """optuna.samplers.TPESampler (Bergstra et al. 2011) with its defaults, one run per trial, each under its own seed.
 
-    The start is the first trial. The best value observed is kept when the night is over; guards are not looked at.
+    The start is the first trial. The best value observed is kept when the night is over; guards are ignored.
     """
 
     name = "tpe"
@@ -29,10 +29,11 @@ class Tpe:
 
 
 class TpeConfirmed:
-    """The same for seven tenths of the night; then the five best are run against the start under fresh seeds.
+    """The same search for seven tenths of the night; then the five best recipes are run against the start on fresh
+    seeds.
 
-    The one with the largest mean difference is kept, among those that a one-sided t test at 5 % finds better and whose
-    categories all stay above the margin in these runs.
+    Of those that a one-sided t test at 5 % finds better and whose categories all stay above the margin in these runs,
+    the one with the largest mean difference is kept.
     """
 
     name = "tpe_confirmed"

@@ -1,4 +1,5 @@
-"""What the rivals that go step by step have in common: where to go next, and what a set of paired runs says."""
+"""What the rivals that go step by step have in common: how they propose the next step, and statistics of paired
+runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ class WalkStep:
 
 
 class Walk:
-    """Proposes a random untried move of one knob; after a KEEP, as many places on in the same direction."""
+    """Proposes a random untried move of one knob; after a KEEP, the same step further in the same direction."""
 
     def __init__(self, night: Night, *words: object):
         self.night, self.random = night, night.random(*words)
@@ -45,7 +46,7 @@ class Walk:
             step = left.pop()
             if step.recipe not in self._tried:
                 return step
-        self._tried -= {step.recipe for step in self._steps()}  # everything was tried once: begin again
+        self._tried -= {step.recipe for step in self._steps()}  # every move was tried once, so start again
         self._from = None
         return self._untried()
 
@@ -118,5 +119,5 @@ def scored(night: Night, recipe: Recipe, seed: int) -> Array:
     """A run of a recipe that is known not to crash."""
     scores = night.measure(recipe, seed)
     if scores is None:
-        raise RuntimeError("the recipe that stands crashed")
+        raise RuntimeError("the incumbent crashed")
     return scores

@@ -88,7 +88,7 @@ class ChangesBelow:
 
 
 def needs_space(change: FileChange) -> bool:
-    """Whether a full disk lets it fail."""
+    """Whether the change fails on a full disk."""
     if change.kind == "size":
         return os.path.exists(change.path) and change.offset > os.path.getsize(change.path)
     return change.kind in ("write", "create", "mkdir", "grow", "link", "symlink")

@@ -8,8 +8,8 @@ decides about all else. Names follow one of two disks:
 ordered     changes of names survive in their order, as in a journal, up to a random one
 unordered   each unsynced change of a name survives or is lost by itself
 
-Unsynced data is lost from some write on, or write by write, and the last write that survives may be torn within a
-sector. A file may also keep its length without its data; then it holds zeros.
+Unsynced data is lost either from some write on, or for each write independently, and the last write that survives may
+be torn within a sector. A file may also keep its length but lose its data; then it holds zeros.
 """
 
 import os
@@ -137,7 +137,7 @@ class Disk:
         while (path := os.path.dirname(path)) not in ("/", self.root, ""):
             certain.add(path)
         kept, done = list[_NameChange](), list[_NameChange]()
-        for change in reversed(self.unsynced):  # what a name was before a change that is certain is certain, too
+        for change in reversed(self.unsynced):  # a certain change makes earlier changes of its name certain
             if change.path in certain or change.old_path in certain:
                 certain |= {change.path, change.old_path or change.path}
                 done.append(change)

@@ -30,7 +30,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def position_of(thread: int, descriptor: int, path: str) -> int:
-    """Where a descriptor writes next."""
+    """The position in the file at which a descriptor writes next."""
     with open(f"/proc/{thread}/fdinfo/{descriptor}", encoding="ascii") as stream:
         lines = dict(line.split(":", 1) for line in stream if ":" in line)
     if int(lines["flags"], 8) & os.O_APPEND:

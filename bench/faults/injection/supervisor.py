@@ -1,9 +1,9 @@
 """Runs one command in a forked process; the kernel asks the supervisor about each call that changes a file of a folder.
 
 The supervisor can count the calls, record them with their data, kill the process before one (or in the middle of a
-write), fail one with EIO, or report a full disk from one on. A command that needs none of this runs at full speed: the
-kernel does not ask. It does not need root. Modules are imported before the
-fork, so that a case does not start an interpreter. The calling process must have no other Python thread.
+write), fail one with EIO, or report a full disk from one on. A command that needs none of this runs at full speed,
+because the kernel does not ask. Root is not needed. Modules are imported before the fork, so that a case does not start
+an interpreter. The calling process must have no other Python thread.
 """
 
 import ctypes
@@ -40,8 +40,8 @@ class Fault:
     """A fault at the ``at``-th call that changes the folder, counted from 1.
 
     kill: all processes are killed. tear: the same, after half of a write. main: only the first process is killed.
-    worker: only another process, at this call or the next one that it makes. full: from this call on, all that needs
-    space fails; the first write fails after its half. error: the call fails with EIO, once.
+    worker: only another process is killed, at this call or the next one that it makes. full: from this call on, every
+    call that needs space fails, the first write after half of its data. error: the call fails with EIO, once.
     """
 
     kind: Kind
@@ -226,7 +226,8 @@ class Supervisor:
 
 
 def _hits(run: _Run, fault: Fault, thread: int) -> bool:
-    """A worker is killed once, and only where the call is not the first process's."""
+    """Whether the fault hits this call. A worker is killed only once, and only at a call of a process that is not the
+    first."""
     return fault.kind != "worker" or (not run.result.where and process_of(thread) != run.pid)
 
 

@@ -30,7 +30,7 @@ CALIBRATION: list[dict[str, Any]] = [
 
 
 class WordyRunner(AnsweringRunner):
-    """An answer has the more different words the higher its score, and the scripted judge prefers many words."""
+    """Answers with a higher score have more distinct words, because the scripted judge prefers many words."""
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
         name = probe.recipe.digest[:4]

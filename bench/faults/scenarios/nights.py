@@ -26,7 +26,7 @@ VARYING_FIELDS = {"time", "started", "seen", "finished", "seconds", "dollars"}
 VARYING_FIELDS |= {"study_text", "study_path", "limits", "message"}
 TABLES = ("sessions", "recipes", "proposals", "probes", "decisions", "checks")
 DECISION_LINES = ("BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT", "END")
-"""First words of the lines that progress.log has once each; a resumed session may repeat its other lines."""
+"""First words of the lines that must occur only once in progress.log; a resumed session may repeat other lines."""
 PROBE = "steps = 20\nseeds = [42, 7]\nsamples = 2\n"
 ONLY_CURRICULUM = "[lanes.curriculum]\n"
 WITH_MIXTURE = ONLY_CURRICULUM + "[lanes.mixture]\n"
@@ -54,7 +54,7 @@ def _nothing(recipe: Recipe, split: str) -> float:
 
 
 class FadingWorld(EffectWorld):
-    """What was kept is harmful under the seeds of its re-test."""
+    """A world in which a kept change turns out harmful under the seeds of its re-test."""
 
     def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
         if probe.seed not in RETESTED:
@@ -142,7 +142,7 @@ def stored_decisions(root: Path) -> set[str]:
 
 
 def observe(root: Path) -> Observed:
-    """Everything that a night leaves, without times, and without refused harvests that were made up for later."""
+    """All files and rows of a night, without times, and without refused harvests that were made up for later."""
     tables = read_tables(root / "runs" / "ledger.sqlite", TABLES)
     sessions = [str(row["id"]) for row in tables.get("sessions", [])]
     if checks := tables.get("checks"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Observed = Mapping[str, Sequence[str]]
-"""Lines by what they are lines of (results.tsv, decisions, ...)."""
+"""Lines by their source (results.tsv, decisions, ...)."""
 VARYING_COLUMNS = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
 """Columns of results.tsv that differ between two sessions with the same decisions."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?|\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?")

@@ -72,7 +72,7 @@ def repeat(command: Callable[[Path], Command]) -> Callable[[Path, Run], Sequence
 
 
 def problem_of(result: ProcessResult) -> str:
-    """What is wrong with how a command ended; "" if it succeeded or was refused in one sentence."""
+    """How a command ended badly; "" if it succeeded or was refused in one sentence."""
     if result.hung:
         return "it hung"
     if "Traceback (most recent call last)" in result.stderr:

@@ -23,7 +23,7 @@ def _export_to(form: str) -> Callable[[Path], Command]:
 
 
 def _recover(form: str) -> Callable[[Path, Run], Sequence[ProcessResult]]:
-    """A folder that has its final name is complete, whatever happened. Then repeat the export."""
+    """Require that a folder with its final name is complete, then repeat the export."""
 
     def recover(root: Path, run: Run) -> Sequence[ProcessResult]:
         if (root / "out").exists() and not is_whole(root / "out", RECORD):

@@ -24,8 +24,8 @@ VARYING = {
     "wall_seconds",
     "tokens_per_second",
     "memory_gb",
-    "resumed",  # after an interruption there may be a later checkpoint to go on from
-    "sha256",  # of the record that has these
+    "resumed",  # an interrupted run may resume from a later checkpoint
+    "sha256",  # of a record that has the keys above
 }
 
 
@@ -46,7 +46,7 @@ def train(root: Path, output: str, *more: object, **named: Any) -> Command:
 
 
 def die_at(module: str, name: str, call: int) -> Callable[[], None]:
-    """A function that makes a command kill its process at the so-manieth call of a function."""
+    """A function that makes a command kill its own process at call number ``call`` of a function."""
 
     def prepare() -> None:
         owner, calls = import_module(module), count(1)
@@ -63,7 +63,7 @@ def die_at(module: str, name: str, call: int) -> Callable[[], None]:
 
 
 def run_files(*patterns: str) -> Callable[[Path], Observed]:
-    """What folders hold: the rows of records without figures of time, and the digests of all other files."""
+    """Observes folders: the rows of their records without times, and the digests of all other files."""
 
     def observe(root: Path) -> Observed:
         paths = (path for pattern in patterns for folder in root.glob(pattern) for path in folder.rglob("*"))
@@ -87,7 +87,7 @@ def _without_figures_of_time(value: Any) -> Any:
 
 
 def is_whole(folder: Path, record: str) -> bool:
-    """Whether every file of a folder is as the record in it says."""
+    """Whether every file of a folder has the digest in the folder's ``record``."""
     try:
         text = (folder / record).read_text(encoding="utf-8")
         require_own_digest(text)

@@ -23,7 +23,7 @@ def require_success(result: ProcessResult) -> None:
 
 
 def repeat_in_empty_folder(command: Callable[[Path], Command]) -> Callable[[Path, Run], Sequence[ProcessResult]]:
-    """Repeat the command, and once more after emptying the output folder if that is refused."""
+    """Repeat the command; if it is refused, empty the output folder and repeat it once more."""
 
     def recover(root: Path, run: Run) -> Sequence[ProcessResult]:
         results = [run(command(root))]

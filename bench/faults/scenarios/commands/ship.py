@@ -1,4 +1,4 @@
-"""``nightlane ship`` of a study with a small model, from where it was killed: before its export."""
+"""``nightlane ship`` of a study with a small model, repeated after a kill just before its export."""
 
 import os
 import signal

@@ -18,7 +18,7 @@ from probes.run.protocol import Listener
 from testing.simulated_runner import SimulatedRunner
 
 PROBES = 12
-"""After these the session is killed, in a wave whose proposals are open."""
+"""The session is killed after so many probes, in a wave whose proposals are not decided yet."""
 NIGHT = night("interrupted night", by_order, probes=30)
 
 
