@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 SCRIPT = "</pre></script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
 TOKEN = "a-token"
-PATIENCE = 120_000
+TIMEOUT = 120_000
 """Milliseconds: other tests use the processor too."""
 
 
@@ -61,7 +61,7 @@ class Watched:
     requested: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(TIMEOUT)
         self.page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", self._request)

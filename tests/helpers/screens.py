@@ -17,7 +17,7 @@ from agent.workspace.folder import Workspace
 from probes.run.protocol import WorkerStatus
 from view.watch.app import WatchApp
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds: other tests use the processor too."""
 Look = Callable[["Screen"], Awaitable[None]]
 
@@ -35,7 +35,7 @@ class Screen:
 
     async def until(self, *texts: str, without: str = "\0") -> str:
         """The text of the screen, once it shows all of ``texts`` and not ``without``."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT
         while not all(one in self.text for one in texts) or without in self.text:
             assert time.monotonic() < ends, f"{texts} is not all of\n{self.text}"
             await self.pilot.pause(0.05)

@@ -1,7 +1,7 @@
 """A night killed after any of its durable writes, then resumed, ends as the one that was not killed.
 
-One undisturbed night is photographed after each write that reaches the disk; each photograph is what a kill at that
-moment leaves, and is resumed. ``NIGHTLANE_KILLS=1`` takes every photograph, else one of EVERY in each part, and more
+One undisturbed night is copied after each write that reaches the disk; each snapshot is what a kill at that
+moment leaves, and is resumed. ``NIGHTLANE_KILLS=1`` takes every snapshot, else one of EVERY in each part, and more
 of the plans and of the checks at the end.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import settings_nights as nights
 from langgraph.checkpoint.sqlite import SqliteSaver
-from photographs import WRITES, copied, truth
+from snapshots import WRITES, copied, truth
 
 from agent.ledger.store import Ledger
 from agent.loop.nodes import Session
@@ -36,7 +36,7 @@ EACH_STACK = 24
 
 @dataclass
 class Camera:
-    """``writes``: how many there were in each part of the night. ``taken``: photographs, and the part that each is
+    """``writes``: how many there were in each part of the night. ``taken``: snapshots, and the part that each is
     of."""
 
     workspace: Path
@@ -45,7 +45,7 @@ class Camera:
     taken: dict[Path, str] = field(default_factory=dict)
     checkpointed: bool = False
 
-    def photograph(self) -> None:
+    def snapshot(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             self.checkpointed = True
             return
@@ -61,9 +61,9 @@ class Camera:
         @wraps(write)
         def both(*given: Any, **named: Any) -> Any:
             if self.checkpointed:
-                self.photograph()
+                self.snapshot()
             found = write(*given, **named)
-            self.photograph()
+            self.snapshot()
             return found
 
         return both

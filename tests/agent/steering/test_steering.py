@@ -14,7 +14,7 @@ import settings_nights
 import tiny
 from ledger_rows import SESSION
 from long_cases import all_but
-from photographs import WRITES, copied, truth
+from snapshots import WRITES, copied, truth
 
 from agent.ledger.requests import RequestAnswer, SteeringRequest
 from agent.ledger.store import Ledger
@@ -418,7 +418,7 @@ def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
     workspace = Workspace(tmp_path / "whole")
     taken: list[Path] = []
 
-    def photographed(write: Callable[..., Any]) -> Callable[..., Any]:
+    def with_snapshot(write: Callable[..., Any]) -> Callable[..., Any]:
         def both(*given: Any, **named: Any) -> Any:
             found = write(*given, **named)
             answered = 0 if not workspace.ledger.exists() else sum(bool(text) for text in answers(workspace))
@@ -440,7 +440,7 @@ def test_requests_survive_a_kill_after_any_write_and_are_carried_out_once(
 
     with monkeypatch.context() as patched:
         for name in WRITES:
-            patched.setattr(Ledger, name, photographed(getattr(Ledger, name)))
+            patched.setattr(Ledger, name, with_snapshot(getattr(Ledger, name)))
         begin(
             asked_of,
             workspace,

@@ -16,7 +16,7 @@ def browser() -> Iterator[Browser]:
     if browsing.CHROMIUM is None:
         pytest.skip("chromium is not installed; apt-get install chromium")
     with sync_playwright() as playwright:
-        expect.set_options(timeout=browsing.PATIENCE)
+        expect.set_options(timeout=browsing.TIMEOUT)
         found = browsing.chromium(playwright)
         yield found
         found.close()

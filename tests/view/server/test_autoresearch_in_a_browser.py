@@ -22,7 +22,7 @@ from testing.simulated_runner import SimulatedRunner
 from view.data.session_record import load_record
 from view.report.report import write_report
 
-expect.set_options(timeout=browsing.PATIENCE)
+expect.set_options(timeout=browsing.TIMEOUT)
 
 
 def session_of(workspace: Workspace) -> str:

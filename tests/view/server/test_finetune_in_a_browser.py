@@ -35,7 +35,7 @@ def rgb(colour: Colour) -> str:
 
 def until(page: Page, condition: Callable[[], bool]) -> None:
     """The page's security policy forbids what Playwright's own wait_for_function does."""
-    end = time.monotonic() + browsing.PATIENCE / 1000
+    end = time.monotonic() + browsing.TIMEOUT / 1000
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         page.wait_for_timeout(50)
