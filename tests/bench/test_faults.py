@@ -163,6 +163,7 @@ def cases(write: Callable[[Path, str], object], kind: str, number: int = 12) -> 
     return [stage.play(kind, place) for place in range(number)]
 
 
+@pytest.mark.long
 def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_is_not() -> None:
     careless = cases(Path.write_text, "cut")
     assert any(line.startswith("reported as done") for outcome in careless for line in outcome.lost)

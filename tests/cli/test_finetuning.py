@@ -72,6 +72,7 @@ def session(
             ledger.finish(name, "t", finished)
 
 
+@pytest.mark.long
 def test_after_a_session_it_is_the_recipe_in_the_sessions_folder(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
     study, workspace = load_study(simulated_study.write_study(tmp_path / "study", text)), Workspace(tmp_path)

@@ -141,6 +141,7 @@ def test_a_form_that_is_none_is_refused_before_the_session(tmp_path: Path) -> No
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_step_is_a_command_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_step(["--version"]).startswith("nightlane ")
     with pytest.raises(typer.Exit) as ended:

@@ -46,6 +46,7 @@ def marks(scorer: ExecutionScorer, answers: list[Answer], lanes: int) -> list[Ma
     return found
 
 
+@pytest.mark.long
 def test_marks_and_their_order_do_not_depend_on_how_many_are_judged_at_once(scorer: ExecutionScorer) -> None:
     answers = [Answer(PROMPT, text) for text in TEXTS * 2]
     answers.insert(3, Answer(TORN, TEXTS[0]))

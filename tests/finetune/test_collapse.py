@@ -33,6 +33,7 @@ def ready(folder: Path, taught_folder: Path, learning_rate: float) -> TrainingPl
     return plan(replace(request, material=material), found)
 
 
+@pytest.mark.long
 def test_answers_that_collapse_end_the_run_and_the_last_good_checkpoint_is_named(
     tmp_path: Path, taught_folder: Path
 ) -> None:
@@ -54,7 +55,7 @@ def test_answers_that_collapse_end_the_run_and_the_last_good_checkpoint_is_named
     assert means[int(good.name.removeprefix("checkpoint-"))] > 5
     require_prompt_format(good, ModelSettings(path="model"), tmp_path)
     assert not (folder / "adapter").exists()
-    with pytest.raises(BadInput, match=r"the run of .* is FAILED by .*; go on with nightlane finetune --resume"):
+    with pytest.raises(BadInput, match=r"the run of .* is FAILED; go on with nightlane finetune --resume"):
         require_whole(folder / "adapter")
     with pytest.raises(BadInput, match="failed for a reason that would come again"):
         read_start(folder)
@@ -75,6 +76,7 @@ def test_a_run_that_goes_well_is_not_ended(good_run: tuple[TrainingPlan, Manifes
     assert last > 5
 
 
+@pytest.mark.long
 def test_a_spot_check_asks_holdout_prompts_alone(good_run: tuple[TrainingPlan, Manifest]) -> None:
     planned, _ = good_run
     lines = (planned.request.folder / "spot_checks.jsonl").read_text(encoding="utf-8").splitlines()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from killed import killed_at
 from lazily import Lazily
-from long_cases import all_but
 from trainable import TIME, planned, stores
 
 from common.errors import BadInput
@@ -66,7 +65,8 @@ def test_each_answer_is_paired_with_the_best_to_its_prompt(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize("objective", all_but(["kto"], ["kto", "reward"]))
+@pytest.mark.long
+@pytest.mark.parametrize("objective", ["kto", "reward"])
 def test_another_objective_is_trained_watched_and_resumed_to_the_digit(
     tmp_path: Path, tiny_folder: Path, objective: Any
 ) -> None:

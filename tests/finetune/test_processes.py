@@ -10,7 +10,6 @@ from typing import Any
 import commands
 import pytest
 from killed import killed_at
-from long_cases import all_but
 from resumable import again_planned, complete, figures, ready, require_equal, resumed
 from safetensors.numpy import load_file
 
@@ -39,7 +38,8 @@ def both(folder: Path, tiny_folder: Path, **changes: Any) -> tuple[TrainingPlan,
     return one, again_planned(folder, stores, "two", processes=2, **{**given, "recipe": dict(recipe)})
 
 
-@pytest.mark.parametrize("objective", all_but(["dpo"], ["orpo", "dpo"]))
+@pytest.mark.long
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
 def test_two_processes_train_what_one_does_and_the_first_alone_writes(
     tmp_path: Path, tiny_folder: Path, objective: str
 ) -> None:
@@ -85,6 +85,7 @@ def test_the_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path, tiny_f
         running.run(plan, 1, on_line)
 
 
+@pytest.mark.long
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, tiny_folder: Path) -> None:
     with pytest.raises(BadInput, match="--processes 3 does not divide it; give one of 1, 2, 4"):
         ready(tmp_path, tiny_folder, "out", processes=3)

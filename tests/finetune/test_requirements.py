@@ -11,6 +11,7 @@ from probes.memory.fit import Machine
 from view.terminal.finetune import plan_text
 
 
+@pytest.mark.long
 def test_a_run_says_what_memory_it_needs_and_one_that_does_not_fit_is_refused(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from killed import killed_at
-from long_cases import all_but
 from resumable import again_planned, complete, ready, require_equal, resumed
 
 from common.errors import BadInput, WorkspaceBusy
@@ -43,7 +42,8 @@ def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
     assert not (again.request.folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("objective", all_but(["orpo"], ["orpo", "dpo"]))
+@pytest.mark.long
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
 def test_killed_at_random_steps_it_ends_to_the_digit_as_one_that_was_not(
     tmp_path: Path, tiny_folder: Path, objective: str
 ) -> None:
@@ -73,6 +73,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_spot_checks_change_nothing_that_is_trained_and_are_on_the_disk_before_a_checkpoint_counts(
     tmp_path: Path, tiny_folder: Path, synced: list[str]
 ) -> None:

@@ -72,6 +72,7 @@ def facts(backend: str, caller: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 def test_what_a_program_finds_is_the_same_under_both_back_ends_and_for_every_caller() -> None:
     if len(BACKENDS) < 2:
         pytest.skip("one back end only")

@@ -67,6 +67,7 @@ def test_large_values_of_ordinary_parts_are_read() -> None:
     assert found.outcomes == (Returned([7] * 300_000), Returned([","] * 300_000))
 
 
+@pytest.mark.long
 def test_values_that_are_kept_together_have_a_limit_of_their_own() -> None:
     with open_sandbox(LIMITS) as sandbox, sandbox.start("def f(): return [[]] * 100_000", "f") as program:
         kept = program.calls("f", [()] * 8)

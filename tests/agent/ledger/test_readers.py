@@ -105,6 +105,7 @@ def imported(night: tuple[Path, Command]) -> None:
             command_line.app([*command, "--workspace", str(night[0])], standalone_mode=False)
 
 
+@pytest.mark.long
 @as_root
 def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(night: tuple[Path, Command], imported: None) -> None:
     workspace, process = night

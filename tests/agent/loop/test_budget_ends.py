@@ -6,7 +6,6 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from long_cases import all_but
 from nights import Silent
 from worlds import adding, confirmed, designs, recorded, runner_of, small_study, stack_of
 
@@ -132,7 +131,8 @@ def never_decides(seen: Comparison, given: ConfirmationInputs, terms: RuleTerms)
     return found, verdict if found.pairs == given.pairs else None
 
 
-@pytest.mark.parametrize("node", all_but(["record"], ["settle", "record"]))
+@pytest.mark.long
+@pytest.mark.parametrize("node", ["settle", "record"])
 def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str
 ) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import harvests
 import pytest
 import sessions
-from long_cases import all_but
 
 from agent.loop.harvest import HARVEST, Harvest
 from agent.loop.judging.pairwise_choices import Choices
@@ -34,7 +33,8 @@ def change_a_figure(path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1), encoding="utf-8")
 
 
-@pytest.mark.parametrize("harm", all_but([remove], [remove, change_a_figure]))
+@pytest.mark.long
+@pytest.mark.parametrize("harm", [remove, change_a_figure])
 def test_what_a_decision_rests_on_is_run_again_when_it_is_gone_before_the_decision(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None]
 ) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from harvests import NOISE, TRYING, Answering, go_on, night, orders, stores, study
-from long_cases import all_but
 from nights import hasty
 from worlds import adding, confirmed, play, recorded, small_study, stack_of
 
@@ -161,7 +160,8 @@ def test_answers_are_given_with_adapters_that_are_there_and_count_as_no_probes(t
     assert rows[0] == rows[1], "the harvest changes no decision"
 
 
-@pytest.mark.parametrize("stop", all_but([4], [1, 4]))
+@pytest.mark.long
+@pytest.mark.parametrize("stop", [1, 4])
 def test_a_kill_in_the_harvest_neither_loses_nor_doubles_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:

@@ -87,6 +87,7 @@ def test_members_of_a_stack_share_its_decision_and_each_tells_its_own_effect(tmp
     assert decisions[0].row["stack_delta"] == pytest.approx(1.4, abs=0.3)
 
 
+@pytest.mark.long
 def test_what_could_have_been_kept_with_a_stack_that_was_is_overtaken_and_proposed_again(
     tmp_path: Path, short_stacks: None
 ) -> None:
@@ -100,6 +101,7 @@ def test_what_could_have_been_kept_with_a_stack_that_was_is_overtaken_and_propos
     assert second[1].parent == first[0].incumbent, "the search goes on around what was kept"
 
 
+@pytest.mark.long
 def test_an_unconfirmed_stack_ends_no_night_and_its_members_are_tested_again_on_other_seeds(
     tmp_path: Path, short_stacks: None
 ) -> None:

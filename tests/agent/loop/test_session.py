@@ -104,6 +104,7 @@ def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: 
         decided_anew(ledger, but=third)  # it began where the first did, and may keep what that kept
 
 
+@pytest.mark.long
 def test_what_stood_before_data_was_added_is_offered_and_taken_when_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_study_that_changed_is_not_resumed_until_it_is_as_it_was(
     go_on(tmp_path, decisions=1)
 
 
+@pytest.mark.long
 def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_changes_nothing(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_chang
         assert session.finished
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("drawn")
 def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -358,6 +361,7 @@ def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
         assert [d.status for d in ledger.decisions()][:2] == ["CRASH", "BASELINE"]
 
 
+@pytest.mark.long
 def test_what_was_kept_stands_when_the_lanes_change(tmp_path: Path) -> None:
     text = SHORT.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
     path = simulated_study.write_study(tmp_path / "study", text)
@@ -397,6 +401,7 @@ def test_a_ledger_that_is_none_is_refused_with_its_remedy(study: Study, tmp_path
         play(study, tmp_path)
 
 
+@pytest.mark.long
 def test_files_that_vanish_under_a_session_end_it_as_changed(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +431,7 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     }
 
 
+@pytest.mark.long
 def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def measured(lanes: SearchSpace, surface: Callable[[float], float], chance: rand
     return [situations.tried(situations.start(), "beta", v, s, lanes) for v, s in zip(values, scores, strict=True)]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(st.data())
 def test_a_suggestion_is_always_a_legal_move_of_one_knob(data: st.DataObject) -> None:

@@ -203,6 +203,7 @@ def test_what_cannot_be_skipped_is_refused_at_once(tmp_path: Path) -> None:
     assert refused
 
 
+@pytest.mark.long
 def test_a_skipped_change_that_a_person_proposes_again_is_tried_again(tmp_path: Path) -> None:
     def skip(workspace: Workspace) -> None:
         row = next(row for row in proposals(workspace) if row.knob == "beta")

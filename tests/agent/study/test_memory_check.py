@@ -34,6 +34,7 @@ def checked(tmp_path: Path) -> CheckedStudy:
     return check_study(load_study(simulated_study.write_study(tmp_path, text)), lambda note: None)
 
 
+@pytest.mark.long
 def test_the_probes_of_a_study_fit_or_are_refused_with_what_would_help(checked: CheckedStudy, tmp_path: Path) -> None:
     found = memory_fit(checked, Machine("cpu", 16.0, 1))
     assert found is not None

@@ -25,6 +25,7 @@ def test_without_a_measurement_the_noise_is_assumed_and_said_to_be(tmp_path: Pat
     assert found.half_width(OVERALL, 0.95) < found.half_width(OVERALL, 0.99)
 
 
+@pytest.mark.long
 def test_after_a_night_the_noise_is_that_of_its_readings(tmp_path: Path) -> None:
     text = nights.governed(nights.TWO_KNOBS).replace("decisions = 8\n", "probes = 40\n")
     deviations = []

@@ -125,6 +125,7 @@ def test_problems_that_judge_nobody_are_named_counted_and_left_out(tmp_path: Pat
     assert data["problems"] == len(data["results"]) == 1
 
 
+@pytest.mark.long
 def test_an_answer_of_ten_megabytes_an_empty_one_and_odd_characters_are_failures_like_others(tmp_path: Path) -> None:
     problems = rows(tmp_path / "p.jsonl", ADD)
     odd = ["", "#" * 10_000_000, "    return '\ud800'\n", "\x00", "I'm sorry, I can't do that.", "    return a + b\n"]
@@ -244,6 +245,7 @@ def test_an_adapter_is_asked_as_its_study_asks_and_refused_where_it_would_not_be
     assert len(figures(tmp_path / "one", *given, "--study", path)["sides"]) == 2
 
 
+@pytest.mark.long
 def test_ctrl_c_during_scoring_ends_in_a_sentence(tmp_path: Path) -> None:
     problems = rows(tmp_path / "p.jsonl", ADD)
     samples = rows(tmp_path / "s.jsonl", *(sample("T/add", "    while True: pass\n") for _ in range(50)))
@@ -273,6 +275,7 @@ COLLIDING = """    import os, struct, time
 """
 
 
+@pytest.mark.long
 def test_answers_made_to_end_the_evaluation_fail_and_the_others_are_judged(tmp_path: Path) -> None:
     problems = rows(tmp_path / "p.jsonl", ADD, LAST)
     hostile = [sample("T/add", text) for text in (STARVING, LIMITED, COLLIDING)]

@@ -108,6 +108,7 @@ def test_the_commands_of_the_docs_run_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "my-pairs" / "train.parquet").exists()
 
 
+@pytest.mark.long
 def test_texts_are_certified_and_one_gate_has_to_be_named(tmp_path: Path) -> None:
     filled(tmp_path, *(standing(text, number).row for number, text in enumerate(everyday()[:5])))
     for both in ((), ("--text", "--contracts", tmp_path / "contracts.jsonl")):
@@ -120,6 +121,7 @@ def test_texts_are_certified_and_one_gate_has_to_be_named(tmp_path: Path) -> Non
     assert again.stderr == "certified or refused: 5 of 5\n"
 
 
+@pytest.mark.long
 def test_a_model_may_tell_the_topics_of_texts(tmp_path: Path, tiny_folder: Path) -> None:
     filled(tmp_path, *(standing(text, number).row for number, text in enumerate(everyday()[:5])))
     for embedder in (tiny_folder / "model", tmp_path / "none"):

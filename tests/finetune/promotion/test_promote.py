@@ -116,6 +116,7 @@ def test_a_recipe_that_collapses_at_full_length_is_held(tmp_path: Path, taught_f
     assert "**Failed:** recipe" in promotion_markdown(done)
 
 
+@pytest.mark.long
 def test_nothing_is_trained_for_a_recipe_that_still_stands(tmp_path: Path, taught_folder: Path) -> None:
     request, found = ready(tmp_path, taught_folder, 1e-6)
     done = promoted(request, found, tmp_path, [])

@@ -73,6 +73,7 @@ def test_what_passes_all_layers_becomes_an_orpo_row_and_the_rest_says_why_not(tm
     assert wrong.id in text
 
 
+@pytest.mark.long
 def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:
     found = filled(tmp_path, row(RIGHT, OTHER))
     assert certify_programs(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
@@ -81,6 +82,7 @@ def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in found.folder.glob("*.jsonl")} == before
 
 
+@pytest.mark.long
 def test_the_side_that_is_chosen_now_is_the_one_that_is_certified(tmp_path: Path) -> None:
     """A receipt says nothing of a side that was chosen before."""
     found = filled(tmp_path, row(WRONG, RIGHT, scores=(None, None)))
@@ -114,6 +116,7 @@ def test_a_row_that_fails_when_it_is_certified_again_is_no_longer_used(tmp_path:
     assert [(one.state, one.used) for one in found.read("orpo")] == [("live", False)]
 
 
+@pytest.mark.long
 def test_what_is_said_twice_is_certified_once(tmp_path: Path) -> None:
     first = row(RIGHT, OTHER)
     again = replace(first, provenance=replace(first.provenance, decision="s1-002"))

@@ -193,6 +193,7 @@ def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> N
             certify(right, FACTORIAL, "robot", sandboxes)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_seed_decides_the_receipts() -> None:
     with ContractSandboxes(Limits(seconds=0.5)) as sandboxes, ContractSandboxes(Limits(seconds=0.5)) as others:
         for program in (FACTORIAL.reference, "def factorial(n):\n    return n or 1\n"):

@@ -47,6 +47,7 @@ def test_most_answers_that_stand_with_another_prompt_too_are_caught(both: bool, 
     assert copied(everyday(), both).caught >= bound
 
 
+@pytest.mark.long
 def test_of_answers_that_changed_places_words_alone_catch_near_half() -> None:
     assert swapped(everyday()).caught >= 0.45
 

@@ -44,6 +44,7 @@ def run(bench: Workbench, folder: Path, seed: int = 42) -> Outcome:
     return measure(bench, [probe], lambda name: folder / f"probe-{name}", lambda progress: None)[0]
 
 
+@pytest.mark.long
 def test_a_probe_trains_here_and_its_answers_are_the_servers(
     bench: Workbench, server: ScriptedEndpoint, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lazily import Lazily
-from long_cases import all_but
 
 from probes.model.placement import device_map, gpus_of_layers, hand_over
 
@@ -49,8 +48,9 @@ def to_device(module: Any, device: str, *_: object, **__: object) -> Any:
     return module
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of torch and transformers about what they do themselves
-@pytest.mark.parametrize("tied", all_but([True], [True, False]))
+@pytest.mark.parametrize("tied", [True, False])
 def test_training_and_answering_find_each_tensor_on_the_gpu_of_their_layer(
     monkeypatch: pytest.MonkeyPatch, tied: bool
 ) -> None:

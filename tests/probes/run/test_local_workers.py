@@ -202,6 +202,7 @@ def parent(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path: Path) ->
         own.kill()
 
 
+@pytest.mark.long
 def test_a_worker_dies_with_its_parent_even_in_the_middle_of_training(parent: tuple[int, Path]) -> None:
     pid, output = parent
 

@@ -210,11 +210,9 @@ DROPPING: list[dict[str, Any]] = [
     {"learning_rate": 0.001},
     {"objective": "dpo", "learning_rate": 0.9, "max_grad_norm": 1e30, "beta": 90.0, "dpo_loss": "discopop"},
     {"objective": "dpo", "lora_rank": 8, "beta": 0.3},
-    {"curriculum": "short_first"},
     {"lora_dropout": 0.2},
-    {"max_length": 40},
-    {"lora_targets": ("q_proj", "v_proj")},
-    {"effective_batch": 2},
+    {"max_length": 40, "lora_targets": ("q_proj", "v_proj")},
+    {"curriculum": "short_first", "effective_batch": 2},
 ]
 """The first three need the same masks, and the second diverges; the others need masks of their own."""
 

@@ -12,7 +12,6 @@ import architectures
 import pytest
 import tiny
 from lazily import Lazily
-from long_cases import long_case
 from tokenizers_of_all_kinds import KINDS
 
 from lanes import Recipe
@@ -183,15 +182,16 @@ def test_another_seed_gives_another_reading(bench: Workbench, tmp_path: Path) ->
     assert not same(run(bench, tiny.recipe(), tmp_path, 1), run(bench, tiny.recipe(), tmp_path, 2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
-        long_case({"objective": "orpo"}),
+        {"objective": "orpo"},
         {"objective": "dpo"},
-        long_case({"objective": "dpo", "dpo_loss": "ipo"}),
-        long_case({"objective": "dpo", "dpo_loss": "aot"}),
-        long_case({"objective": "dpo", "second_loss": "sft"}),
-        long_case({"objective": "orpo", "quantization": "nf4"}),
+        {"objective": "dpo", "dpo_loss": "ipo"},
+        {"objective": "dpo", "dpo_loss": "aot"},
+        {"objective": "dpo", "second_loss": "sft"},
+        {"objective": "orpo", "quantization": "nf4"},
     ],
     ids=lambda changes: "-".join(changes.values()),
 )

@@ -123,6 +123,7 @@ def test_without_a_holdout_the_total_is_what_was_confirmed(tmp_path: Path) -> No
     assert "None was made" in section(report(workspace), "Checks at the end")
 
 
+@pytest.mark.long
 def test_calibration_counts_aa_tests_and_their_false_alarms_with_the_exact_interval(loose: Workspace) -> None:
     found = session_figures(record_of(loose)).calibration
     with Ledger(loose.ledger, read_only=True) as ledger:

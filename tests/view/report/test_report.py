@@ -74,6 +74,7 @@ def figure(change: Change) -> str:
     return f"{change.delta:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
 
+@pytest.mark.long
 def test_a_kept_stack_is_told_with_what_it_is_worth_and_what_each_change_does(helped: Workspace) -> None:
     found = session_figures(record_of(helped))
     [stack] = found.stacks

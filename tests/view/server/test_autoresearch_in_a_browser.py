@@ -60,6 +60,7 @@ def test_decisions_are_sorted_filtered_and_opened_by_links_and_keys(browser: Bro
         page.wait_for_url(re.compile(f"/decisions/{found[2]}"))
 
 
+@pytest.mark.long
 def test_a_decision_shows_curves_and_both_answers_as_text(browser: Browser, kept: Workspace) -> None:
     with browsing.watched(browser, kept) as watched:
         page = watched.page

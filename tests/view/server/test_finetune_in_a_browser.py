@@ -41,6 +41,7 @@ def until(page: Page, condition: Callable[[], bool]) -> None:
         page.wait_for_timeout(50)
 
 
+@pytest.mark.long
 def test_the_sides_of_a_pair_have_their_colours_words_and_scores(browser: Browser, workspace: Workspace) -> None:
     with browsing.watched(browser, workspace) as watched:
         page = watched.page
@@ -124,6 +125,7 @@ def test_the_charts_of_a_run_are_drawn_zoom_together_and_keep_the_zoom_on_a_log_
         assert page.evaluate(RANGE, "loss") == pytest.approx(zoom)
 
 
+@pytest.mark.long
 def test_runs_are_chosen_in_the_list_and_compared_in_one_chart(browser: Browser, workspace: Workspace) -> None:
     with browsing.watched(browser, workspace) as watched:
         page = watched.page

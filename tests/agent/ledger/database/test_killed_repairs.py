@@ -144,6 +144,7 @@ def test_a_session_after_a_repair_that_was_cut_off_keeps_its_rows_too(damaged_le
         assert events(workspace) >= EVENTS | {"line 1", "line 2", "line 3", "later"}
 
 
+@pytest.mark.long
 def test_a_reader_says_that_a_repair_was_cut_off(damaged_ledger: Path, tmp_path: Path) -> None:
     messages = set()
     for workspace in cut_off(damaged_ledger, tmp_path / "cut", killed):

@@ -170,6 +170,7 @@ def test_a_ledger_without_its_tables_is_completed_and_no_obstacle(tmp_path: Path
         assert len(ledger.decisions("WHERE turn > 0")) == 1
 
 
+@pytest.mark.long
 def test_of_six_starts_at_once_one_runs_and_five_say_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.1')
     study = simulated_study.write_study(tmp_path / "study", text)

@@ -246,6 +246,7 @@ def test_a_judge_that_fails_its_examination_begins_no_session(
     assert not (tmp_path / "night" / "results.tsv").exists()
 
 
+@pytest.mark.long
 def test_decisions_may_rest_on_choices_between_answers(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
