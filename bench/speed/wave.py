@@ -77,6 +77,8 @@ def main() -> None:
     asked = parser.parse_args()
     build(STUDY.parent / "build", lambda what, share: None)
     with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / "runs"
+        runs.mkdir()
         trial = EngineTrial(load_study(STUDY), Path(folder), asked.adapters, asked.steps, asked.samples)
         with ResidentRunner(
             trial.material, RunnerSettings(engine="packed", threads=1), Path(folder) / "runs"
